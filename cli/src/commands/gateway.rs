@@ -1,0 +1,251 @@
+//! `dcr register`, `token`, `retrieve`, `update`, `delete`: a third party acting on a gateway.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use dcr_cli::Error;
+use dcr_cli::client::{Answer, Endpoints, Tpp};
+use dcr_cli::environment::Environment;
+use dcr_cli::mint;
+use dcr_cli::pki::Identity;
+use dcr_cli::pki::files::read_text;
+use serde_json::{Value, json};
+
+use super::mint::{RequestContent, Signing};
+use super::{Outcome, print, read_input};
+
+/// Which gateway, and with which certificate.
+#[derive(Args)]
+struct Gateway {
+    /// Where the gateway answers, as `make run` writes it
+    #[arg(long, value_name = "FILE", default_value = "target/dev/gateway.env")]
+    gateway_env: PathBuf,
+    /// A gateway by its base URL and default paths, instead of --gateway-env
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Who signed the gateway's certificate [default: ca.pem beside gateway.env]
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// The transport certificate [default: tpp/transport.pem beside gateway.env]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The transport certificate's private key [default: tpp/transport.key beside gateway.env]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Print the answer as JSON: status, headers, body, elapsed_ms
+    #[arg(long)]
+    json: bool,
+}
+
+/// Register a client
+#[derive(Args)]
+#[command(
+    after_help = "Example: over another party's certificate\n  dcr register --cert target/dev/other-tpp/transport.pem --key target/dev/other-tpp/transport.key"
+)]
+pub(crate) struct Register {
+    #[command(flatten)]
+    gateway: Gateway,
+    /// A request that is minted already, `-` for the standard input
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    content: RequestContent,
+}
+
+/// Get an access token by client_credentials
+#[derive(Args)]
+pub(crate) struct Token {
+    #[command(flatten)]
+    gateway: Gateway,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Read a registration
+#[derive(Args)]
+pub(crate) struct Retrieve {
+    #[command(flatten)]
+    gateway: Gateway,
+    #[command(flatten)]
+    client: Client,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Replace a registration with a new request
+#[derive(Args)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    gateway: Gateway,
+    /// The client_id that registration answered with
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    #[command(flatten)]
+    access: Access,
+    /// A request that is minted already, `-` for the standard input
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    content: RequestContent,
+}
+
+/// Delete a registration; its tokens die with it
+#[derive(Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    gateway: Gateway,
+    #[command(flatten)]
+    client: Client,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Who asks for a token, and how.
+#[derive(Args)]
+struct Client {
+    /// The client_id that registration answered with
+    #[arg(long, value_name = "ID")]
+    client_id: String,
+    /// The scope to ask for [default: what the gateway grants]
+    #[arg(long)]
+    scope: Option<String>,
+    /// Authenticate by the transport certificate (tls_client_auth) instead of an assertion (private_key_jwt)
+    #[arg(long)]
+    by_certificate: bool,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// With which access token.
+#[derive(Args)]
+struct Access {
+    /// An access token; without it, one is got first
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+impl Register {
+    pub(crate) async fn run(self) -> Outcome {
+        let tpp = self.gateway.connect()?;
+        let request = request_jwt(&self.request, &self.content, &tpp)?;
+        Ok(self.gateway.show(&tpp.register(&request).await?))
+    }
+}
+
+impl Token {
+    pub(crate) async fn run(self) -> Outcome {
+        let answer = self.client.token(&self.gateway.connect()?).await?;
+        Ok(self.gateway.show(&answer))
+    }
+}
+
+impl Retrieve {
+    pub(crate) async fn run(self) -> Outcome {
+        let tpp = self.gateway.connect()?;
+        match self.access.token(self.client.token(&tpp)).await? {
+            Ok(token) => Ok(self.gateway.show(&tpp.retrieve(&self.client.client_id, &token).await?)),
+            Err(refusal) => Ok(self.gateway.show(&refusal)),
+        }
+    }
+}
+
+impl Update {
+    pub(crate) async fn run(self) -> Outcome {
+        let tpp = self.gateway.connect()?;
+        let request = request_jwt(&self.request, &self.content, &tpp)?;
+        let by_assertion = by_assertion(&tpp, &self.client_id, self.content.signing(), None);
+        match self.access.token(by_assertion).await? {
+            Ok(token) => Ok(self.gateway.show(&tpp.update(&self.client_id, &token, &request).await?)),
+            Err(refusal) => Ok(self.gateway.show(&refusal)),
+        }
+    }
+}
+
+impl Delete {
+    pub(crate) async fn run(self) -> Outcome {
+        let tpp = self.gateway.connect()?;
+        match self.access.token(self.client.token(&tpp)).await? {
+            Ok(token) => Ok(self.gateway.show(&tpp.delete(&self.client.client_id, &token).await?)),
+            Err(refusal) => Ok(self.gateway.show(&refusal)),
+        }
+    }
+}
+
+impl Gateway {
+    fn connect(&self) -> Result<Tpp, Error> {
+        let endpoints = match &self.url {
+            Some(url) => Endpoints::of(url),
+            None => Environment::read(&self.gateway_env)?.endpoints,
+        };
+        let folder = self.gateway_env.parent().unwrap_or(Path::new("."));
+        let file = |given: &Option<PathBuf>, usual: &str| read_text(given.as_deref().unwrap_or(&folder.join(usual)));
+        let identity = Identity {
+            certificate_pem: file(&self.cert, "tpp/transport.pem")?,
+            key_pem: file(&self.key, "tpp/transport.key")?,
+        };
+        Tpp::new(endpoints, &file(&self.cacert, "ca.pem")?, Some(&identity))
+    }
+
+    /// Prints an answer, and says whether the gateway accepted.
+    fn show(&self, answer: &Answer) -> ExitCode {
+        print(&if self.json { format!("{:#}", as_json(answer)) } else { as_text(answer) });
+        if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+impl Client {
+    async fn token(&self, tpp: &Tpp) -> Result<Answer, Error> {
+        if self.by_certificate {
+            return tpp.token_by_certificate(&self.client_id, self.scope.as_deref()).await;
+        }
+        by_assertion(tpp, &self.client_id, &self.signing, self.scope.as_deref()).await
+    }
+}
+
+impl Access {
+    /// The token given, or the one that `get` brings; the gateway's answer if it gives none.
+    async fn token(&self, get: impl Future<Output = Result<Answer, Error>>) -> Result<Result<String, Answer>, Error> {
+        if let Some(token) = &self.token {
+            return Ok(Ok(token.clone()));
+        }
+        let answer = get.await?;
+        Ok(answer.member("access_token").filter(|_| answer.is_success()).ok_or(answer))
+    }
+}
+
+async fn by_assertion(tpp: &Tpp, client_id: &str, signing: &Signing, scope: Option<&str>) -> Result<Answer, Error> {
+    let assertion = mint::client_assertion(client_id, &tpp.endpoints.issuer).sign(&signing.key()?)?;
+    tpp.token_by_assertion(&assertion, scope).await
+}
+
+fn request_jwt(given: &Option<PathBuf>, content: &RequestContent, tpp: &Tpp) -> Result<String, Error> {
+    match given {
+        Some(path) => read_input(path),
+        None => content.mint(&tpp.endpoints.issuer),
+    }
+}
+
+fn as_text(answer: &Answer) -> String {
+    let verdict = if answer.is_success() { "accepted" } else { "refused" };
+    let head = format!("{verdict}: {} in {:.1} ms", answer.status, answer.elapsed.as_secs_f64() * 1000.0);
+    match answer.json() {
+        Value::Null if answer.body.is_empty() => head,
+        Value::Null => format!("{head}\n{}", String::from_utf8_lossy(&answer.body).escape_debug()),
+        body => format!("{head}\n{body:#}"),
+    }
+}
+
+fn as_json(answer: &Answer) -> Value {
+    let headers: serde_json::Map<String, Value> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let body = match answer.json() {
+        Value::Null => String::from_utf8_lossy(&answer.body).into(),
+        body => body,
+    };
+    let elapsed_ms = answer.elapsed.as_secs_f64() * 1000.0;
+    json!({ "accepted": answer.is_success(), "status": answer.status, "headers": headers, "body": body, "elapsed_ms": elapsed_ms })
+}

@@ -1,0 +1,38 @@
+//! `dcr inspect`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use dcr_cli::Error;
+use dcr_cli::inspect::Inspected;
+
+use super::{Outcome, print, read_input};
+
+/// Show header and claims, times in words, and what the profile uk-obie-3.3 wants. Nothing is verified.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  dcr inspect target/dev/tpp/ssa.jwt\n  dcr request | dcr inspect -\n  dcr inspect eyJhbGciOi…"
+)]
+pub(crate) struct Inspect {
+    /// A compact JWS, a file that holds one, or `-` for the standard input
+    #[arg(value_name = "TOKEN|FILE|-")]
+    token: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub(crate) fn run(self) -> Outcome {
+        let now = dcr_cli::mint::now();
+        let inspected = Inspected::parse(&self.token()?)?;
+        print(&if self.json { format!("{:#}", inspected.to_json(now)) } else { inspected.report(now) });
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn token(&self) -> Result<String, Error> {
+        let path = Path::new(&self.token);
+        if self.token == "-" || path.is_file() { read_input(path) } else { Ok(self.token.clone()) }
+    }
+}

@@ -1,0 +1,36 @@
+//! One file per group of commands.
+
+pub(crate) mod directory;
+pub(crate) mod gateway;
+pub(crate) mod inspect;
+pub(crate) mod mint;
+pub(crate) mod pki;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use dcr_cli::Error;
+use dcr_cli::pki::files::read_text;
+
+/// How a command ends: 0 done or accepted, 1 refused by the gateway; an error is 2.
+pub(crate) type Outcome = Result<ExitCode, Error>;
+
+/// Where `make run` puts everything.
+pub(crate) const DEVELOPMENT_FOLDER: &str = "target/dev";
+
+/// Prints a result. A reader that has left (`| head`) is not an error.
+pub(crate) fn print(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = writeln!(output, "{}", text.trim_end());
+}
+
+/// Reads a file, or the standard input for `-`.
+pub(crate) fn read_input(path: &Path) -> Result<String, Error> {
+    if path != Path::new("-") {
+        return read_text(path);
+    }
+    let text = std::io::read_to_string(std::io::stdin());
+    let text = text.map_err(|source| Error::File { path: "standard input".into(), source })?;
+    Ok(text.trim().to_string())
+}

@@ -1,0 +1,97 @@
+use super::*;
+use crate::keys::SigningKey;
+use crate::mint;
+use crate::software::Software;
+
+const NOW: u64 = 1_800_000_000;
+
+fn software() -> Software {
+    Software::new("Org", "App", "https://app.example").unwrap()
+}
+
+fn request(change: impl FnOnce(mint::Token) -> mint::Token) -> Inspected {
+    let (key, software) = (SigningKey::generate_es256(), software());
+    let statement = mint::software_statement(&software, "https://directory.example").claim("iat", NOW - 259_200);
+    let request = mint::registration_request(&software, "https://bank.example", &statement.sign(&key).unwrap());
+    let request = request.claim("iat", NOW - 60).claim("exp", NOW + 240);
+    Inspected::parse(&change(request).sign(&key).unwrap()).unwrap()
+}
+
+fn state(inspected: &Inspected, claim: &str) -> State {
+    inspected.findings(NOW).iter().find(|finding| finding.claim == claim).unwrap().state
+}
+
+#[test]
+fn a_good_request_has_nothing_missing_and_times_in_words() {
+    let inspected = request(|request| request);
+    assert_eq!(inspected.kind, Kind::RegistrationRequest);
+    let report = inspected.report(NOW);
+    assert!(!report.contains('✗'), "{report}");
+    assert!(report.contains("expires in 4 min") && report.contains("issued 1 min ago"), "{report}");
+    assert!(report.contains("Inside it: software statement") && report.contains("issued 3 days ago"), "{report}");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_with_its_rule() {
+    let inspected = request(|request| {
+        let request =
+            request.without("jti").claim("exp", NOW - 7200).claim("redirect_uris", json!(["http://app.example"]));
+        request.claim("token_endpoint_auth_signing_alg", "RS256")
+    });
+    assert_eq!(state(&inspected, "jti"), State::Missing);
+    assert_eq!(state(&inspected, "exp"), State::Wrong);
+    assert_eq!(state(&inspected, "redirect_uris"), State::Wrong);
+    assert_eq!(state(&inspected, "token_endpoint_auth_signing_alg"), State::Wrong);
+    let report = inspected.report(NOW);
+    assert!(report.contains("expired 2 hours ago") && report.contains("RQ-04  missing: "), "{report}");
+}
+
+#[test]
+fn what_depends_on_the_method_does() {
+    let by_key = request(|request| request);
+    assert_eq!(state(&by_key, "tls_client_auth_subject_dn"), State::Absent);
+    let by_certificate = request(|request| request.for_tls_client_auth("CN=a"));
+    assert_eq!(state(&by_certificate, "tls_client_auth_subject_dn"), State::Present);
+    assert_eq!(state(&by_certificate, "token_endpoint_auth_signing_alg"), State::Absent);
+    let both = request(|request| request.claim("tls_client_auth_subject_dn", "CN=a"));
+    assert_eq!(state(&both, "tls_client_auth_subject_dn"), State::Wrong);
+}
+
+#[test]
+fn kinds_are_told_apart() {
+    let key = SigningKey::generate_es256();
+    let assertion = mint::client_assertion("client", "https://bank.example").sign(&key).unwrap();
+    assert_eq!(Inspected::parse(&assertion).unwrap().kind, Kind::ClientAssertion);
+    let statement = mint::software_statement(&software(), "https://directory.example").sign(&key).unwrap();
+    assert_eq!(Inspected::parse(&statement).unwrap().kind, Kind::SoftwareStatement);
+    assert_eq!(Inspected::parse(&mint::Token::of(json!({})).unsigned()).unwrap().kind, Kind::Other);
+}
+
+#[test]
+fn a_token_cannot_steer_the_terminal() {
+    let token = mint::Token::of(json!({ "name\u{1b}[2J": "\u{9b}2J \u{7f} \u{1b}[31m" })).unsigned();
+    let report = Inspected::parse(&token).unwrap().report(NOW);
+    assert!(report.chars().all(|letter| letter == '\n' || !letter.is_control()), "{report:?}");
+}
+
+#[test]
+fn what_is_no_compact_jws_is_said() {
+    for (token, said) in [
+        ("", "1 parts"),
+        ("a.b", "2 parts"),
+        ("a.b.c.d.e", "5 parts"),
+        ("e30.e30.=", "signature"),
+        ("e30.W10.", "JSON object"),
+    ] {
+        let error = Inspected::parse(token).unwrap_err().to_string();
+        assert!(error.contains(said), "{token}: {error}");
+    }
+}
+
+#[test]
+fn absurd_times_do_not_panic() {
+    for time in [json!(u64::MAX), json!(-1), json!(1.5e300)] {
+        let token = mint::Token::of(json!({ "exp": time })).unsigned();
+        Inspected::parse(&token).unwrap().report(NOW);
+    }
+}

@@ -1,0 +1,246 @@
+//! Software statements, registration requests and client assertions: right by default, and each part of them breakable on its own.
+//!
+//! ```
+//! # fn main() -> Result<(), dcr_cli::Error> {
+//! use dcr_cli::{keys::SigningKey, mint};
+//!
+//! let key = SigningKey::generate_es256();
+//! let good = mint::client_assertion("client", "https://bank.example").sign(&key)?;
+//! let expired = mint::client_assertion("client", "https://bank.example").claim("exp", 1).sign(&key)?;
+//! let nameless = mint::client_assertion("client", "https://bank.example").without_header("kid").sign(&key)?;
+//! # Ok(()) }
+//! ```
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use ring::hmac;
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+use crate::keys::{Algorithm, SigningKey};
+use crate::software::Software;
+
+/// `iss` of software statements: Open Banking's directory.
+pub const DIRECTORY_ISSUER: &str = "OpenBanking Ltd";
+
+/// A registration request is good for this many seconds.
+const REQUEST_LIFETIME: u64 = 600;
+
+/// A client assertion is good for this many seconds.
+const ASSERTION_LIFETIME: u64 = 300;
+
+/// Claims not yet signed, and what is to be different about the header.
+#[derive(Clone, Debug)]
+pub struct Token {
+    claims: Map<String, Value>,
+    /// `None` takes the parameter out.
+    header: Vec<(String, Option<Value>)>,
+    payload: Option<Vec<u8>>,
+}
+
+/// A software statement as Open Banking's directory makes it (UK profile): no `exp`, key sets below `directory_url`.
+pub fn software_statement(software: &Software, directory_url: &str) -> Token {
+    let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
+    let key_sets = format!("{directory_url}/{}", software.org_id);
+    let revoked = format!("{directory_url}/{}/revoked", software.org_id);
+    let contact = json!({
+        "name": "Technical", "type": "Technical", "email": "developers@example.org", "phone": "+441632960000"
+    });
+    Token::of(json!({
+        "iss": DIRECTORY_ISSUER,
+        "iat": now(),
+        "jti": short_id(),
+        "software_environment": "sandbox",
+        "software_mode": "Test",
+        "software_id": software.software_id,
+        "software_client_id": software.software_id,
+        "software_client_name": software.client_name,
+        "software_client_description": format!("{} by {}", software.client_name, software.org_name),
+        "software_version": 1.0,
+        "software_client_uri": site,
+        "software_redirect_uris": software.redirect_uris,
+        "software_roles": software.roles,
+        "software_logo_uri": format!("{site}/logo.png"),
+        "software_policy_uri": format!("{site}/policy"),
+        "software_tos_uri": format!("{site}/terms"),
+        "software_on_behalf_of_org": null,
+        "software_jwks_endpoint": format!("{directory_url}{}", software.key_set_path()),
+        "software_jwks_revoked_endpoint": format!("{revoked}/{}.jwks", software.software_id),
+        "organisation_competent_authority_claims": {
+            "authority_id": "FCAGBR",
+            "registration_id": software.registration_id,
+            "status": "Active",
+            "authorisations": [{ "member_state": "GB", "roles": software.roles }]
+        },
+        "org_status": "Active",
+        "org_id": software.org_id,
+        "org_name": software.org_name,
+        "org_contacts": [contact],
+        "org_jwks_endpoint": format!("{key_sets}/{}.jwks", software.org_id),
+        "org_jwks_revoked_endpoint": format!("{revoked}/{}.jwks", software.org_id)
+    }))
+}
+
+/// A registration request (UK profile 3.3) for `private_key_jwt`, with all of the statement's redirect URIs and the scope of its roles.
+/// `audience` is the authorization server's issuer.
+pub fn registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
+    let scope_of_role = |role: &String| match role.as_str() {
+        "AISP" => Some("accounts"),
+        "PISP" => Some("payments"),
+        "CBPII" => Some("fundsconfirmations"),
+        _ => None,
+    };
+    let scopes: Vec<&str> = ["openid"].into_iter().chain(software.roles.iter().filter_map(scope_of_role)).collect();
+    Token::of(json!({
+        "iss": software.software_id,
+        "iat": now(),
+        "exp": now() + REQUEST_LIFETIME,
+        "jti": uuid::Uuid::new_v4().to_string(),
+        "aud": audience,
+        "scope": scopes.join(" "),
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "PS256",
+        "grant_types": ["authorization_code", "client_credentials", "refresh_token"],
+        "response_types": ["code id_token"],
+        "id_token_signed_response_alg": "PS256",
+        "request_object_signing_alg": "PS256",
+        "application_type": "web",
+        "software_id": software.software_id,
+        "redirect_uris": software.redirect_uris,
+        "software_statement": software_statement
+    }))
+}
+
+/// A client assertion for `private_key_jwt` (RFC 7523, section 3). `audience` is the authorization server's issuer or its token endpoint.
+pub fn client_assertion(client_id: &str, audience: &str) -> Token {
+    Token::of(json!({
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": now(),
+        "exp": now() + ASSERTION_LIFETIME,
+        "jti": uuid::Uuid::new_v4().to_string()
+    }))
+}
+
+impl Token {
+    /// Any JWT: the members of a JSON object become its claims. Whatever is not an object gives no claims.
+    pub fn of(claims: Value) -> Self {
+        let claims = match claims {
+            Value::Object(claims) => claims,
+            _ => Map::new(),
+        };
+        Self { claims, header: Vec::new(), payload: None }
+    }
+
+    /// Sets a claim, of any JSON type.
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// Takes a claim out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.claims.shift_remove(name);
+        self
+    }
+
+    /// Makes a registration request one for `tls_client_auth` (RFC 8705, section 2.1) with the certificate's subject.
+    pub fn for_tls_client_auth(self, subject_dn: &str) -> Self {
+        self.without("token_endpoint_auth_signing_alg")
+            .claim("token_endpoint_auth_method", "tls_client_auth")
+            .claim("tls_client_auth_subject_dn", subject_dn)
+    }
+
+    /// Sets a header parameter. A different `alg` changes the name only, not how the token is signed.
+    pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.header.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Takes a header parameter out, such as `kid`.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.header.push((name.into(), None));
+        self
+    }
+
+    /// Signs these bytes instead of the claims: white space, duplicate members, text that is no JSON.
+    pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.payload = Some(bytes.into());
+        self
+    }
+
+    /// The claims as they stand.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// Signs with the key's own algorithm. A token with nothing odd about it is made by jwt-simple.
+    pub fn sign(&self, key: &SigningKey) -> Result<String, Error> {
+        if self.header.is_empty() && self.payload.is_none() {
+            return key.sign_claims(&self.claims);
+        }
+        self.sign_as(key, key.algorithm())
+    }
+
+    /// Signs with another algorithm of the key's type, such as RS256 with an RSA key; the header names it.
+    pub fn sign_as(&self, key: &SigningKey, algorithm: Algorithm) -> Result<String, Error> {
+        let input = self.signing_input(algorithm.name(), Some(key.kid()));
+        let signature = key.sign_bytes(algorithm, input.as_bytes())?;
+        Ok(compact(&input, &signature))
+    }
+
+    /// "Signs" with HMAC SHA-256 and the given secret: with a public key's PEM as the secret, the classic confusion of algorithms.
+    pub fn sign_with_secret(&self, secret: &[u8], kid: &str) -> String {
+        let input = self.signing_input("HS256", Some(kid));
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
+        compact(&input, tag.as_ref())
+    }
+
+    /// An unsecured JWT: `alg` is `none`, the signature is empty (RFC 7519, section 6).
+    pub fn unsigned(&self) -> String {
+        compact(&self.signing_input("none", None), &[])
+    }
+
+    /// Header and payload, base64url, with the dot between them.
+    fn signing_input(&self, algorithm: &str, kid: Option<&str>) -> String {
+        let mut header = Map::new();
+        header.insert("alg".into(), algorithm.into());
+        header.insert("typ".into(), "JWT".into());
+        if let Some(kid) = kid {
+            header.insert("kid".into(), kid.into());
+        }
+        for (name, value) in &self.header {
+            match value {
+                Some(value) => header.insert(name.clone(), value.clone()),
+                None => header.shift_remove(name),
+            };
+        }
+        let header = Value::Object(header).to_string();
+        let payload =
+            self.payload.clone().unwrap_or_else(|| Value::Object(self.claims.clone()).to_string().into_bytes());
+        format!("{}.{}", encode(header.as_bytes()), encode(&payload))
+    }
+}
+
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+fn compact(signing_input: &str, signature: &[u8]) -> String {
+    format!("{signing_input}.{}", encode(signature))
+}
+
+fn encode(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// The directory's statements have a `jti` of 16 hexadecimal digits.
+fn short_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string().chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests;

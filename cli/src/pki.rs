@@ -1,0 +1,239 @@
+//! A development public key infrastructure: who signs the gateway's certificate, who issues transport certificates to third
+//! parties, the directory's signing key, and two third parties with everything they need.
+//!
+//! The certificate authorities and the server use P-256; third parties use RSA 2048, as Open Banking's do.
+
+pub mod files;
+
+use std::time::{Duration, SystemTime};
+
+use jwt_simple::prelude::PS256KeyPair;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+use serde_json::Value;
+use x509_cert::Certificate;
+use x509_cert::der::DecodePem;
+
+use crate::Error;
+use crate::keys::SigningKey;
+use crate::software::Software;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Names and addresses of the gateway and of the directory on a laptop.
+const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Everything: made by [`Pki::generate`], kept in a folder by [`Pki::write`], [`Pki::read`] and [`Pki::reuse_or_generate`].
+#[derive(Debug)]
+pub struct Pki {
+    /// Signs the server certificate; clients of the gateway and of the directory trust it.
+    pub server_ca: CertificateAuthority,
+    /// The certificate of the gateway and of the directory, for `localhost`.
+    pub server: Identity,
+    /// Issues transport certificates; the gateway trusts it.
+    pub tpp_ca: CertificateAuthority,
+    /// Signs software statements. Its public half is the directory's key set.
+    pub directory: SigningKey,
+    /// The third party that acts.
+    pub tpp: ThirdParty,
+    /// Another third party of the same directory, to show that it cannot act for the first.
+    pub other_tpp: ThirdParty,
+}
+
+/// A third party: its software, two transport certificates and a signing key.
+#[derive(Debug)]
+pub struct ThirdParty {
+    /// What its software statement says.
+    pub software: Software,
+    /// A legacy OB Transport certificate.
+    pub transport: Identity,
+    /// An OBWAC, the eIDAS-like shape.
+    pub obwac: Identity,
+    /// Signs registration requests and client assertions.
+    pub signing: SigningKey,
+}
+
+/// A certificate (or a chain, leaf first) with its private key, both PEM.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `BEGIN CERTIFICATE`.
+    pub certificate_pem: String,
+    /// `BEGIN PRIVATE KEY`, PKCS#8.
+    pub key_pem: String,
+}
+
+/// Signs certificates.
+#[derive(Clone, Debug)]
+pub struct CertificateAuthority {
+    /// The authority's own certificate, self-signed.
+    pub certificate_pem: String,
+    key_pem: String,
+}
+
+/// The subject of a transport certificate, as Open Banking issues them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportShape {
+    /// `CN=<software_id>, OU=<org_id>, O=OpenBanking, C=GB`
+    ObTransport,
+    /// `CN=<org_id>, organizationIdentifier=PSDGB-OB-<registration_id>, O=<org_name>, C=GB`
+    Obwac,
+}
+
+impl Pki {
+    /// Makes all keys and certificates anew. Takes a second or two: RSA keys are slow to find.
+    pub fn generate() -> Result<Self, Error> {
+        let server_ca = CertificateAuthority::new("dcr-gate development server CA")?;
+        let tpp_ca = CertificateAuthority::new("dcr-gate development directory issuing CA")?;
+        let software = Software::new("Harbour Budgeting Ltd", "Harbour", "https://harbour.example")?;
+        let other_software = Software::new("Meadow Payments Ltd", "Meadow", "https://meadow.example")?;
+
+        let (tpp, other_tpp) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| ThirdParty::new(other_software, &tpp_ca));
+            (ThirdParty::new(software, &tpp_ca), other.join())
+        });
+        let other_tpp = other_tpp.map_err(|_| Error::Key("making keys for the second third party failed".into()))??;
+        Ok(Self {
+            server: server_ca.issue_server(&SERVER_NAMES)?,
+            directory: SigningKey::generate_ps256()?,
+            tpp: tpp?,
+            server_ca,
+            tpp_ca,
+            other_tpp,
+        })
+    }
+
+    /// The directory's key set: what verifies software statements.
+    pub fn directory_key_set(&self) -> Result<Value, Error> {
+        Ok(serde_json::json!({ "keys": [self.directory.public_jwk()?] }))
+    }
+}
+
+impl ThirdParty {
+    /// Makes keys, and has both transport certificates issued.
+    pub fn new(software: Software, issuer: &CertificateAuthority) -> Result<Self, Error> {
+        Ok(Self {
+            transport: issuer.issue_transport(&software, TransportShape::ObTransport)?,
+            obwac: issuer.issue_transport(&software, TransportShape::Obwac)?,
+            signing: SigningKey::generate_ps256()?,
+            software,
+        })
+    }
+
+    /// The key set the directory publishes for this software: the signing key (`use: sig`) and, as Open Banking's keystore
+    /// does, the transport key too (`use: tls`), which must not verify signatures.
+    pub fn key_set(&self) -> Result<Value, Error> {
+        let mut transport_key = SigningKey::from_pem(&self.transport.key_pem)?.public_jwk()?;
+        if let Some(members) = transport_key.as_object_mut() {
+            members.insert("use".into(), "tls".into());
+            members.remove("alg");
+        }
+        Ok(serde_json::json!({ "keys": [transport_key, self.signing.public_jwk()?] }))
+    }
+}
+
+impl Identity {
+    /// The certificate's subject as RFC 4514 prints it, which `tls_client_auth_subject_dn` takes.
+    pub fn subject_dn(&self) -> Result<String, Error> {
+        Ok(parse(&self.certificate_pem)?.tbs_certificate().subject().to_string())
+    }
+
+    /// The end of the certificate's validity.
+    pub fn not_after(&self) -> Result<SystemTime, Error> {
+        Ok(parse(&self.certificate_pem)?.tbs_certificate().validity().not_after.to_system_time())
+    }
+}
+
+impl CertificateAuthority {
+    /// A new authority, valid for ten years.
+    pub fn new(common_name: &str) -> Result<Self, Error> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        valid_for(&mut params, 3650 * DAY);
+        let key = KeyPair::generate()?;
+        Ok(Self { certificate_pem: params.self_signed(&key)?.pem(), key_pem: key.serialize_pem() })
+    }
+
+    /// A server certificate for the given DNS names and IP addresses, valid for a year.
+    pub fn issue_server(&self, names: &[&str]) -> Result<Identity, Error> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
+        let mut params = CertificateParams::new(names.clone())?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, names.first().map_or("server", String::as_str));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(params, KeyPair::generate()?)
+    }
+
+    /// A transport certificate for a third party's software, valid for a year.
+    pub fn issue_transport(&self, software: &Software, shape: TransportShape) -> Result<Identity, Error> {
+        self.issue_client(shape.subject(software)?)
+    }
+
+    /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name).
+    pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, rsa_key_pair()?)
+    }
+
+    fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        valid_for(&mut params, 365 * DAY);
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
+        Ok(Identity { certificate_pem: params.signed_by(&key, &issuer)?.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+impl TransportShape {
+    /// The subject that Open Banking's directory gives to a certificate of this shape.
+    pub fn subject(self, software: &Software) -> Result<DistinguishedName, Error> {
+        /// X.520 organizationIdentifier (ETSI TS 119 495 puts the authorisation number there).
+        const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
+
+        let mut subject = DistinguishedName::new();
+        subject.push(DnType::CountryName, DnValue::PrintableString("GB".try_into()?));
+        match self {
+            Self::ObTransport => {
+                subject.push(DnType::OrganizationName, "OpenBanking");
+                subject.push(DnType::OrganizationalUnitName, software.org_id.as_str());
+                subject.push(DnType::CommonName, software.software_id.as_str());
+            }
+            Self::Obwac => {
+                subject.push(DnType::OrganizationName, software.org_name.as_str());
+                subject.push(
+                    DnType::from_oid(&ORGANIZATION_IDENTIFIER),
+                    format!("PSDGB-OB-{}", software.registration_id).as_str(),
+                );
+                subject.push(DnType::CommonName, software.org_id.as_str());
+            }
+        }
+        Ok(subject)
+    }
+}
+
+/// From an hour ago, for clocks that differ, until the given time from now.
+fn valid_for(params: &mut CertificateParams, lifetime: Duration) {
+    let now = SystemTime::now();
+    params.not_before = (now - Duration::from_secs(3600)).into();
+    params.not_after = (now + lifetime).into();
+}
+
+/// rcgen's `ring` cannot make RSA keys, only sign with them.
+fn rsa_key_pair() -> Result<KeyPair, Error> {
+    let pair = PS256KeyPair::generate(2048).map_err(|error| Error::Key(error.to_string()))?;
+    let pem = pair.to_pem().map_err(|error| Error::Key(error.to_string()))?;
+    Ok(KeyPair::from_pkcs8_pem_and_sign_algo(&pem, &rcgen::PKCS_RSA_SHA256)?)
+}
+
+fn parse(pem: &str) -> Result<Certificate, Error> {
+    Certificate::from_pem(pem.as_bytes()).map_err(|error| Error::Certificate(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

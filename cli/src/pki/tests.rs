@@ -1,0 +1,64 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn software() -> Software {
+    Software {
+        software_id: "SoftwareId0000000000AB".into(),
+        client_name: "Name".into(),
+        org_id: "001580000ORGANISAT".into(),
+        org_name: "Org, Ltd".into(),
+        registration_id: "123456".into(),
+        redirect_uris: vec!["https://tpp.example/callback".into()],
+        roles: vec!["AISP".into()],
+    }
+}
+
+#[test]
+fn transport_certificates_have_the_subjects_of_open_banking() {
+    let authority = CertificateAuthority::new("CA").unwrap();
+    let transport = authority.issue_transport(&software(), TransportShape::ObTransport).unwrap();
+    assert_eq!(transport.subject_dn().unwrap(), "CN=SoftwareId0000000000AB,OU=001580000ORGANISAT,O=OpenBanking,C=GB");
+    let obwac = authority.issue_transport(&software(), TransportShape::Obwac).unwrap();
+    assert_eq!(
+        obwac.subject_dn().unwrap(),
+        // 2.5.4.97 is organizationIdentifier, with its value as BER in hexadecimal: a UTF8String of 15 bytes.
+        r"CN=001580000ORGANISAT,2.5.4.97=#0c0f50534447422d4f422d313233343536,O=Org\, Ltd,C=GB"
+    );
+}
+
+#[test]
+fn a_pki_survives_its_folder_and_is_reused() {
+    let folder = std::env::temp_dir().join(format!("dcr-pki-{}", uuid::Uuid::new_v4()));
+    let made = Pki::reuse_or_generate(&folder).unwrap();
+    let reused = Pki::reuse_or_generate(&folder).unwrap();
+    assert_eq!(reused.tpp.software, made.tpp.software);
+    assert_eq!(reused.tpp.signing.kid(), made.tpp.signing.kid());
+    assert_eq!(reused.server_ca.certificate_pem.trim(), made.server_ca.certificate_pem.trim());
+    assert_ne!(made.tpp.software.software_id, made.other_tpp.software.software_id);
+
+    for key in ["ca.key", "server.key", "tpp/transport.key", "tpp/signing.key", "other-tpp/obwac.key"] {
+        let mode = std::fs::metadata(folder.join(key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_damaged_folder_is_named_not_overwritten() {
+    let folder = std::env::temp_dir().join(format!("dcr-pki-{}", uuid::Uuid::new_v4()));
+    Pki::generate_into(&folder).unwrap();
+    files::write_text(&folder.join("tpp/software.json"), "{}").unwrap();
+    let error = Pki::reuse_or_generate(&folder).unwrap_err();
+    assert!(error.to_string().contains("tpp/software.json"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_key_set_offers_one_key_for_signatures() {
+    let authority = CertificateAuthority::new("CA").unwrap();
+    let party = ThirdParty::new(software(), &authority).unwrap();
+    let keys = party.key_set().unwrap();
+    let uses: Vec<&str> = keys["keys"].as_array().unwrap().iter().map(|key| key["use"].as_str().unwrap()).collect();
+    assert_eq!(uses, ["tls", "sig"]);
+}

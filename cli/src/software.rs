@@ -1,0 +1,100 @@
+//! The software a third party registers: the identity that its software statement, its certificates and its requests share.
+
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Error;
+use crate::inspect::Inspected;
+
+/// One piece of software of one organisation, as Open Banking's directory knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    /// `software_id` of the statement: 22 letters and digits. CN of a legacy transport certificate.
+    pub software_id: String,
+    /// The name shown to customers.
+    pub client_name: String,
+    /// `org_id`: 18 letters and digits. OU of a legacy transport certificate, CN of an OBWAC.
+    pub org_id: String,
+    /// The organisation's legal name. O of an OBWAC.
+    pub org_name: String,
+    /// The organisation's number at its competent authority. Ends the organizationIdentifier of an OBWAC.
+    pub registration_id: String,
+    /// Where customers are sent back to.
+    pub redirect_uris: Vec<String>,
+    /// What the organisation is authorised for: `AISP`, `PISP`, `CBPII`.
+    pub roles: Vec<String>,
+}
+
+impl Software {
+    /// A new identity with random ids, two redirect URIs below `site` (such as `https://harbour.example`) and the roles AISP and PISP.
+    pub fn new(org_name: &str, client_name: &str, site: &str) -> Result<Self, Error> {
+        Ok(Self {
+            software_id: random_id(22)?,
+            client_name: client_name.into(),
+            org_id: format!("00158{}", random_id(13)?),
+            org_name: org_name.into(),
+            registration_id: random_id(6)?,
+            redirect_uris: vec![format!("{site}/callback"), format!("{site}/app/callback")],
+            roles: vec!["AISP".into(), "PISP".into()],
+        })
+    }
+
+    /// The identity a UK software statement speaks of, whoever signed it (nothing is verified).
+    pub fn of_statement(statement: &str) -> Result<Self, Error> {
+        let claims = Value::Object(Inspected::parse(statement)?.claims);
+        let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str).map(str::to_string);
+        let texts = |pointer: &str| {
+            let values = claims.pointer(pointer).and_then(Value::as_array);
+            values.into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
+        };
+        let software_id = text("/software_id").ok_or_else(|| {
+            Error::Token("no `software_id` in it: is it a software statement of Open Banking UK?".into())
+        })?;
+        Ok(Self {
+            software_id,
+            client_name: text("/software_client_name").unwrap_or_default(),
+            org_id: text("/org_id").unwrap_or_default(),
+            org_name: text("/org_name").unwrap_or_default(),
+            registration_id: text("/organisation_competent_authority_claims/registration_id").unwrap_or_default(),
+            redirect_uris: texts("/software_redirect_uris"),
+            roles: texts("/software_roles"),
+        })
+    }
+
+    /// The path of this software's key set on a directory's host, as Open Banking's keystore lays them out.
+    pub fn key_set_path(&self) -> String {
+        format!("/{}/{}.jwks", self.org_id, self.software_id)
+    }
+}
+
+/// Letters and digits, so that an id needs no escaping in a URL, a JSON text or a distinguished name.
+fn random_id(length: usize) -> Result<String, Error> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bytes = vec![0; length];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Key("the system's random generator failed".into()))?;
+    // The remainder favours some letters a little: an id is a name here, not a secret.
+    let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()));
+    Ok(letters.copied().map(char::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::SigningKey;
+    use crate::mint;
+
+    #[test]
+    fn a_statement_tells_its_software() {
+        let software = Software::new("Org Ltd", "App", "https://app.example").unwrap();
+        let statement = mint::software_statement(&software, "https://directory.example");
+        let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
+        assert_eq!(Software::of_statement(&statement).unwrap(), software);
+    }
+
+    #[test]
+    fn ids_have_the_lengths_of_open_banking() {
+        let software = Software::new("Org Ltd", "App", "https://app.example").unwrap();
+        assert_eq!((software.software_id.len(), software.org_id.len()), (22, 18));
+    }
+}

@@ -1,0 +1,94 @@
+//! The commands of `dcr` that need no gateway, one feeding the next.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy takes helpers beside tests for code")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder with a development PKI, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(std::env::temp_dir().join(format!("dcr-{}", uuid::Uuid::new_v4())));
+        std::fs::create_dir(&folder.0).unwrap();
+        let made = folder.dcr(&["pki", "new", "--out", "keys"], "");
+        assert!(made.status.success(), "{made:?}");
+        folder
+    }
+
+    fn dcr(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dcr"));
+        command
+            .args(arguments)
+            .current_dir(&self.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// The output of a command that must succeed.
+    fn out(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.dcr(arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn a_statement_goes_into_a_request_that_inspect_finds_complete() {
+    let folder = Folder::new();
+    let statement = folder.out(&["ssa", "--pki", "keys"], "");
+    let request = folder.out(
+        &["request", "--ssa", "-", "--signing-key", "keys/tpp/signing.key", "--audience", "https://bank.example"],
+        &statement,
+    );
+    let report = folder.out(&["inspect", "-"], &request);
+    assert!(report.starts_with("registration request") && report.contains("Inside it: software statement"), "{report}");
+    assert!(!report.contains('✗'), "{report}");
+
+    let inspected: serde_json::Value =
+        serde_json::from_str(&folder.out(&["inspect", "-", "--json"], &request)).unwrap();
+    let kid = std::fs::read_to_string(folder.0.join("keys/tpp/signing.kid")).unwrap();
+    assert_eq!(inspected.pointer("/header/kid").unwrap(), &kid);
+    assert_eq!(inspected.pointer("/claims/aud").unwrap(), "https://bank.example");
+}
+
+#[test]
+fn one_thing_can_be_broken_from_the_command_line() {
+    let folder = Folder::new();
+    let common = ["assertion", "--client-id", "c", "--audience", "a", "--signing-key", "keys/tpp/signing.key"];
+    let broken = ["--claim", "exp=1", "--claim", "aud=[\"x\"]", "--without", "jti", "--without-header", "kid"];
+    let token = folder.out(&[&common[..], &broken[..]].concat(), "");
+    let inspected: serde_json::Value = serde_json::from_str(&folder.out(&["inspect", "-", "--json"], &token)).unwrap();
+    assert_eq!(inspected.pointer("/claims/exp").unwrap(), 1);
+    assert_eq!(inspected.pointer("/claims/aud/0").unwrap(), "x");
+    assert!(inspected.pointer("/claims/jti").is_none() && inspected.pointer("/header/kid").is_none());
+}
+
+#[test]
+fn mistakes_are_told_with_what_to_do() {
+    let folder = Folder::new();
+    for (arguments, said) in [
+        (&["pki", "new", "--out", "keys"][..], "--force"),
+        (&["register"][..], "make run"),
+        (&["inspect", "no.token"][..], "three"),
+        (&["request", "--ssa", "keys/ca.pem", "--audience", "a"][..], "compact JWS"),
+    ] {
+        let output = folder.dcr(arguments, "");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+    assert!(Path::new(&folder.0).join("keys/ca.pem").exists());
+}

@@ -1,0 +1,452 @@
+//! Starting and holding a whole gateway.
+
+mod folder;
+mod port;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dcr_cli::client::{Answer, Endpoints, HttpVersion, Tpp};
+use dcr_cli::directory::Directory;
+use dcr_cli::mint::{self, Token};
+use dcr_cli::pki::{Identity, Pki, ThirdParty};
+use reqwest::Method;
+use serde_json::Value;
+
+use self::folder::Folder;
+use self::port::Reservation;
+use crate::Error;
+use crate::backend::Backend;
+use crate::envoy::{EnvoyConfiguration, merge};
+use crate::installation::{Installation, project_folder};
+use crate::process::{Process, leashed};
+
+/// The longest any part may take to become ready. Envoy compiles the filter at start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// The ports of `envoy/envoy.yaml`.
+const SHIPPED: Ports =
+    Ports { gateway: Some(8443), directory: Some(8444), store: Some(8082), backend: Some(8081), admin: Some(9901) };
+
+/// A running gateway. Dropping it ends everything it started, Envoy first.
+pub struct Gateway {
+    envoy: Process,
+    store: Option<StoreProcess>,
+    backend: Backend,
+    directory: Directory,
+    pki: Arc<Pki>,
+    url: String,
+    admin_url: String,
+    store_port: u16,
+    operator: Tpp,
+    _port: Reservation,
+    folder: Folder,
+}
+
+/// What a gateway is started with.
+#[must_use = "nothing runs before `start`"]
+pub struct GatewayBuilder {
+    pki: Arc<Pki>,
+    folder: Option<PathBuf>,
+    ports: Ports,
+    plugin: Vec<Value>,
+    changes: Vec<Change>,
+    store: Store,
+    variables: Vec<(String, String)>,
+    workers: u32,
+}
+
+type Change = Box<dyn FnOnce(&mut EnvoyConfiguration) -> Result<(), Error> + Send>;
+
+/// The ports on 127.0.0.1; `None` takes a free one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ports {
+    /// Where third parties come in.
+    pub gateway: Option<u16>,
+    /// The mock directory.
+    pub directory: Option<u16>,
+    /// The store.
+    pub store: Option<u16>,
+    /// The echo behind the gateway.
+    pub backend: Option<u16>,
+    /// Envoy's admin page.
+    pub admin: Option<u16>,
+}
+
+/// Which store the gateway talks to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// A `dcr-store` of its own, with a database in the gateway's folder.
+    #[default]
+    Started,
+    /// Whatever listens on this port of 127.0.0.1, or nothing does.
+    At(u16),
+}
+
+struct StoreProcess {
+    process: Process,
+    program: PathBuf,
+}
+
+impl Ports {
+    /// The ports that `envoy/envoy.yaml` names.
+    pub fn shipped() -> Self {
+        SHIPPED
+    }
+}
+
+impl GatewayBuilder {
+    /// Keeps keys, database, configuration and logs in this folder, and leaves them there. Without it, everything is in a temporary
+    /// folder that goes with the gateway (and stays if the test that holds it panics).
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Where to listen. Free ports by default.
+    pub fn ports(mut self, ports: Ports) -> Self {
+        self.ports = ports;
+        self
+    }
+
+    /// Changes the filter's configuration: a JSON merge patch over the one in `envoy/envoy.yaml` (`null` takes a member out).
+    pub fn plugin(mut self, patch: Value) -> Self {
+        self.plugin.push(patch);
+        self
+    }
+
+    /// Changes anything else of Envoy's configuration, after everything else is in place.
+    pub fn envoy(mut self, change: impl FnOnce(&mut EnvoyConfiguration) -> Result<(), Error> + Send + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// Which store to use.
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Sets a variable in Envoy's environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// How many worker threads Envoy has, each with its own copy of the filter. Two by default.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts everything and waits until it is ready. An Envoy that refuses its configuration is [`Error::Ended`] with the end of its log.
+    pub async fn start(self) -> Result<Gateway, Error> {
+        let installation = Installation::find()?;
+        let folder = Folder::new(self.folder)?;
+        self.pki.write(folder.path())?;
+
+        let port = Reservation::new(self.ports.gateway)?;
+        let url = format!("https://localhost:{}", port.number());
+        let operator = Tpp::new(Endpoints::of(&url), &self.pki.server_ca.certificate_pem, None)?;
+
+        let directory = Directory::start(&self.pki, loopback(self.ports.directory))?;
+        let backend = Backend::start(loopback(self.ports.backend))?;
+        let (store, store_port) = match self.store {
+            Store::At(port) => (None, port),
+            Store::Started => {
+                let (store, port) = StoreProcess::start(&installation.store, folder.path(), self.ports.store).await?;
+                (Some(store), port)
+            }
+        };
+
+        let mut configuration = EnvoyConfiguration::read(&project_folder().join("envoy/envoy.yaml"))?;
+        configuration.set_listener_port("gateway", port.number())?;
+        configuration.set_admin_port(self.ports.admin.unwrap_or(0))?;
+        configuration.set_cluster_port("directory", directory.port())?;
+        configuration.set_cluster_port("dcr_store", store_port)?;
+        configuration.set_cluster_port("backend", backend.port())?;
+        configuration.rewrite_strings(|text| {
+            text.replace("localhost:8443", &format!("localhost:{}", port.number()))
+                .replace("localhost:8444", &format!("localhost:{}", directory.port()))
+        });
+        configuration.rewrite_strings(|text| relocate(text, folder.path(), &installation.filter));
+        for patch in &self.plugin {
+            merge(configuration.plugin_configuration()?, patch);
+        }
+        for change in self.changes {
+            change(&mut configuration)?;
+        }
+        dcr_cli::pki::files::write_text(&folder.path().join("envoy.json"), &configuration.to_json())?;
+
+        let mut command = leashed(&installation.envoy);
+        command.envs(self.variables);
+        let mut envoy = start_envoy(command, folder.path(), self.workers)?;
+        let admin_url = envoy_is_ready(&mut envoy, &operator, folder.path()).await?;
+        Ok(Gateway {
+            envoy,
+            store,
+            backend,
+            directory,
+            pki: self.pki,
+            url,
+            admin_url,
+            store_port,
+            operator,
+            _port: port,
+            folder,
+        })
+    }
+}
+
+impl Gateway {
+    /// A gateway for these keys and certificates. Share the PKI among tests: making one takes seconds.
+    pub fn builder(pki: Arc<Pki>) -> GatewayBuilder {
+        GatewayBuilder {
+            pki,
+            folder: None,
+            ports: Ports::default(),
+            plugin: Vec::new(),
+            changes: Vec::new(),
+            store: Store::default(),
+            variables: Vec::new(),
+            workers: 2,
+        }
+    }
+
+    /// `https://localhost:<port>`: the base URL and the issuer.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where to register, get tokens and so on.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints::of(&self.url)
+    }
+
+    /// Envoy's admin page.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// The store's base URL.
+    pub fn store_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.store_port)
+    }
+
+    /// The keys and certificates in use.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The directory, to count its fetches or to make it misbehave.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What stands behind the gateway, to see what reached it.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Where configuration, database and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Envoy's process id.
+    pub fn envoy_id(&self) -> u32 {
+        self.envoy.id()
+    }
+
+    /// A client that presents the given transport certificate, or none.
+    pub fn client(&self, transport: Option<&Identity>) -> Result<Tpp, Error> {
+        self.client_speaking(transport, HttpVersion::Negotiated)
+    }
+
+    /// A client that speaks a given version of HTTP.
+    pub fn client_speaking(&self, transport: Option<&Identity>, version: HttpVersion) -> Result<Tpp, Error> {
+        Ok(Tpp::with_http_version(self.endpoints(), &self.pki.server_ca.certificate_pem, transport, version)?)
+    }
+
+    /// A software statement for a third party, to be signed with `pki().directory`.
+    pub fn software_statement(&self, party: &ThirdParty) -> Token {
+        mint::software_statement(&party.software, &self.directory.url())
+    }
+
+    /// A registration request with a fresh software statement, to be signed with the third party's key.
+    pub fn registration_request(&self, party: &ThirdParty) -> Result<Token, Error> {
+        let statement = self.software_statement(party).sign(&self.pki.directory)?;
+        Ok(mint::registration_request(&party.software, &self.url, &statement))
+    }
+
+    /// A client assertion for this gateway, to be signed with the third party's key.
+    pub fn client_assertion(&self, client_id: &str) -> Token {
+        mint::client_assertion(client_id, &self.url)
+    }
+
+    /// Everything Envoy has logged so far, the filter's lines among it.
+    pub fn envoy_log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("envoy.log")).unwrap_or_default()
+    }
+
+    /// The access log so far, a JSON object per request, oldest first.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder().join("access.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits for a line of the access log (Envoy writes it after the answer).
+    pub async fn access_logged(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value, Error> {
+        let find = || Ok(self.access_log().into_iter().rev().find(&wanted));
+        wait_for("the line in the access log", self.folder(), find).await
+    }
+
+    /// Waits until Envoy's log holds the text.
+    pub async fn envoy_logged(&self, text: &str) -> Result<(), Error> {
+        let find = || Ok(self.envoy_log().contains(text).then_some(()));
+        wait_for(&format!("`{text}` in Envoy's log"), self.folder(), find).await
+    }
+
+    /// GET of a page of Envoy's admin interface, such as `/stats?filter=dcr`.
+    pub async fn admin(&self, path: &str) -> Result<Answer, Error> {
+        let request = self.operator.request(Method::GET, &format!("{}{path}", self.admin_url));
+        Ok(self.operator.send(request).await?)
+    }
+
+    /// Envoy's counters and gauges whose name matches the regular expression.
+    pub async fn stats(&self, filter: &str) -> Result<BTreeMap<String, u64>, Error> {
+        let request = self.operator.request(Method::GET, &format!("{}/stats", self.admin_url));
+        let answer = self.operator.send(request.query(&[("filter", filter)])).await?;
+        let lines = String::from_utf8_lossy(&answer.body).into_owned();
+        let counted = lines.lines().filter_map(|line| line.rsplit_once(": "));
+        Ok(counted.filter_map(|(name, value)| Some((name.to_string(), value.parse().ok()?))).collect())
+    }
+
+    /// Ends the store as `kill -9` does.
+    pub fn kill_store(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.process.kill();
+        }
+    }
+
+    /// Starts the store again, on the same port and database.
+    pub async fn restart_store(&mut self) -> Result<(), Error> {
+        if let Some(store) = self.store.take() {
+            let program = store.program.clone();
+            drop(store);
+            let (store, _) = StoreProcess::start(&program, self.folder.path(), Some(self.store_port)).await?;
+            self.store = Some(store);
+        }
+        Ok(())
+    }
+
+    /// An error if Envoy or the store has ended.
+    pub fn still_runs(&mut self) -> Result<(), Error> {
+        self.envoy.still_runs()?;
+        self.store.as_mut().map_or(Ok(()), |store| store.process.still_runs())
+    }
+}
+
+impl StoreProcess {
+    /// Starts `dcr-store` on a database in `folder` and waits for the file in which it says where it listens.
+    async fn start(program: &Path, folder: &Path, port: Option<u16>) -> Result<(Self, u16), Error> {
+        let ready = folder.join("store.url");
+        remove(&ready)?;
+        let mut command = leashed(program);
+        command.args(["--listen", &loopback(port).to_string()]);
+        command.arg("--database").arg(format!("sqlite:{}", folder.join("store.sqlite").display()));
+        command.arg("--ready-file").arg(&ready);
+        let mut process = Process::start("dcr-store", command, &folder.join("store.log"))?;
+        let port = wait_for("the store", folder, || {
+            process.still_runs()?;
+            let url = std::fs::read_to_string(&ready).unwrap_or_default();
+            Ok(url.trim().rsplit_once(':').and_then(|(_, port)| port.trim_end_matches('/').parse().ok()))
+        })
+        .await?;
+        Ok((Self { process, program: program.into() }, port))
+    }
+}
+
+fn start_envoy(mut command: Command, folder: &Path, workers: u32) -> Result<Process, Error> {
+    remove(&folder.join("admin.address"))?;
+    remove(&folder.join("access.log"))?;
+    command.arg("-c").arg(folder.join("envoy.json"));
+    command.arg("--admin-address-path").arg(folder.join("admin.address"));
+    command.args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--log-level", "info"]);
+    // The access log is read while Envoy runs.
+    command.args(["--file-flush-interval-msec", "50"]);
+    command.current_dir(project_folder());
+    Process::start("envoy", command, &folder.join("envoy.log"))
+}
+
+/// Waits until Envoy says it is ready, and returns the URL of its admin page.
+async fn envoy_is_ready(envoy: &mut Process, operator: &Tpp, folder: &Path) -> Result<String, Error> {
+    let address = folder.join("admin.address");
+    let url = wait_for("Envoy's admin page", folder, || {
+        envoy.still_runs()?;
+        let address = std::fs::read_to_string(&address).unwrap_or_default();
+        Ok((!address.trim().is_empty()).then(|| format!("http://{}", address.trim())))
+    })
+    .await?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        envoy.still_runs()?;
+        let ready = operator.send(operator.request(Method::GET, &format!("{url}/ready"))).await;
+        if ready.is_ok_and(|answer| answer.status == 200) {
+            return Ok(url);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Waited { what: "Envoy".into(), waited: PATIENCE, folder: folder.into() });
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Looks again and again until there is something to see.
+async fn wait_for<T>(
+    what: &str,
+    folder: &Path,
+    mut look: impl FnMut() -> Result<Option<T>, Error>,
+) -> Result<T, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look()? {
+            return Ok(seen);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Waited { what: what.into(), waited: PATIENCE, folder: folder.into() });
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// File names of `envoy.yaml` as they are for this gateway.
+fn relocate(text: &str, folder: &Path, filter: &Path) -> String {
+    match text {
+        "/dev/stdout" => folder.join("access.log").display().to_string(),
+        _ if text.ends_with("/dcr_gate.wasm") => filter.display().to_string(),
+        _ => match text.strip_prefix("target/dev/") {
+            Some(name) => folder.join(name).display().to_string(),
+            None => text.to_string(),
+        },
+    }
+}
+
+fn loopback(port: Option<u16>) -> std::net::SocketAddr {
+    ([127, 0, 0, 1], port.unwrap_or(0)).into()
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::system(path.display().to_string())(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! `dcr-dev`: a whole gateway on this machine, to watch (`demo`) or to talk to (`run`).
+
+mod demo;
+mod run;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A whole gateway on loopback: Envoy with the filter, the store, a mock directory and a backend that echoes.
+#[derive(Parser)]
+#[command(name = "dcr-dev", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A third party registers, gets a token, retrieves, updates and deletes; then three refusals. Exits with 0 only if all went as told
+    Demo {
+        /// The gateway's port [default: a free one]
+        #[arg(long)]
+        port: Option<u16>,
+    },
+    /// Serve until Ctrl-C; keys, the store's database and logs are kept in target/dev
+    Run {
+        /// The gateway's port
+        #[arg(long, default_value_t = 8443)]
+        port: u16,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo { port } => demo::demo(port).await,
+        Command::Run { port } => run::run(port).await,
+    };
+    outcome.unwrap_or_else(|error| {
+        anstream::eprintln!("dcr-dev: {error}");
+        ExitCode::FAILURE
+    })
+}

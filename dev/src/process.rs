@@ -1,0 +1,105 @@
+//! Child processes: their output goes to a file, and they do not outlive us.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Sender, channel};
+
+use crate::Error;
+
+/// How many lines of a log an error shows, and how many characters of each: Envoy repeats its whole configuration in some.
+const TAIL_LINES: usize = 12;
+const TAIL_WIDTH: usize = 500;
+
+/// A running program. Dropping it kills it.
+pub(crate) struct Process {
+    program: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program with both its outputs in the file `log`.
+    pub(crate) fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self, Error> {
+        let output = File::create(log).map_err(Error::system(log.display().to_string()))?;
+        let also = output.try_clone().map_err(Error::system(log.display().to_string()))?;
+        // A group of its own: Ctrl-C in the terminal is for us, who then stop our children in order.
+        command.stdin(Stdio::null()).stdout(output).stderr(also).process_group(0);
+        let child = spawn_from_keeper(command).map_err(Error::system(format!("cannot start {program}")))?;
+        Ok(Self { program, child, log: log.into() })
+    }
+
+    /// An error with the end of the log if the program has ended.
+    pub(crate) fn still_runs(&mut self) -> Result<(), Error> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(Error::Ended { program: self.program, status, tail: self.tail() }),
+            Err(source) => Err(Error::System { what: format!("asking for {}", self.program), source }),
+        }
+    }
+
+    /// Ends the program at once, as `kill -9` does, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only where the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn tail(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<String> =
+            log.lines().rev().take(TAIL_LINES).map(|line| line.chars().take(TAIL_WIDTH).collect()).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `setpriv` gives a program a signal for the death of its parent, which would otherwise leave it behind. Linux has it in util-linux;
+/// elsewhere children are killed by `Drop` only.
+pub(crate) fn leashed(program: &Path) -> Command {
+    static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
+        let mut probe = Command::new("setpriv");
+        probe.args(["--pdeathsig", "KILL", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    });
+    if !*SETPRIV {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
+type Order = (Command, Sender<io::Result<Child>>);
+
+/// The signal of [`leashed`] comes when the *thread* ends that started the program. Tests run on threads that end while a gateway they
+/// share goes on, so every program is started from one thread that lasts as long as we do.
+fn spawn_from_keeper(command: Command) -> io::Result<Child> {
+    static KEEPER: LazyLock<Sender<Order>> = LazyLock::new(|| {
+        let (orders, incoming) = channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in incoming {
+                // Nobody listens if whoever asked is gone; the child is then dropped, not killed, and its leash holds.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        orders
+    });
+    let (answer, result) = channel();
+    let gone = || io::Error::other("the thread that starts programs has ended");
+    KEEPER.send((command, answer)).map_err(|_| gone())?;
+    result.recv().map_err(|_| gone())?
+}

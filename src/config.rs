@@ -1,0 +1,603 @@
+//! The operator's configuration: one document, JSON or YAML-native. The profile gives the defaults; what is unknown, inconsistent or
+//! unsafe is refused at start, with the place and what to write instead.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::policy::profile::{self, Profile};
+use crate::x509::Thumbprint;
+
+/// The largest configuration read, in bytes.
+const DOCUMENT_BYTES: usize = 256 * 1024;
+const DOCUMENT_DEPTH: usize = 16;
+
+/// The configuration, complete and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The profile, with the operator's overrides in it.
+    pub profile: Profile,
+    /// This authorization server's issuer identifier (RFC 8414 section 2).
+    pub issuer: Issuer,
+    /// Where callers reach this gateway: an https origin.
+    pub gateway_url: String,
+    /// `aud` values a registration request may carry (RQ-03).
+    pub registration_audiences: Vec<String>,
+    /// `aud` values a client assertion may carry (CA-07).
+    pub assertion_audiences: Vec<String>,
+    /// Whose software statements are believed.
+    pub directories: Vec<Directory>,
+    /// Where client records are kept.
+    pub store: StoreConfig,
+    /// How key sets are fetched and kept.
+    pub jwks: JwksConfig,
+    /// Where the transport certificate comes from.
+    pub certificate: CertificateSource,
+    /// Bounds on what callers may send.
+    pub limits: Limits,
+    /// Members merged into the metadata document.
+    pub discovery: Map<String, Value>,
+}
+
+/// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, as in `https://bank.example/oauth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    url: String,
+    /// How much of the URL is scheme, host and port.
+    origin_bytes: usize,
+}
+
+impl Issuer {
+    /// Reads an issuer identifier; `None` where it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("https://")?;
+        let authority = rest.split('/').next().filter(|authority| is_authority(authority))?;
+        let path = rest.strip_prefix(authority)?;
+        let origin_bytes = text.len() - path.len();
+        (path.is_empty() || is_plain_path(path)).then(|| Self { url: text.to_owned(), origin_bytes })
+    }
+
+    /// The identifier as written.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// Scheme, host and port.
+    pub fn origin(&self) -> &str {
+        self.url.get(..self.origin_bytes).unwrap_or(&self.url)
+    }
+
+    /// What follows the origin: empty, or a path without a slash at its end.
+    pub fn path(&self) -> &str {
+        self.url.get(self.origin_bytes..).unwrap_or_default()
+    }
+}
+
+/// A directory: it signs software statements and hosts key sets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// `iss` of its statements.
+    pub issuer: String,
+    /// Its key set.
+    pub jwks_uri: String,
+    /// The Envoy cluster that reaches its key set.
+    pub cluster: String,
+    /// Where the key sets named in its statements may live (SS-13).
+    #[serde(default)]
+    pub software_key_sets: Vec<KeySetHost>,
+}
+
+/// A host that key sets may be fetched from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySetHost {
+    /// Host, with the port where it is not 443, exactly as in the statements' URLs.
+    pub host: String,
+    /// The Envoy cluster that reaches it.
+    pub cluster: String,
+}
+
+/// The store service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The Envoy cluster that reaches it. Credentials belong on the cluster.
+    pub cluster: String,
+    /// `:authority` of the calls.
+    #[serde(default = "store_authority")]
+    pub authority: String,
+    /// How long one call may take.
+    #[serde(default = "two_seconds", deserialize_with = "profile::duration")]
+    pub timeout: Duration,
+}
+
+/// How key sets are fetched and kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JwksConfig {
+    /// How long one fetch may take.
+    #[serde(deserialize_with = "profile::duration")]
+    pub timeout: Duration,
+    /// How long a fetched set is used without asking again.
+    #[serde(deserialize_with = "profile::duration")]
+    pub max_age: Duration,
+    /// How long a set is used after its last successful fetch while its host does not answer.
+    #[serde(deserialize_with = "profile::duration")]
+    pub stale_if_error: Duration,
+    /// The shortest time between two fetches that unknown kids cause (JO-19).
+    #[serde(deserialize_with = "profile::duration")]
+    pub refetch_interval: Duration,
+    /// How many key sets are kept.
+    pub cached_sets: usize,
+    /// The largest set accepted, in bytes.
+    pub bytes: usize,
+    /// The most keys a set may hold.
+    pub keys: usize,
+}
+
+impl Default for JwksConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            max_age: Duration::from_secs(5 * 60),
+            stale_if_error: Duration::from_secs(60 * 60),
+            refetch_interval: Duration::from_secs(30),
+            cached_sets: 1000,
+            bytes: 256 * 1024,
+            keys: 100,
+        }
+    }
+}
+
+/// Where the transport certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// The TLS connection that Envoy terminated.
+    Connection,
+    /// The right-most element of `x-forwarded-client-cert`, where Envoy wrote it itself for this connection, or where the
+    /// connection's own certificate is one of these proxies'.
+    Forwarded {
+        /// SHA-256 of the certificates of proxies that may forward.
+        trusted_proxies: Vec<Thumbprint>,
+    },
+}
+
+/// Bounds on what callers may send.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// The largest JWT, in bytes.
+    pub jwt_bytes: usize,
+    /// How deep JSON may nest.
+    pub json_depth: usize,
+    /// The most redirect URIs of one registration.
+    pub redirect_uris: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body_bytes: 64 * 1024, jwt_bytes: 48 * 1024, json_depth: 16, redirect_uris: 32 }
+    }
+}
+
+/// What is wrong with a configuration: where, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Path of the member, such as `directories[0].jwks_uri`; `.` is the document.
+    pub path: String,
+    /// What is wrong and what to write instead.
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the configuration from JSON text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigError> {
+        if bytes.len() > DOCUMENT_BYTES {
+            return Err(wrong(".", format!("the configuration is larger than {DOCUMENT_BYTES} bytes")));
+        }
+        let document =
+            crate::jose::json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
+        Self::from_value(document)
+    }
+
+    /// Reads the configuration from a JSON value.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its path.
+    pub fn from_value(document: Value) -> Result<Self, ConfigError> {
+        let document: Document = serde_path_to_error::deserialize(document)
+            .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))?;
+        document.complete()
+    }
+
+    /// Where the token endpoint is, as the metadata says it.
+    pub fn token_endpoint(&self) -> String {
+        format!("{}{}", self.gateway_url, self.profile.paths.token)
+    }
+
+    /// Where the registration endpoint is, as the metadata says it.
+    pub fn registration_endpoint(&self) -> String {
+        format!("{}{}", self.gateway_url, self.profile.paths.registration)
+    }
+}
+
+/// The document as the operator writes it. `None` is the profile's value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    profile: String,
+    issuer: String,
+    gateway_url: Option<String>,
+    #[serde(default)]
+    paths: PathsDocument,
+    directories: Vec<Directory>,
+    store: StoreConfig,
+    #[serde(default)]
+    jwks: JwksConfig,
+    #[serde(default)]
+    certificate: CertificateDocument,
+    #[serde(default)]
+    software_statement: StatementDocument,
+    #[serde(default)]
+    registration: RegistrationDocument,
+    #[serde(default)]
+    client_assertion: AssertionDocument,
+    #[serde(default)]
+    access_token: AccessTokenDocument,
+    #[serde(default, deserialize_with = "profile::optional_duration")]
+    clock_skew: Option<Duration>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    discovery: Map<String, Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PathsDocument {
+    registration: Option<String>,
+    token: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CertificateDocument {
+    source: SourceDocument,
+    trusted_proxies: Vec<String>,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum SourceDocument {
+    #[default]
+    Connection,
+    Forwarded,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StatementDocument {
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_age: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RegistrationDocument {
+    audiences: Option<Vec<String>>,
+    single_registration: Option<bool>,
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_lifetime: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AssertionDocument {
+    audiences: Option<Vec<String>>,
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_lifetime: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AccessTokenDocument {
+    #[serde(deserialize_with = "profile::optional_duration")]
+    lifetime: Option<Duration>,
+}
+
+impl Document {
+    fn complete(self) -> Result<Config, ConfigError> {
+        let mut profile = Profile::named(&self.profile)
+            .map_err(|unknown| wrong("profile", format!("is not a profile: {}", unknown.0)))?;
+        override_with(&mut profile.paths.registration, self.paths.registration);
+        override_with(&mut profile.paths.token, self.paths.token);
+        override_with(&mut profile.clock_skew, self.clock_skew);
+        override_with(&mut profile.registration.single_registration, self.registration.single_registration);
+        override_with(&mut profile.client_assertion.max_lifetime, self.client_assertion.max_lifetime);
+        override_with(&mut profile.access_token.lifetime, self.access_token.lifetime);
+        profile.software_statement.max_age = self.software_statement.max_age.or(profile.software_statement.max_age);
+        override_with(&mut profile.registration.max_lifetime, self.registration.max_lifetime);
+
+        let issuer = Issuer::parse(&self.issuer)
+            .ok_or_else(|| wrong("issuer", "write an https URL without query, such as https://bank.example"))?;
+        let gateway_url = self.gateway_url.unwrap_or_else(|| issuer.origin().to_owned());
+        if !gateway_url.strip_prefix("https://").is_some_and(is_authority) {
+            return Err(wrong("gateway_url", "write an https origin without a path, such as https://bank.example"));
+        }
+        let mut config = Config {
+            profile,
+            issuer,
+            gateway_url,
+            registration_audiences: Vec::new(),
+            assertion_audiences: Vec::new(),
+            directories: self.directories,
+            store: self.store,
+            jwks: self.jwks,
+            certificate: self.certificate.complete()?,
+            limits: self.limits,
+            discovery: self.discovery,
+        };
+        let (issuer, token) = (config.issuer.as_str().to_owned(), config.token_endpoint());
+        config.registration_audiences = self
+            .registration
+            .audiences
+            .unwrap_or_else(|| vec![issuer.clone(), config.registration_endpoint(), token.clone()]);
+        config.assertion_audiences = self.client_assertion.audiences.unwrap_or_else(|| vec![issuer, token]);
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl CertificateDocument {
+    fn complete(self) -> Result<CertificateSource, ConfigError> {
+        match self.source {
+            SourceDocument::Connection if self.trusted_proxies.is_empty() => Ok(CertificateSource::Connection),
+            SourceDocument::Connection => Err(wrong(
+                "certificate.trusted_proxies",
+                "has no effect with source connection: remove it, or write source: forwarded",
+            )),
+            SourceDocument::Forwarded => {
+                let trusted_proxies = self
+                    .trusted_proxies
+                    .iter()
+                    .enumerate()
+                    .map(|(i, hex)| {
+                        Thumbprint::from_hex(hex).ok_or_else(|| {
+                            wrong(
+                                &format!("certificate.trusted_proxies[{i}]"),
+                                "write the SHA-256 of the proxy's certificate: 64 hexadecimal digits",
+                            )
+                        })
+                    })
+                    .collect::<Result<_, _>>()?;
+                Ok(CertificateSource::Forwarded { trusted_proxies })
+            }
+        }
+    }
+}
+
+impl Config {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check_paths()?;
+        self.check_directories()?;
+        self.check_times()?;
+        self.check_limits()?;
+        for (path, audiences) in [
+            ("registration.audiences", &self.registration_audiences),
+            ("client_assertion.audiences", &self.assertion_audiences),
+        ] {
+            if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+                return Err(wrong(
+                    path,
+                    "name at least one audience, or leave it out: then it is the issuer's own names",
+                ));
+            }
+        }
+        if self.store.cluster.is_empty() {
+            return Err(wrong("store.cluster", "name the Envoy cluster that reaches the store"));
+        }
+        if !is_authority(&self.store.authority) {
+            return Err(wrong("store.authority", "write a host, with a port if need be"));
+        }
+        let own = ["issuer", "registration_endpoint", "token_endpoint"];
+        match own.iter().find(|member| self.discovery.contains_key(**member)) {
+            Some(member) => Err(wrong(&format!("discovery.{member}"), "is made from issuer and paths: leave it out")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_paths(&self) -> Result<(), ConfigError> {
+        let paths = &self.profile.paths;
+        for (place, path) in [("paths.registration", &paths.registration), ("paths.token", &paths.token)] {
+            if !is_plain_path(path) {
+                return Err(wrong(
+                    place,
+                    "write a path such as /open-banking/v3.3.0/register: letters, digits, - . _ ~, single slashes, none at the end",
+                ));
+            }
+        }
+        let below = |path: &str, parent: &str| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'));
+        if paths.token == paths.registration || below(&paths.token, &paths.registration) {
+            return Err(wrong("paths.token", "must not be paths.registration or below it: a ClientId would hide it"));
+        }
+        if paths.registration.starts_with("/.well-known") || paths.token.starts_with("/.well-known") {
+            return Err(wrong("paths", "/.well-known holds the metadata: choose other paths"));
+        }
+        Ok(())
+    }
+
+    fn check_directories(&self) -> Result<(), ConfigError> {
+        if self.directories.is_empty() {
+            return Err(wrong("directories", "name at least one directory whose software statements are believed"));
+        }
+        for (i, directory) in self.directories.iter().enumerate() {
+            let at = |member: &str| format!("directories[{i}].{member}");
+            if directory.issuer.is_empty() {
+                return Err(wrong(
+                    &at("issuer"),
+                    "write the iss of the directory's statements, such as OpenBanking Ltd",
+                ));
+            }
+            if self.directories.iter().take(i).any(|other| other.issuer == directory.issuer) {
+                return Err(wrong(&at("issuer"), "is listed twice: an issuer has one key set"));
+            }
+            if KeySetUrl::parse(&directory.jwks_uri).is_none() {
+                return Err(wrong(
+                    &at("jwks_uri"),
+                    "write an https URL, such as https://keystore.example/directory.jwks",
+                ));
+            }
+            if directory.cluster.is_empty() {
+                return Err(wrong(&at("cluster"), "name the Envoy cluster that reaches the directory's key set"));
+            }
+            if directory.software_key_sets.is_empty() {
+                return Err(wrong(
+                    &at("software_key_sets"),
+                    "list the hosts of the software's key sets: without one no registration can be verified",
+                ));
+            }
+            for (j, host) in directory.software_key_sets.iter().enumerate() {
+                if !is_authority(&host.host) {
+                    return Err(wrong(
+                        &at(&format!("software_key_sets[{j}].host")),
+                        "write a host, with a port if need be",
+                    ));
+                }
+                if host.cluster.is_empty() {
+                    return Err(wrong(&at(&format!("software_key_sets[{j}].cluster")), "name an Envoy cluster"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let within = |path: &str, value: Duration, least: Duration, most: Duration| {
+            if value < least || value > most {
+                let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
+                return Err(wrong(path, format!("must be between {least} and {most}")));
+            }
+            Ok(())
+        };
+        within("clock_skew", self.profile.clock_skew, 10 * second, 60 * second)?;
+        within("store.timeout", self.store.timeout, Duration::from_millis(10), 60 * second)?;
+        within("jwks.timeout", self.jwks.timeout, Duration::from_millis(10), 60 * second)?;
+        within("jwks.max_age", self.jwks.max_age, second, day)?;
+        within("jwks.stale_if_error", self.jwks.stale_if_error, Duration::ZERO, 7 * day)?;
+        within("jwks.refetch_interval", self.jwks.refetch_interval, second, day)?;
+        within("client_assertion.max_lifetime", self.profile.client_assertion.max_lifetime, 60 * second, day)?;
+        within("access_token.lifetime", self.profile.access_token.lifetime, 10 * second, day)?;
+        if let Some(max_age) = self.profile.software_statement.max_age {
+            within("software_statement.max_age", max_age, second, 365 * day)?;
+        }
+        within("registration.max_lifetime", self.profile.registration.max_lifetime, 60 * second, 365 * day)?;
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        for (path, value, most) in [
+            ("limits.body_bytes", limits.body_bytes, 1024 * 1024),
+            ("limits.jwt_bytes", limits.jwt_bytes, 1024 * 1024),
+            ("limits.json_depth", limits.json_depth, 64),
+            ("limits.redirect_uris", limits.redirect_uris, 1000),
+            ("jwks.cached_sets", self.jwks.cached_sets, 100_000),
+            ("jwks.bytes", self.jwks.bytes, 4 * 1024 * 1024),
+            ("jwks.keys", self.jwks.keys, 1000),
+        ] {
+            if value == 0 || value > most {
+                return Err(wrong(path, format!("must be between 1 and {most}")));
+            }
+        }
+        if limits.jwt_bytes > limits.body_bytes {
+            return Err(wrong("limits.jwt_bytes", "must not exceed limits.body_bytes: such a JWT could never arrive"));
+        }
+        Ok(())
+    }
+}
+
+/// An https URL split into what a call to an Envoy cluster needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySetUrl<'a> {
+    /// Host, with the port where one is written.
+    pub authority: &'a str,
+    /// Path and query.
+    pub path: &'a str,
+}
+
+impl<'a> KeySetUrl<'a> {
+    /// Splits `https://authority/path`. `None` for another scheme, a user, a fragment, or any octet but the URL's own ASCII.
+    pub fn parse(url: &'a str) -> Option<Self> {
+        let rest = url.strip_prefix("https://")?;
+        let slash = rest.find('/')?;
+        let (authority, path) = rest.split_at_checked(slash)?;
+        let path_is_plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%?".contains(&b));
+        (is_authority(authority) && path_is_plain && url.len() <= 2048).then_some(Self { authority, path })
+    }
+}
+
+/// Whether `text` is a host with an optional port: no user, no brackets left open, nothing a header or URL could be broken with.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let ipv6 = |host: &str| {
+        host.strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .is_some_and(|h| h.parse::<std::net::Ipv6Addr>().is_ok())
+    };
+    !host.is_empty() && (name(host) || ipv6(host)) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+fn is_plain_path(path: &str) -> bool {
+    let mut segments = path.split('/');
+    segments.next() == Some("")
+        && path.len() > 1
+        && segments.all(|segment| {
+            !segment.is_empty()
+                && segment != "."
+                && segment != ".."
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        })
+}
+
+fn override_with<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+fn store_authority() -> String {
+    "dcr-store".to_owned()
+}
+
+fn two_seconds() -> Duration {
+    Duration::from_secs(2)
+}
+
+fn wrong(path: &str, problem: impl Into<String>) -> ConfigError {
+    ConfigError { path: path.to_owned(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests;

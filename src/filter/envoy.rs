@@ -1,0 +1,72 @@
+//! The host: Envoy.
+
+use std::rc::Rc;
+
+use proxy_wasm::types::LogLevel;
+
+use super::metrics::Metrics;
+use super::{executor, hostcalls};
+use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host};
+use crate::policy::Timestamp;
+
+/// Envoy, as one root context sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Envoy {
+    root: u32,
+    queue: u32,
+    metrics: Rc<Metrics>,
+}
+
+impl Envoy {
+    /// Defines the metrics, and the queue by which streams ask the root to work for them.
+    ///
+    /// # Errors
+    /// What Envoy did not do.
+    pub(super) fn new(root: u32) -> Result<Self, String> {
+        let queue = hostcalls::register_queue(root).ok_or("Envoy did not register the queue for background work")?;
+        let metrics = Metrics::define().ok_or("Envoy did not define the metrics")?;
+        Ok(Self { root, queue, metrics: Rc::new(metrics) })
+    }
+}
+
+impl Host for Envoy {
+    fn now(&self) -> Timestamp {
+        hostcalls::now()
+    }
+
+    async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {
+        executor::call(call).await
+    }
+
+    fn in_background(&self, work: Background) {
+        executor::take_background(self.root, work);
+        hostcalls::wake_root(self.queue);
+    }
+
+    fn record(&self, event: Event) {
+        self.metrics.count(&event);
+        match event {
+            Event::Allowed { .. } => hostcalls::set_filter_state("outcome", "allowed"),
+            Event::Denied { endpoint, refusal } => {
+                let outcome = super::metrics::outcome(&refusal);
+                let (rule, status) = (refusal.rule, refusal.status());
+                hostcalls::set_filter_state("outcome", outcome);
+                hostcalls::set_filter_state("rule", rule.id);
+                hostcalls::set_filter_state("reason", rule.reason);
+                let claim = refusal.claim.unwrap_or("-");
+                hostcalls::log(
+                    LogLevel::Info,
+                    &format!(
+                        "dcr-gate {outcome} {endpoint}: rule={} reason={} claim={claim} status={status}",
+                        rule.id, rule.reason
+                    ),
+                );
+            }
+            Event::KeySetFetched => {}
+            Event::KeySetFetchFailed { authority, problem } => {
+                hostcalls::log(LogLevel::Warn, &format!("dcr-gate has no new key set from {authority}: {problem}"));
+            }
+            Event::StoreFailed(problem) => hostcalls::log(LogLevel::Warn, &format!("dcr-gate: the store {problem}")),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Runs the journeys' futures: one a stream, and the background work of the root. Each is polled under its own effective context, so
+//! that its calls and answers are its own.
+//!
+//! A VM has one thread, so this is all thread-local. Envoy enters through a callback of some context; whatever became ready meanwhile is
+//! polled before the callback returns, and the callback's own context is restored.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::hostcalls;
+use crate::host::{Background, Call, CallNotSent, CallResponse};
+
+/// Whose future it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Task {
+    /// A stream's, by its context id.
+    Stream(u32),
+    /// Background work of a root context, by number.
+    Background { root: u32, number: u64 },
+}
+
+impl Task {
+    fn context_id(self) -> u32 {
+        match self {
+            Self::Stream(context_id) => context_id,
+            Self::Background { root, .. } => root,
+        }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = ()>>>;
+
+#[derive(Default)]
+struct Executor {
+    work: HashMap<Task, Work>,
+    calls: HashMap<u32, PendingCall>,
+    /// Background work whose root has not been entered yet.
+    not_started: Vec<Task>,
+    numbers: u64,
+    /// The task being polled.
+    current: Option<Task>,
+}
+
+struct PendingCall {
+    task: Task,
+    response: Option<CallResponse>,
+    waiting: Option<Waker>,
+}
+
+thread_local! {
+    static EXECUTOR: RefCell<Executor> = RefCell::default();
+    // Apart from the executor: a waker may be called while the executor is borrowed.
+    static READY: RefCell<VecDeque<Task>> = RefCell::default();
+}
+
+struct TaskWaker(Task);
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        READY.with_borrow_mut(|ready| ready.push_back(self.0));
+    }
+}
+
+/// Runs `work` as `task` as far as it goes now. `own` is the context whose callback is running.
+pub(super) fn run(task: Task, work: Work, own: u32) {
+    EXECUTOR.with_borrow_mut(|executor| executor.work.insert(task, work));
+    READY.with_borrow_mut(|ready| ready.push_back(task));
+    run_ready(own);
+}
+
+/// Takes background work for `root`. It starts when the root is next entered: a call belongs to the context that sends it, and a
+/// stream's calls die with the stream.
+pub(super) fn take_background(root: u32, work: Background) {
+    EXECUTOR.with_borrow_mut(|executor| {
+        executor.numbers += 1;
+        let task = Task::Background { root, number: executor.numbers };
+        executor.work.insert(task, work);
+        executor.not_started.push(task);
+    });
+}
+
+/// Starts the background work taken for `root`, whose callback is running.
+pub(super) fn start_background(root: u32) {
+    let started = EXECUTOR.with_borrow_mut(|executor| {
+        let (started, others) = executor.not_started.drain(..).partition(|task: &Task| task.context_id() == root);
+        executor.not_started = others;
+        started
+    });
+    READY.with_borrow_mut(|ready| ready.extend::<Vec<Task>>(started));
+    run_ready(root);
+}
+
+/// A call was answered: hands the response to whoever awaits it. `own` is the context whose callback is running; the response belongs to
+/// the context that sent the call.
+pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
+    let task = EXECUTOR.with_borrow(|executor| executor.calls.get(&token).map(|call| call.task));
+    let Some(task) = task else { return };
+    if task.context_id() != own && !hostcalls::enter(task.context_id()) {
+        forget(task);
+    } else {
+        let response = hostcalls::call_response(body_size);
+        let waiting = EXECUTOR.with_borrow_mut(|executor| {
+            let call = executor.calls.get_mut(&token)?;
+            call.response = Some(response);
+            call.waiting.take()
+        });
+        waiting.into_iter().for_each(Waker::wake);
+    }
+    if task.context_id() != own {
+        hostcalls::enter(own);
+    }
+    run_ready(own);
+}
+
+/// Polls whatever is ready, each under its own context, then restores `own`.
+pub(super) fn run_ready(own: u32) {
+    let mut effective = own;
+    while let Some(task) = READY.with_borrow_mut(VecDeque::pop_front) {
+        let Some(work) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(&task)) else { continue };
+        if task.context_id() != effective {
+            if !hostcalls::enter(task.context_id()) {
+                // The client is gone; dropping the future drops what it waits for.
+                drop(work);
+                continue;
+            }
+            effective = task.context_id();
+        }
+        poll(task, work);
+    }
+    if effective != own {
+        hostcalls::enter(own);
+    }
+}
+
+fn poll(task: Task, mut work: Work) {
+    let outer = EXECUTOR.with_borrow_mut(|executor| executor.current.replace(task));
+    let waker = Waker::from(Arc::new(TaskWaker(task)));
+    let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+    EXECUTOR.with_borrow_mut(|executor| {
+        executor.current = outer;
+        if polled.is_pending() {
+            executor.work.insert(task, work);
+        }
+    });
+}
+
+/// Drops a task: its client is gone.
+pub(super) fn forget(task: Task) {
+    // Out of the borrow: dropping the future drops its calls, which borrow the executor too.
+    let work = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(&task));
+    drop(work);
+}
+
+/// Sends a call for the task being polled, and awaits its response.
+pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
+    let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent)?;
+    if matches!(task, Task::Stream(_)) {
+        // Whoever reads the store's log finds the request in Envoy's by the same id.
+        call.headers.extend(hostcalls::request_id().map(|id| ("x-request-id", id)));
+    }
+    let token = hostcalls::dispatch(&call).ok_or(CallNotSent)?;
+    EXECUTOR.with_borrow_mut(|executor| {
+        executor.calls.insert(token, PendingCall { task, response: None, waiting: None });
+    });
+    let _sent = SentCall(token);
+    Ok(poll_fn(|context| {
+        EXECUTOR.with_borrow_mut(|executor| match executor.calls.get_mut(&token) {
+            Some(call) => match call.response.take() {
+                Some(response) => Poll::Ready(response),
+                None => {
+                    call.waiting = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            },
+            None => Poll::Pending,
+        })
+    })
+    .await)
+}
+
+/// Forgets its call when the response was taken or nobody awaits it any more.
+struct SentCall(u32);
+
+impl Drop for SentCall {
+    fn drop(&mut self) {
+        EXECUTOR.with_borrow_mut(|executor| executor.calls.remove(&self.0));
+    }
+}

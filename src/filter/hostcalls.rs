@@ -1,0 +1,182 @@
+//! Envoy's hostcalls, as the filter uses them: octets only, failures answered, never a panic.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::Location;
+use std::time::UNIX_EPOCH;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+
+use crate::config::CertificateSource;
+use crate::host::{Call, CallResponse};
+use crate::journey::Answer;
+use crate::policy::Timestamp;
+use crate::x509::{Certificate, Thumbprint, xfcc};
+
+/// The longest response to a call that is read, in bytes. The largest key set that can be configured is this large.
+const CALL_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Writes one line to Envoy's log. `message` holds the program's own words only.
+pub(super) fn log(level: LogLevel, message: &str) {
+    // A log that fails has nowhere to say so.
+    let _ = hostcalls::log(level, message);
+}
+
+/// Logs where a panic happened, and not what it said: its message may hold input.
+pub(super) fn log_panic(location: Option<&Location<'_>>) {
+    let place = location.map(ToString::to_string).unwrap_or_default();
+    log(LogLevel::Critical, &format!("dcr-gate panicked at {place}; Envoy reloads the VM"));
+}
+
+/// Unix time in seconds. A clock before 1970 makes everything expired or from the future: nothing passes.
+pub(super) fn now() -> Timestamp {
+    let since = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// The plugin's configuration of `size` bytes, as it came.
+pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
+    buffer(BufferType::PluginConfiguration, size)
+}
+
+/// The request's headers, pseudo-headers among them.
+pub(super) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// The request's id, if it is one that may be passed on: letters, digits and dashes.
+pub(super) fn request_id() -> Option<String> {
+    let id = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "x-request-id").ok().flatten()?;
+    let well_formed = (1..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    String::from_utf8(id).ok().filter(|_| well_formed)
+}
+
+/// At most `size` bytes of the buffered request body.
+pub(super) fn request_body(size: usize) -> Vec<u8> {
+    buffer(BufferType::HttpRequestBody, size)
+}
+
+/// The response to the call whose callback is running.
+pub(super) fn call_response(body_size: usize) -> CallResponse {
+    let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    let status = headers
+        .iter()
+        .find(|(name, _)| name == ":status")
+        .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        .and_then(|status| status.parse().ok());
+    let body = buffer(BufferType::HttpCallResponseBody, body_size.min(CALL_RESPONSE_BYTES));
+    CallResponse { status, headers, body }
+}
+
+fn buffer(kind: BufferType, size: usize) -> Vec<u8> {
+    if size == 0 {
+        return Vec::new();
+    }
+    hostcalls::get_buffer(kind, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// Sends a call; `None` where Envoy refuses it. The token of its response comes back.
+pub(super) fn dispatch(call: &Call) -> Option<u32> {
+    let mut headers =
+        vec![(":method", call.method), (":path", call.path.as_str()), (":authority", call.authority.as_str())];
+    headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let body = (!call.body.is_empty()).then_some(call.body.as_slice());
+    hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
+}
+
+/// Answers the request of the effective context.
+pub(super) fn answer(answer: &Answer) {
+    let mut headers = answer.headers.clone();
+    headers.extend(answer.www_authenticate.as_deref().map(|challenge| ("www-authenticate", challenge)));
+    let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());
+    if hostcalls::send_http_response(u32::from(answer.status), headers, body).is_err() {
+        close();
+    }
+}
+
+/// Ends the request of the effective context without an answer.
+pub(super) fn close() {
+    let _ = hostcalls::reset_http_request();
+}
+
+/// Makes `context_id` the effective context; false where it is gone.
+pub(super) fn enter(context_id: u32) -> bool {
+    hostcalls::set_effective_context(context_id).is_ok()
+}
+
+/// A queue of this VM's own. Queues are shared between the VMs of all workers, so the name is drawn at random.
+pub(super) fn register_queue(root: u32) -> Option<u32> {
+    let random = RandomState::new().build_hasher().finish();
+    hostcalls::register_shared_queue(&format!("dcr-gate.{random:016x}.{root}")).ok()
+}
+
+/// Has the root entered soon.
+pub(super) fn wake_root(queue: u32) {
+    if hostcalls::enqueue_shared_queue(queue, Some(b"work")).is_err() {
+        log(LogLevel::Error, "dcr-gate could not wake its root; key sets are not fetched");
+    }
+}
+
+/// Empties the queue: one entry stands for any amount of work.
+pub(super) fn drain_queue(queue: u32) {
+    while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) {}
+}
+
+/// Defines a counter; `None` where Envoy refuses.
+pub(super) fn define_counter(name: &str) -> Option<u32> {
+    hostcalls::define_metric(MetricType::Counter, name).ok()
+}
+
+/// Adds one to a counter.
+pub(super) fn increment(id: u32) {
+    let _ = hostcalls::increment_metric(id, 1);
+}
+
+/// Sets `wasm.dcr.<name>` in the filter state, for the access log.
+pub(super) fn set_filter_state(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![&format!("dcr.{name}")], Some(value.as_bytes()));
+}
+
+/// The transport certificate, from where the operator said it comes.
+pub(super) fn transport_certificate(source: &CertificateSource, headers: &[(String, Vec<u8>)]) -> Option<Certificate> {
+    match source {
+        CertificateSource::Connection => certificate_of_connection(),
+        CertificateSource::Forwarded { trusted_proxies } => forwarded_certificate(headers, trusted_proxies),
+    }
+}
+
+fn certificate_of_connection() -> Option<Certificate> {
+    let digest = connection_digest()?;
+    let Some(pem) = property(&["connection", "peer_certificate"]) else {
+        log(
+            LogLevel::Error,
+            "dcr-gate cannot read connection.peer_certificate: Envoy 1.38 or newer has it; before that, write certificate: { source: forwarded }",
+        );
+        return None;
+    };
+    Certificate::from_pem(&pem).ok().filter(|certificate| certificate.thumbprint() == digest)
+}
+
+/// The right-most element of x-forwarded-client-cert, if its certificate has the hash it states, and either Envoy wrote it for this
+/// connection or a trusted proxy sent it.
+fn forwarded_certificate(headers: &[(String, Vec<u8>)], trusted_proxies: &[Thumbprint]) -> Option<Certificate> {
+    let connection = connection_digest()?;
+    let mut values = headers.iter().filter(|(name, _)| name == "x-forwarded-client-cert");
+    let (header, second) = (values.next(), values.next());
+    let element = match (header, second) {
+        (Some((_, header)), None) => xfcc::parse(header).ok()?.pop()?,
+        _ => return None,
+    };
+    let (certificate, hash) = (element.certificate?, element.hash?);
+    let trusted = hash == connection || trusted_proxies.contains(&connection);
+    (certificate.thumbprint() == hash && trusted).then_some(certificate)
+}
+
+fn connection_digest() -> Option<Thumbprint> {
+    let hex = property(&["connection", "sha256_peer_certificate_digest"])?;
+    Thumbprint::from_hex(std::str::from_utf8(&hex).ok()?)
+}
+
+fn property(path: &[&str]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.to_vec()).ok().flatten().filter(|value| !value.is_empty())
+}

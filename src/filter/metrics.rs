@@ -1,0 +1,68 @@
+//! The counters. Names are dotted; Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` make labels of
+//! their parts.
+
+use std::collections::HashMap;
+
+use super::hostcalls;
+use crate::host::Event;
+use crate::journey::Endpoint;
+use crate::policy::catalogue::RULES;
+use crate::policy::{ErrorCode, Refusal, Rule};
+
+const ALLOWED: &str = "allowed";
+const DENIED: &str = "denied";
+const ERROR: &str = "error";
+
+/// Counter ids, by name. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
+#[derive(Debug)]
+pub(super) struct Metrics(HashMap<String, u32>);
+
+impl Metrics {
+    /// Defines every counter; `None` where Envoy refuses one.
+    pub(super) fn define() -> Option<Self> {
+        let requests = Endpoint::NAMES
+            .iter()
+            .flat_map(|endpoint| [ALLOWED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome)));
+        let refused = RULES.iter().map(|rule| refused(rule));
+        let others = ["dcr.jwks_fetch_success", "dcr.jwks_fetch_failed", "dcr.store_failed"].map(str::to_owned);
+        requests
+            .chain(refused)
+            .chain(others)
+            .map(|name| hostcalls::define_counter(&name).map(|id| (name, id)))
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&self, event: &Event) {
+        match event {
+            Event::Allowed { endpoint } => self.increment(&requests_total(endpoint, ALLOWED)),
+            Event::Denied { endpoint, refusal } => {
+                self.increment(&requests_total(endpoint, outcome(refusal)));
+                self.increment(&refused(refusal.rule));
+            }
+            Event::KeySetFetched => self.increment("dcr.jwks_fetch_success"),
+            Event::KeySetFetchFailed { .. } => self.increment("dcr.jwks_fetch_failed"),
+            Event::StoreFailed(_) => self.increment("dcr.store_failed"),
+        }
+    }
+
+    fn increment(&self, name: &str) {
+        if let Some(id) = self.0.get(name) {
+            hostcalls::increment(*id);
+        }
+    }
+}
+
+/// Whether the caller was refused, or a service behind the gate failed it.
+pub(super) fn outcome(refusal: &Refusal) -> &'static str {
+    if refusal.error() == ErrorCode::TemporarilyUnavailable { ERROR } else { DENIED }
+}
+
+fn requests_total(endpoint: &str, outcome: &str) -> String {
+    format!("dcr.requests_total.{endpoint}.{outcome}")
+}
+
+fn refused(rule: &Rule) -> String {
+    format!("dcr.refused.{}.{}", rule.id.replace('-', "_"), rule.reason)
+}

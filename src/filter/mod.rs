@@ -1,0 +1,182 @@
+//! The filter: the only room that knows proxy-wasm. It hands requests to the journeys and their answers to Envoy.
+
+mod configuration;
+mod envoy;
+mod executor;
+mod hostcalls;
+mod metrics;
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType, LogLevel};
+
+use self::envoy::Envoy;
+use self::executor::Task;
+use crate::config::Config;
+use crate::journey::{Body, BodySender, Gate, Head, Request, Route, route};
+use crate::policy::Refusal;
+use crate::policy::catalogue::GW_02;
+
+// The entry point that Envoy calls once a VM.
+mod entry {
+    use super::Root;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        std::panic::set_hook(Box::new(|panic| super::hostcalls::log_panic(panic.location())));
+        proxy_wasm::set_root_context(|context_id| Box::new(Root::new(context_id)));
+    }}
+}
+
+/// One configuration of the filter, in one VM.
+struct Root {
+    context_id: u32,
+    gate: Option<Rc<Gate<Envoy>>>,
+}
+
+impl Root {
+    fn new(context_id: u32) -> Self {
+        Self { context_id, gate: None }
+    }
+
+    fn configure(&mut self, size: usize) -> Result<(), String> {
+        let document = configuration::decode(&hostcalls::plugin_configuration(size))?;
+        let config = Config::from_value(document).map_err(|error| error.to_string())?;
+        let host = Envoy::new(self.context_id)?;
+        hostcalls::log(
+            LogLevel::Info,
+            &format!(
+                "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}",
+                env!("CARGO_PKG_VERSION"),
+                config.profile.name,
+                config.directories.len(),
+                config.profile.paths.registration,
+                config.profile.paths.token,
+            ),
+        );
+        self.gate = Some(Rc::new(Gate::new(config, host)));
+        Ok(())
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match self.configure(size) {
+            Ok(()) => true,
+            Err(problem) => {
+                hostcalls::log(LogLevel::Critical, &format!("dcr-gate configuration refused: {problem}"));
+                false
+            }
+        }
+    }
+
+    fn on_queue_ready(&mut self, queue_id: u32) {
+        hostcalls::drain_queue(queue_id);
+        executor::start_background(self.context_id);
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        executor::call_answered(token, body_size, self.context_id);
+    }
+}
+
+/// One request.
+struct Stream {
+    context_id: u32,
+    gate: Option<Rc<Gate<Envoy>>>,
+    /// Where the body goes, while a journey may still want it.
+    body: Option<BodySender>,
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let Some(gate) = self.gate.clone() else {
+            // Envoy starts no stream before on_configure succeeded; if it ever does, nothing passes.
+            hostcalls::close();
+            return Action::Pause;
+        };
+        let mut headers = hostcalls::request_headers();
+        let pseudo = (pseudo_header(&mut headers, ":method"), pseudo_header(&mut headers, ":path"));
+        let (Some(method), Some(path)) = pseudo else {
+            hostcalls::answer(&gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None));
+            return Action::Pause;
+        };
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (path.as_str(), None),
+        };
+        let endpoint = match route(&gate.config, &method, path) {
+            Route::Pass => return Action::Continue,
+            Route::Refuse { endpoint, refusal, allow } => {
+                hostcalls::answer(&gate.refuse(endpoint, refusal, allow));
+                return Action::Pause;
+            }
+            Route::Serve(endpoint) => endpoint,
+        };
+
+        let certificate = hostcalls::transport_certificate(&gate.config.certificate, &headers);
+        let (sender, body) = Body::channel();
+        if end_of_stream {
+            sender.complete(Vec::new());
+        }
+        self.body = Some(sender);
+        let request = Request { head: Head { method, query, headers, certificate }, body };
+        executor::run(
+            Task::Stream(self.context_id),
+            Box::pin(async move { hostcalls::answer(&gate.serve(&endpoint, &request).await) }),
+            self.context_id,
+        );
+        Action::Pause
+    }
+
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        let Some(body) = &self.body else { return Action::Continue };
+        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
+        if body_size > limit {
+            body.too_large();
+        } else if end_of_stream {
+            body.complete(hostcalls::request_body(body_size));
+        }
+        executor::run_ready(self.context_id);
+        Action::Pause
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
+        let Some(body) = &self.body else { return Action::Continue };
+        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
+        body.complete(hostcalls::request_body(limit));
+        executor::run_ready(self.context_id);
+        Action::Pause
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        executor::call_answered(token, body_size, self.context_id);
+    }
+
+    fn on_done(&mut self) -> bool {
+        executor::forget(Task::Stream(self.context_id));
+        true
+    }
+}
+
+/// Takes a pseudo-header out of the list; `None` where it is missing, repeated, or not ASCII.
+fn pseudo_header(headers: &mut Vec<(String, Vec<u8>)>, name: &str) -> Option<String> {
+    let position = headers.iter().position(|(header, _)| header == name)?;
+    let (_, value) = headers.remove(position);
+    let repeated = headers.iter().any(|(header, _)| header == name);
+    String::from_utf8(value).ok().filter(|value| value.is_ascii() && !repeated)
+}

@@ -1,0 +1,260 @@
+//! JWK sets (RFC 7517): reading them, choosing a key, verifying with it.
+
+use std::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use p256::ecdsa::signature::Verifier;
+use serde_json::{Map, Value};
+
+use super::json::{self, JsonError};
+use super::rsa::RsaPublicKey;
+use super::{Algorithm, BadSignature};
+
+/// What a key set may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySetLimits {
+    /// Longest document, in octets. Default 256 KiB (262144).
+    pub bytes: usize,
+    /// Most entries of `keys`, usable or not. Default 100.
+    pub keys: usize,
+    /// Deepest nesting of the JSON, the set itself being 1. Default 16.
+    pub json_depth: usize,
+}
+
+impl Default for KeySetLimits {
+    fn default() -> Self {
+        Self { bytes: 256 * 1024, keys: 100, json_depth: 16 }
+    }
+}
+
+/// The keys of a JWK set that can verify a signature here.
+///
+/// An entry that cannot is skipped and counted, never fatal (RFC 7517 section 5, JO-16): sets of the Open Banking
+/// directory also hold `use: "tls"` and `use: "enc"` keys. Skipped are private and symmetric keys, other key types and
+/// curves, RSA keys and points that are out of bounds, and keys whose `use`, `key_ops` or `alg` mean something else.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    keys: Vec<VerificationKey>,
+    /// One for each skipped entry: its `kid`, so that "unknown" and "known, but unfit" stay apart.
+    skipped: Vec<Option<String>>,
+}
+
+impl KeySet {
+    /// Reads a JWK set document.
+    pub fn parse(bytes: &[u8], limits: &KeySetLimits) -> Result<KeySet, KeySetError> {
+        if bytes.len() > limits.bytes {
+            return Err(KeySetError::TooLong);
+        }
+        let document = json::parse_object(bytes, limits.json_depth).map_err(KeySetError::Json)?;
+        let Some(Value::Array(entries)) = document.get("keys") else {
+            return Err(KeySetError::KeysMissing);
+        };
+        if entries.len() > limits.keys {
+            return Err(KeySetError::TooManyKeys);
+        }
+
+        let mut set = KeySet { keys: Vec::new(), skipped: Vec::new() };
+        for entry in entries {
+            match entry.as_object().and_then(VerificationKey::from_jwk) {
+                Some(key) => set.keys.push(key),
+                None => set.skipped.push(entry.get("kid").and_then(Value::as_str).map(str::to_owned)),
+            }
+        }
+        Ok(set)
+    }
+
+    /// The keys that may verify a signature made with `alg`.
+    ///
+    /// With a `kid`, exactly the one key it names (JO-13, JO-15). Without, every key that fits, in the set's order
+    /// (JO-14); try them one after the other. `Ok` is never empty.
+    pub fn select(&self, kid: Option<&str>, alg: Algorithm) -> Result<Vec<&VerificationKey>, SelectError> {
+        let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == alg).collect();
+        let Some(kid) = kid else {
+            return if fitting.is_empty() { Err(SelectError::NoneFits) } else { Ok(fitting) };
+        };
+        let named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
+        match named.len() {
+            1 => Ok(named),
+            0 if self.knows(kid) => Err(SelectError::Unfit),
+            0 => Err(SelectError::UnknownKid),
+            _ => Err(SelectError::Ambiguous),
+        }
+    }
+
+    /// How many entries can verify signatures.
+    pub fn usable(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many entries were passed over.
+    pub fn skipped(&self) -> usize {
+        self.skipped.len()
+    }
+
+    fn knows(&self, kid: &str) -> bool {
+        let usable = self.keys.iter().map(VerificationKey::kid);
+        let skipped = self.skipped.iter().map(Option::as_deref);
+        usable.chain(skipped).any(|known| known == Some(kid))
+    }
+}
+
+/// A public key that may verify signatures of exactly one [`Algorithm`].
+#[derive(Debug, Clone)]
+pub struct VerificationKey {
+    kid: Option<String>,
+    material: Material,
+}
+
+impl VerificationKey {
+    /// Whether `signature` was made over `signing_input` with this key.
+    ///
+    /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in
+    /// [1, n-1]; DER is refused, a high S is not.
+    pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        match &self.material {
+            Material::Rsa(key) => key.verify_pss_sha256(signing_input, signature),
+            Material::P256(key) => {
+                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify(signing_input, &signature).map_err(|_| BadSignature)
+            }
+        }
+    }
+
+    /// The `kid` of the JWK.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The algorithm the key is good for: its type and curve leave one.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.material {
+            Material::Rsa(_) => Algorithm::Ps256,
+            Material::P256(_) => Algorithm::Es256,
+        }
+    }
+
+    /// `None` where the JWK cannot verify signatures here.
+    fn from_jwk(jwk: &Map<String, Value>) -> Option<VerificationKey> {
+        if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !is_for_verifying(jwk) {
+            return None;
+        }
+        let kid = optional(jwk, "kid", |kid| kid.as_str().map(str::to_owned))?;
+        let alg = optional(jwk, "alg", |alg| Algorithm::from_name(alg.as_str()?))?;
+        let material = Material::from_jwk(jwk)?;
+        let key = VerificationKey { kid, material };
+        alg.is_none_or(|alg| alg == key.algorithm()).then_some(key)
+    }
+}
+
+/// Why a document is not a JWK set this gateway reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySetError {
+    /// Longer than [`KeySetLimits::bytes`].
+    TooLong,
+    /// Not an object of strict JSON.
+    Json(JsonError),
+    /// `keys` is missing or not an array (RFC 7517 section 5.1).
+    KeysMissing,
+    /// More entries than [`KeySetLimits::keys`].
+    TooManyKeys,
+}
+
+impl fmt::Display for KeySetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => f.write_str("the JWK set is longer than allowed"),
+            Self::Json(why) => write!(f, "the JWK set cannot be read: {why}"),
+            Self::KeysMissing => f.write_str("the JWK set has no keys array"),
+            Self::TooManyKeys => f.write_str("the JWK set has more keys than allowed"),
+        }
+    }
+}
+
+impl std::error::Error for KeySetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// Why no key of the set can be used for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectError {
+    /// No entry has this `kid`. The set may be out of date: fetch it again.
+    UnknownKid,
+    /// The `kid` exists, but `use`, `key_ops`, `alg`, `kty`, the curve or the size do not allow this algorithm.
+    Unfit,
+    /// Several keys that fit share the `kid` (JO-15).
+    Ambiguous,
+    /// The token names no `kid`, and no key of the set fits its algorithm.
+    NoneFits,
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownKid => "no key of the set has the token's kid",
+            Self::Unfit => "the key of the token's kid is not one for verifying the token's alg",
+            Self::Ambiguous => "several keys of the set have the token's kid",
+            Self::NoneFits => "the token has no kid, and no key of the set fits its alg",
+        })
+    }
+}
+
+impl std::error::Error for SelectError {}
+
+/// Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes one is broken,
+/// and what is public cannot prove who signed.
+const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+#[derive(Debug, Clone)]
+enum Material {
+    Rsa(RsaPublicKey),
+    P256(p256::ecdsa::VerifyingKey),
+}
+
+impl Material {
+    fn from_jwk(jwk: &Map<String, Value>) -> Option<Material> {
+        match jwk.get("kty")?.as_str()? {
+            "RSA" => {
+                let key = RsaPublicKey::from_components(&octets(jwk, "n")?, &octets(jwk, "e")?).ok()?;
+                Some(Material::Rsa(key))
+            }
+            "EC" if jwk.get("crv")?.as_str()? == "P-256" => p256_point(&octets(jwk, "x")?, &octets(jwk, "y")?),
+            _ => None,
+        }
+    }
+}
+
+/// RFC 7518 section 6.2.1.2: both coordinates have the full 32 octets. That the point is on the curve is checked by
+/// p256.
+fn p256_point(x: &[u8], y: &[u8]) -> Option<Material> {
+    if x.len() != 32 || y.len() != 32 {
+        return None;
+    }
+    let uncompressed = [&[0x04], x, y].concat();
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).ok().map(Material::P256)
+}
+
+/// RFC 7517 sections 4.2 and 4.3: an absent `use` or `key_ops` permits, a present one must permit.
+fn is_for_verifying(jwk: &Map<String, Value>) -> bool {
+    let usage = jwk.get("use").is_none_or(|usage| usage.as_str() == Some("sig"));
+    let operations = jwk.get("key_ops").is_none_or(|operations| {
+        operations.as_array().is_some_and(|operations| operations.iter().any(|one| one.as_str() == Some("verify")))
+    });
+    usage && operations
+}
+
+/// `Some(None)` where the member is absent, `None` where it is present and `read` cannot use it.
+fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
+    match jwk.get(name) {
+        None => Some(None),
+        Some(value) => read(value).map(Some),
+    }
+}
+
+fn octets(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
+    Base64UrlUnpadded::decode_vec(jwk.get(name)?.as_str()?).ok()
+}

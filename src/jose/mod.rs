@@ -1,0 +1,70 @@
+//! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the two signature algorithms of FAPI
+//! (RFC 7518: PS256 and ES256).
+//!
+//! This room knows bytes only: no HTTP, no clock, no claims. It says what a token's parts are, which key of a set may
+//! verify it, and whether the signature holds. What the claims must say is policy.
+//!
+//! ```text
+//! Jws::parse ─> Algorithm::from_name(header.alg) ─> KeySet::select ─> VerificationKey::verify
+//! ```
+
+pub mod json;
+pub mod jwk;
+pub mod jws;
+pub mod rsa;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+
+/// The signature does not hold for this message and key.
+///
+/// It says no more on purpose: why a signature fails (length, range, padding, digest) is of use only to a forger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadSignature;
+
+impl fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature does not verify with this key")
+    }
+}
+
+impl std::error::Error for BadSignature {}
+
+/// A signature algorithm this gateway can verify (RFC 7518 section 3.1).
+///
+/// FAPI 1 Advanced section 8.6 and FAPI 2.0 section 5.4.1 leave these two of the JWA registry. There is no variant for
+/// `none`, HMAC or RSASSA-PKCS1-v1_5, so no configuration can let them in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a 32 octet salt.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+}
+
+impl Algorithm {
+    /// The algorithm of this JWA name, compared octet by octet; `None` for every other name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "PS256" => Some(Self::Ps256),
+            "ES256" => Some(Self::Es256),
+            _ => None,
+        }
+    }
+
+    /// The JWA name, as `alg` carries it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,34 @@
+//! The rules of JSON object signing, one test or more for each rule that lives in this room.
+
+mod arbitrary_bytes;
+mod jwk;
+mod jws;
+pub(crate) mod support;
+mod vectors;
+mod wycheproof;
+
+use super::Algorithm;
+
+#[test]
+fn jo_05_only_ps256_and_es256_have_a_verifier() {
+    assert_eq!(Algorithm::from_name("PS256"), Some(Algorithm::Ps256));
+    assert_eq!(Algorithm::from_name("ES256"), Some(Algorithm::Es256));
+    for refused in ["ps256", "ES256 ", "", "none", "RS256", "PS384", "ES384", "ES256K", "EdDSA", "RSA-OAEP"] {
+        assert_eq!(Algorithm::from_name(refused), None, "{refused}");
+    }
+}
+
+#[test]
+fn jo_06_no_hmac_algorithm_has_a_verifier() {
+    for hmac in ["HS256", "HS384", "HS512"] {
+        assert_eq!(Algorithm::from_name(hmac), None, "{hmac}");
+    }
+}
+
+#[test]
+fn algorithm_names_round_trip() {
+    for algorithm in [Algorithm::Ps256, Algorithm::Es256] {
+        assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
+        assert_eq!(algorithm.to_string(), algorithm.name());
+    }
+}

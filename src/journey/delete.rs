@@ -1,0 +1,13 @@
+//! Delete (RFC 7592 section 2.3): the registration and its tokens end together.
+
+use super::management::authorise;
+use super::registration::refused_by_store;
+use super::{Answer, Gate, Request};
+use crate::host::Host;
+use crate::policy::Refusal;
+
+pub(super) async fn delete<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
+    let client = authorise(gate, request, client_id).await?;
+    gate.store.delete(&client.client_id).await.map_err(refused_by_store)?;
+    Ok(Answer::no_content())
+}

@@ -1,0 +1,38 @@
+//! Discovery (RFC 8414, OpenID Connect Discovery): what this authorization server supports, for anybody to read.
+
+use serde_json::{Map, Value, json};
+
+use super::Answer;
+use crate::config::Config;
+
+pub(super) fn discovery(config: &Config) -> Answer {
+    Answer::metadata(&Value::Object(metadata(config)))
+}
+
+fn metadata(config: &Config) -> Map<String, Value> {
+    let rules = &config.profile.client_metadata;
+    let algorithms: Vec<&str> = config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let scopes: Vec<&String> = rules.universal_scopes.iter().chain(rules.role_scopes.values().flatten()).collect();
+    let (token, registration) = (config.token_endpoint(), config.registration_endpoint());
+    let own = json!({
+        "issuer": config.issuer.as_str(),
+        "token_endpoint": token,
+        "registration_endpoint": registration,
+        "token_endpoint_auth_methods_supported": rules.token_endpoint_auth_methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "request_object_signing_alg_values_supported": algorithms,
+        "id_token_signing_alg_values_supported": algorithms,
+        "response_types_supported": rules.response_types,
+        "grant_types_supported": rules.grant_types,
+        "scopes_supported": scopes,
+        "subject_types_supported": ["public"],
+        "tls_client_certificate_bound_access_tokens": true,
+        "mtls_endpoint_aliases": { "token_endpoint": token, "registration_endpoint": registration },
+    });
+    let mut members = match own {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    members.extend(config.discovery.clone());
+    members
+}

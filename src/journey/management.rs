@@ -1,0 +1,49 @@
+//! Who may manage a registration: the client itself, by a token bound to its certificate.
+
+use futures_util::future::join;
+
+use super::{Gate, Request};
+use crate::host::Host;
+use crate::policy::catalogue::{AT_03, CM_03, CM_15, GW_01, RG_01};
+use crate::policy::{Refusal, access_token};
+use crate::store::{Client, StoreError};
+use crate::x509::Certificate;
+
+/// The client whose registration the path names, if the caller is that client.
+///
+/// A token that tries somebody else's registration is revoked at once, and the answer is the same whether that registration exists.
+pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Client, Refusal> {
+    let certificate = at_03_certificate(request)?;
+    let token = access_token::presented(request.header("authorization")?, request.head.query.as_deref())?;
+
+    let (introspection, client) = join(gate.store.introspect(token), gate.store.client(client_id)).await;
+    let introspection = introspection.map_err(|_| Refusal::by(&GW_01))?;
+    let client = match client {
+        Ok(client) => Some(client),
+        Err(StoreError::UnknownClient) => None,
+        Err(_) => return Err(Refusal::by(&GW_01)),
+    };
+
+    access_token::at_01_active(&introspection)?;
+    access_token::at_02_bound(&introspection, certificate)?;
+    if let Err(refusal) = access_token::cm_03_cm_04_own(&introspection, client_id, client.is_some()) {
+        gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
+        return Err(refusal);
+    }
+    let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
+    cm_15_certificate(gate, &client, certificate)?;
+    Ok(client)
+}
+
+/// The transport certificate is the client's, and not only the token's (CM-15).
+fn cm_15_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Certificate) -> Result<(), Refusal> {
+    client.record.binding.check(certificate, gate.host.now()).map_err(|_| Refusal::by(&CM_15))
+}
+
+/// Without a certificate, a bearer token is answered in the bearer scheme (AT-03), anything else as at registration (RG-01).
+fn at_03_certificate(request: &Request) -> Result<&Certificate, Refusal> {
+    request.rg_01_certificate().map_err(|_| {
+        let has_token = request.head.headers.iter().any(|(name, _)| name == "authorization");
+        Refusal::by(if has_token { &AT_03 } else { &RG_01 })
+    })
+}

@@ -1,0 +1,67 @@
+//! A request as a journey sees it.
+
+use super::body::Body;
+use crate::host::media_type;
+use crate::policy::catalogue::{GW_03, RG_01};
+use crate::policy::{Refusal, Rule};
+use crate::x509::Certificate;
+
+/// What arrives before the body.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// `:method`.
+    pub method: String,
+    /// `:path` after the question mark.
+    pub query: Option<String>,
+    /// The headers, names in lower case, repeated ones as often as they came.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The transport certificate, if one was presented and could be read.
+    pub certificate: Option<Certificate>,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    /// What arrived first.
+    pub head: Head,
+    /// What arrives after it.
+    pub body: Body,
+}
+
+impl Request {
+    /// A header that may stand once (GW-03).
+    ///
+    /// # Errors
+    /// GW-03 where it is repeated: which of them another server would believe is anybody's guess.
+    pub fn header(&self, name: &'static str) -> Result<Option<&[u8]>, Refusal> {
+        let mut values = self.head.headers.iter().filter(|(header, _)| header == name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Refusal::by(&GW_03).claim(name)),
+            (first, None) => Ok(first.map(|(_, value)| value.as_slice())),
+        }
+    }
+
+    /// The media type of the body, without parameters; `None` where it is missing or malformed.
+    ///
+    /// # Errors
+    /// GW-03 where it is repeated.
+    pub fn media_type(&self) -> Result<Option<String>, Refusal> {
+        Ok(self.header("content-type")?.and_then(media_type))
+    }
+
+    /// The transport certificate (RG-01).
+    ///
+    /// # Errors
+    /// RG-01 where there is none.
+    pub fn rg_01_certificate(&self) -> Result<&Certificate, Refusal> {
+        self.head.certificate.as_ref().ok_or_else(|| Refusal::by(&RG_01))
+    }
+
+    /// Awaits the body, within the limit (RG-13).
+    ///
+    /// # Errors
+    /// `too_large`, the endpoint's form of RG-13.
+    pub async fn rg_13_body(&self, too_large: &'static Rule) -> Result<Vec<u8>, Refusal> {
+        self.body.read().await.map_err(|_| Refusal::by(too_large))
+    }
+}

@@ -1,0 +1,192 @@
+//! Which requests are ours. Paths are compared as they came, octet by octet; what only looks like one of ours after some server's idea
+//! of normalisation is refused, for the upstream might have that idea.
+
+use crate::config::Config;
+use crate::policy::Refusal;
+use crate::policy::catalogue::{GW_02, RG_14};
+
+/// The longest ClientId in a path, in bytes.
+const CLIENT_ID_BYTES: usize = 128;
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Not ours: to the upstream, untouched.
+    Pass,
+    /// Ours.
+    Serve(Endpoint),
+    /// Ours, and wrong already.
+    Refuse {
+        /// The endpoint's name.
+        endpoint: &'static str,
+        /// Why.
+        refusal: Refusal,
+        /// The methods of the resource, where the method was wrong.
+        allow: Option<&'static str>,
+    },
+}
+
+/// Our endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// POST to the registration endpoint.
+    Register,
+    /// GET of a registration, by its ClientId.
+    Retrieve(String),
+    /// PUT of a registration, by its ClientId.
+    Update(String),
+    /// DELETE of a registration, by its ClientId.
+    Delete(String),
+    /// POST to the token endpoint.
+    Token,
+    /// GET of the metadata.
+    Discovery,
+}
+
+impl Endpoint {
+    /// Names of all endpoints, for metrics.
+    pub const NAMES: [&'static str; 7] =
+        ["register", "retrieve", "update", "delete", "token", "discovery", "registration"];
+
+    /// The endpoint's name in metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Retrieve(_) => "retrieve",
+            Self::Update(_) => "update",
+            Self::Delete(_) => "delete",
+            Self::Token => "token",
+            Self::Discovery => "discovery",
+        }
+    }
+}
+
+/// The resources our endpoints are methods of.
+enum Resource<'a> {
+    Registrations,
+    Registration(&'a str),
+    Token,
+    Metadata,
+}
+
+/// Where a request goes, by its method and path (without the query).
+pub fn route(config: &Config, method: &str, path: &str) -> Route {
+    let Some(resource) = resource(config, path) else {
+        return if looks_like_ours(config, path) {
+            Route::Refuse { endpoint: "registration", refusal: Refusal::by(&GW_02).claim("path"), allow: None }
+        } else {
+            Route::Pass
+        };
+    };
+    match (resource, method) {
+        (Resource::Registrations, "POST") => Route::Serve(Endpoint::Register),
+        (Resource::Registration(id), "GET") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
+        (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),
+        (Resource::Registration(id), "DELETE") => Route::Serve(Endpoint::Delete(id.to_owned())),
+        (Resource::Token, "POST") => Route::Serve(Endpoint::Token),
+        (Resource::Metadata, "GET" | "HEAD") => Route::Serve(Endpoint::Discovery),
+        (Resource::Registrations, _) => rg_14_method("register", "POST"),
+        (Resource::Registration(_), _) => rg_14_method("registration", "GET, PUT, DELETE"),
+        (Resource::Token, _) => rg_14_method("token", "POST"),
+        (Resource::Metadata, _) => rg_14_method("discovery", "GET, HEAD"),
+    }
+}
+
+fn rg_14_method(endpoint: &'static str, allow: &'static str) -> Route {
+    Route::Refuse { endpoint, refusal: Refusal::by(&RG_14), allow: Some(allow) }
+}
+
+fn resource<'a>(config: &Config, path: &'a str) -> Option<Resource<'a>> {
+    let paths = &config.profile.paths;
+    if path == paths.registration {
+        return Some(Resource::Registrations);
+    }
+    if path == paths.token {
+        return Some(Resource::Token);
+    }
+    if well_known(config).iter().any(|known| known == path) {
+        return Some(Resource::Metadata);
+    }
+    let client_id = path.strip_prefix(&paths.registration)?.strip_prefix('/')?;
+    is_client_id(client_id).then_some(Resource::Registration(client_id))
+}
+
+/// Where the metadata is (OpenID Connect Discovery section 4, RFC 8414 section 3.1).
+fn well_known(config: &Config) -> [String; 2] {
+    let path = config.issuer.path();
+    [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")]
+}
+
+fn is_client_id(segment: &str) -> bool {
+    (1..=CLIENT_ID_BYTES).contains(&segment.len())
+        && segment != "."
+        && segment != ".."
+        && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+/// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
+/// parameters, joining slashes, resolving dots, ignoring letter case.
+fn looks_like_ours(config: &Config, path: &str) -> bool {
+    let loosest = loosest_reading(path);
+    let paths = &config.profile.paths;
+    let registration = loosest_reading(&paths.registration);
+    loosest == registration
+        || loosest.strip_prefix(&registration).is_some_and(|rest| rest.starts_with('/'))
+        || loosest == loosest_reading(&paths.token)
+        || well_known(config).iter().any(|known| loosest == loosest_reading(known))
+}
+
+fn loosest_reading(path: &str) -> String {
+    let mut text = path.as_bytes().to_vec();
+    // Each round shortens what it changes, so this ends; nested encodings deeper than this are nobody's idea of a path.
+    for _ in 0..4 {
+        text = percent_decoded(&text);
+    }
+    let text: String =
+        text.iter().map(|b| if b.is_ascii() { char::from(*b).to_ascii_lowercase() } else { '\u{fffd}' }).collect();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split(['/', '\\']) {
+        match segment.split([';', '?', '#', '\0']).next().unwrap_or_default().trim() {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            plain => segments.push(plain),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let octet = match (first, after) {
+            (b'%', [high, low, ..]) => hex_digit(*high).zip(hex_digit(*low)).map(|(high, low)| high * 16 + low),
+            _ => None,
+        };
+        match octet {
+            Some(octet) => {
+                decoded.push(octet);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use super::*;
+use crate::journey::tests::config as document;
+
+fn config() -> Config {
+    Config::from_value(document()).unwrap()
+}
+
+#[test]
+fn our_endpoints_by_method_and_path() {
+    let config = config();
+    let register = "/open-banking/v3.3.0/register";
+    let own = format!("{register}/abc-_.~9");
+    let id = || "abc-_.~9".to_owned();
+    for (method, path, endpoint) in [
+        ("POST", register, Endpoint::Register),
+        ("GET", &own, Endpoint::Retrieve(id())),
+        ("PUT", &own, Endpoint::Update(id())),
+        ("DELETE", &own, Endpoint::Delete(id())),
+        ("POST", "/token", Endpoint::Token),
+        ("GET", "/.well-known/openid-configuration", Endpoint::Discovery),
+        ("HEAD", "/.well-known/oauth-authorization-server", Endpoint::Discovery),
+    ] {
+        assert_eq!(route(&config, method, path), Route::Serve(endpoint), "{method} {path}");
+    }
+}
+
+#[test]
+fn everything_else_passes() {
+    for path in [
+        "/",
+        "/open-banking/v3.1/aisp/accounts",
+        "/tokens",
+        "/open-banking/v3.3.0/registers",
+        "/token/x",
+        "*",
+        "/a%2fb",
+        "/x;y",
+    ] {
+        assert_eq!(route(&config(), "POST", path), Route::Pass, "{path}");
+    }
+}
+
+#[test]
+fn rg_14_other_methods_are_refused_with_those_there_are() {
+    for (method, path, methods) in [
+        ("GET", "/open-banking/v3.3.0/register", "POST"),
+        ("POST", "/open-banking/v3.3.0/register/id", "GET, PUT, DELETE"),
+        ("PATCH", "/open-banking/v3.3.0/register/id", "GET, PUT, DELETE"),
+        ("GET", "/token", "POST"),
+        ("post", "/token", "POST"),
+        ("POST", "/.well-known/openid-configuration", "GET, HEAD"),
+    ] {
+        match route(&config(), method, path) {
+            Route::Refuse { refusal, allow, .. } => {
+                assert_eq!((refusal.rule.id, refusal.status(), allow), ("RG-14", 405, Some(methods)));
+            }
+            other => panic!("{method} {path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn gw_02_what_only_looks_like_ours_is_refused() {
+    for path in [
+        "/open-banking/v3.3.0/register/",
+        "/open-banking/v3.3.0//register",
+        "//open-banking/v3.3.0/register",
+        "/open-banking/v3.3.0/register;jsessionid=1",
+        "/open-banking;x/v3.3.0/register",
+        "/open-banking%2fv3.3.0%2fregister",
+        "/open-banking/v3.3.0/register%2fid",
+        "/open-banking/v3.3.0/%72egister",
+        "/open-banking/v3.3.0/%2572egister",
+        "/open-banking/./v3.3.0/register",
+        "/open-banking/v3.3.0/x/../register",
+        "/x/../token",
+        "/..%2ftoken",
+        "/open-banking\\v3.3.0\\register",
+        "/OPEN-BANKING/v3.3.0/register",
+        "/Token",
+        "/token/",
+        "/token%00",
+        "/token%3fx",
+        "/token%20",
+        "/open-banking/v3.3.0/register/id/more",
+        "/open-banking/v3.3.0/register/a%20b",
+        "/open-banking/v3.3.0/register/..",
+        "/.well-known//openid-configuration",
+    ] {
+        // The last but one climbs out of our endpoint again; it is nobody's business of ours.
+        let climbs_out = path.ends_with("/..");
+        match route(&config(), "POST", path) {
+            Route::Refuse { refusal, .. } => assert_eq!((refusal.rule.id, refusal.status()), ("GW-02", 400), "{path}"),
+            Route::Pass if climbs_out => {}
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn mt_01_the_metadata_of_an_issuer_with_a_path() {
+    let mut document = document();
+    document["issuer"] = serde_json::json!("https://bank.example/oauth/uk");
+    let config = Config::from_value(document).unwrap();
+    for path in ["/oauth/uk/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/oauth/uk"] {
+        assert_eq!(route(&config, "GET", path), Route::Serve(Endpoint::Discovery), "{path}");
+    }
+    assert_eq!(route(&config, "GET", "/.well-known/openid-configuration"), Route::Pass);
+}

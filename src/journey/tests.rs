@@ -1,0 +1,118 @@
+//! The journeys over a host in memory. What a real Envoy and the real store add is tested end to end, in `tests/`.
+
+mod management;
+mod registration;
+mod token;
+mod vectors;
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use dcr_cli::mint::{self, Token};
+use dcr_cli::pki::{Identity, Pki};
+use serde_json::{Value, json};
+
+use super::{Answer, Body, Endpoint, Gate, Head, Request};
+use crate::config::Config;
+use crate::host::Event;
+use crate::host::mock::MockHost;
+use crate::policy::Refusal;
+use crate::x509::Certificate;
+
+pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::generate().unwrap());
+
+const ISSUER: &str = "https://bank.example";
+const DIRECTORY: &str = "https://keystore.example";
+
+pub(crate) fn config() -> Value {
+    json!({
+        "profile": "uk-obie-3.3",
+        "issuer": ISSUER,
+        "directories": [{
+            "issuer": mint::DIRECTORY_ISSUER,
+            "jwks_uri": format!("{DIRECTORY}/openbanking.jwks"),
+            "cluster": "directory",
+            "software_key_sets": [{ "host": "keystore.example", "cluster": "directory" }]
+        }],
+        "store": { "cluster": "dcr_store" }
+    })
+}
+
+/// A gate whose directory publishes the keys of [`PKI`].
+fn gate(host: &MockHost) -> Rc<Gate<MockHost>> {
+    gate_with(host, config())
+}
+
+fn gate_with(host: &MockHost, config: Value) -> Rc<Gate<MockHost>> {
+    host.now.set(mint::now());
+    let tpp_keys = json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap()] });
+    host.key_sets.borrow_mut().extend([
+        ("keystore.example/openbanking.jwks".to_owned(), PKI.directory_key_set().unwrap()),
+        (format!("keystore.example{}", PKI.tpp.software.key_set_path()), tpp_keys),
+    ]);
+    Rc::new(Gate::new(Config::from_value(config).unwrap(), host.clone()))
+}
+
+fn statement() -> Token {
+    mint::software_statement(&PKI.tpp.software, DIRECTORY)
+}
+
+fn signed_statement() -> String {
+    statement().sign(&PKI.directory).unwrap()
+}
+
+fn registration() -> Token {
+    mint::registration_request(&PKI.tpp.software, ISSUER, &signed_statement())
+}
+
+fn request(method: &str, media_type: &str, certificate: Option<&Identity>, body: &str) -> Request {
+    let (sender, received) = Body::channel();
+    sender.complete(body.as_bytes().to_vec());
+    Request {
+        head: Head {
+            method: method.to_owned(),
+            query: None,
+            headers: vec![("content-type".to_owned(), media_type.as_bytes().to_vec())],
+            certificate: certificate
+                .map(|identity| Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap()),
+        },
+        body: received,
+    }
+}
+
+fn with_token(mut request: Request, token: &str) -> Request {
+    request.head.headers.push(("authorization".to_owned(), format!("Bearer {token}").into_bytes()));
+    request
+}
+
+async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
+    let body = token.sign(&PKI.tpp.signing).unwrap();
+    gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+}
+
+/// Registers and answers the client's id.
+async fn registered(gate: &Gate<MockHost>, token: &Token) -> String {
+    let answer = register(gate, token).await;
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    body(&answer)["client_id"].as_str().unwrap().to_owned()
+}
+
+fn body(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// The last refusal, for its reason.
+fn refusal(host: &MockHost) -> Refusal {
+    match host.events.borrow().last() {
+        Some(Event::Denied { refusal, .. }) => refusal.clone(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_refused(host: &MockHost, answer: &Answer, status: u16, error: &str, reason: &str) {
+    assert_eq!(refusal(host).rule.reason, reason);
+    assert_eq!((answer.status, body(answer)["error"].as_str()), (status, Some(error)));
+    let members: Vec<String> = body(answer).as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, ["error", "error_description"]);
+}

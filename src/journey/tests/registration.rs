@@ -1,0 +1,213 @@
+use super::*;
+use crate::host::CallNotSent;
+use crate::host::mock::{answer as response, run};
+
+#[test]
+fn a_good_request_registers_once_everything_was_checked() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let answer = register(&gate, &registration()).await;
+        assert_eq!(answer.status, 201);
+        assert!(answer.headers.contains(&("cache-control", "no-store")));
+        let body = body(&answer);
+        assert_eq!(body["client_id_issued_at"], 1_700_000_000, "a number");
+        assert_eq!(body["software_id"], PKI.tpp.software.software_id.as_str());
+        assert_eq!(body["org_id"], PKI.tpp.software.org_id.as_str(), "the statement's claims come with it");
+        assert!(
+            body.get("iss").is_none() && body.get("jti").is_none(),
+            "but not what concerns the statement as a token"
+        );
+        assert_eq!(body["redirect_uris"], json!(PKI.tpp.software.redirect_uris));
+        assert_eq!(host.store.borrow().consumed.len(), 1);
+    });
+}
+
+#[test]
+fn jo_12_no_url_of_an_unverified_statement_is_fetched() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let forged = statement()
+            .claim("software_jwks_endpoint", "https://keystore.example/thief.jwks")
+            .sign(&thief_as(PKI.directory.kid()))
+            .unwrap();
+        let answer = register(&gate, &registration().claim("software_statement", forged)).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
+        let fetched: Vec<String> = host.calls.borrow().iter().map(|call| call.path.clone()).collect();
+        assert_eq!(fetched, ["/openbanking.jwks"], "the directory's own key set and nothing else");
+    });
+}
+
+#[test]
+fn rq_04_a_refused_request_consumes_nothing() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let answer = register(&gate, &registration().claim("redirect_uris", json!(["https://thief.example"]))).await;
+        assert_refused(&host, &answer, 400, "invalid_redirect_uri", "redirect_uri_not_in_statement");
+        assert_eq!(host.calls_to("dcr_store"), 0);
+    });
+}
+
+#[test]
+fn rq_04_a_replayed_request_is_refused() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        host.instead(|call| (call.cluster == "dcr_store").then(|| Ok(response(409, json!({ "error": "replayed" })))));
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "request_replayed");
+    });
+}
+
+#[test]
+fn md_26_a_software_registered_already_is_refused() {
+    run(0, |host| async move {
+        let mut config = config();
+        config["registration"] = json!({ "single_registration": true });
+        let gate = gate_with(&host, config);
+        host.instead(|call| {
+            let asks = || serde_json::from_slice::<Value>(&call.body).unwrap()["single_registration"] == true;
+            (call.cluster == "dcr_store" && asks()).then(|| Ok(response(409, json!({ "error": "duplicate_software" }))))
+        });
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "software_already_registered");
+    });
+}
+
+#[test]
+fn ss_13_a_key_set_on_another_host_is_refused_before_it_is_fetched() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        for url in [
+            "https://thief.example/keys.jwks",
+            "http://keystore.example/keys.jwks",
+            "https://keystore.example@thief.example/keys.jwks",
+            "https://keystore.example:444/keys.jwks",
+            "https://keystore.example.thief.example/keys.jwks",
+            "https://keystore.example/keys.jwks\r\nx: y",
+        ] {
+            let moved = statement().claim("software_jwks_endpoint", url).sign(&PKI.directory).unwrap();
+            let answer = register(&gate, &registration().claim("software_statement", moved)).await;
+            assert_refused(&host, &answer, 400, "invalid_software_statement", "key_set_location");
+        }
+        assert_eq!(host.calls_to("directory"), 1, "the directory's own key set, once");
+    });
+}
+
+#[test]
+fn jo_19_no_key_set_no_verdict() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let broken: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 5] = [
+            || Err(CallNotSent),
+            || Ok(response(500, json!({ "keys": [] }))),
+            || Ok(response(200, json!({ "no": "keys" }))),
+            || Ok(crate::host::CallResponse { headers: Vec::new(), ..response(200, PKI.directory_key_set().unwrap()) }),
+            || Ok(response(503, json!({}))),
+        ];
+        for answer in broken {
+            host.instead(move |call| (call.cluster == "directory").then(answer));
+            let answer = register(&gate, &registration()).await;
+            assert_refused(&host, &answer, 503, "temporarily_unavailable", "key_set_unavailable");
+            assert!(answer.headers.iter().any(|(name, _)| *name == "retry-after"));
+        }
+    });
+}
+
+#[test]
+fn gw_01_a_store_that_does_not_speak_its_api_is_no_store() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let nonsense: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 6] = [
+            || Err(CallNotSent),
+            || Ok(response(200, json!({}))),
+            || Ok(response(201, json!({ "client_id": 7 }))),
+            || Ok(crate::host::CallResponse { headers: Vec::new(), ..response(201, json!({})) }),
+            || Ok(response(409, json!({ "error": "unheard_of" }))),
+            || Ok(response(504, json!({}))),
+        ];
+        for answer in nonsense {
+            host.instead(move |call| (call.cluster == "dcr_store").then(answer));
+            let answer = register(&gate, &registration()).await;
+            assert_refused(&host, &answer, 503, "temporarily_unavailable", "store_unavailable");
+        }
+    });
+}
+
+#[test]
+fn rg_01_no_certificate_no_registration() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let body = registration().sign(&PKI.tpp.signing).unwrap();
+        let answer = gate.serve(&Endpoint::Register, &request("POST", "application/jwt", None, &body)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
+        assert_eq!(host.calls.borrow().len(), 0, "refused before anything was spent");
+    });
+}
+
+#[test]
+fn rg_02_media_types() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        for good in [
+            "application/jwt",
+            "application/jose",
+            "APPLICATION/JWT; charset=ISO-8859-1",
+            "application/jwt;charset=UTF-8",
+        ] {
+            let body = registration().sign(&PKI.tpp.signing).unwrap();
+            let answer = gate.serve(&Endpoint::Register, &request("POST", good, Some(&PKI.tpp.transport), &body)).await;
+            assert_eq!(answer.status, 201, "{good}");
+        }
+        for bad in
+            ["application/json", "", "text/plain", "application/jwt, application/json", "application/jwtx", "jwt"]
+        {
+            let answer = gate.serve(&Endpoint::Register, &request("POST", bad, Some(&PKI.tpp.transport), "x")).await;
+            assert_refused(&host, &answer, 400, "invalid_client_metadata", "media_type_unsupported");
+        }
+        let mut twice = request("POST", "application/jwt", Some(&PKI.tpp.transport), "x");
+        twice.head.headers.push(("content-type".to_owned(), b"application/jwt".to_vec()));
+        let answer = gate.serve(&Endpoint::Register, &twice).await;
+        assert_refused(&host, &answer, 400, "invalid_request", "header_repeated");
+    });
+}
+
+#[test]
+fn rg_13_a_body_too_large_is_refused() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let (sender, received) = Body::channel();
+        sender.too_large();
+        let mut request = request("POST", "application/jwt", Some(&PKI.tpp.transport), "");
+        request.body = received;
+        let answer = gate.serve(&Endpoint::Register, &request).await;
+        assert_refused(&host, &answer, 413, "invalid_client_metadata", "body_too_large");
+    });
+}
+
+#[test]
+fn jo_13_a_new_key_is_fetched_once() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        registered(&gate, &registration()).await;
+        assert_eq!(host.calls_to("directory"), 2, "the directory's key set, and the software's");
+
+        // The software publishes a new key and uses it at once, while the interval has not passed.
+        let new_key = dcr_cli::keys::SigningKey::generate_es256().with_kid("new");
+        let path = format!("keystore.example{}", PKI.tpp.software.key_set_path());
+        host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk().unwrap()] }));
+        let signed = |token: Token| token.sign(&new_key).unwrap();
+        let post = |body: String| request("POST", "application/jwt", Some(&PKI.tpp.transport), &body);
+        let answer = gate.serve(&Endpoint::Register, &post(signed(registration()))).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "kid_unknown");
+        assert_eq!(host.calls_to("directory"), 2, "not asked again within the interval");
+
+        host.now.set(host.now.get() + 31);
+        let answer = gate.serve(&Endpoint::Register, &post(signed(registration()))).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(host.calls_to("directory"), 3);
+    });
+}
+
+/// The other third party's key, under a kid of our choice.
+fn thief_as(kid: &str) -> dcr_cli::keys::SigningKey {
+    dcr_cli::keys::SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap().with_kid(kid)
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::host::mock::{answer as response, run};
+
+const FORM: &str = "application/x-www-form-urlencoded;charset=UTF-8";
+const TYPE: &str = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+
+fn assertion(client_id: &str) -> Token {
+    mint::client_assertion(client_id, ISSUER)
+}
+
+fn by(assertion: &str, more: &str) -> Request {
+    let body = format!("grant_type=client_credentials&client_assertion_type={TYPE}&client_assertion={assertion}{more}");
+    request("POST", FORM, Some(&PKI.tpp.transport), &body)
+}
+
+fn signed(token: &Token) -> String {
+    token.sign(&PKI.tpp.signing).unwrap()
+}
+
+#[test]
+fn ca_07_the_audiences_there_are_and_no_others() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        for audience in [json!(ISSUER), json!([ISSUER, "https://other.example"]), json!(format!("{ISSUER}/token"))] {
+            let token = assertion(&id).claim("aud", audience.clone());
+            let answer = gate.serve(&Endpoint::Token, &by(&signed(&token), "")).await;
+            assert_eq!(answer.status, 200, "{audience}: {}", body(&answer));
+        }
+        for audience in
+            [json!("https://other.example"), json!([]), json!(format!("{ISSUER}/")), json!(ISSUER.to_uppercase())]
+        {
+            let token = assertion(&id).claim("aud", audience);
+            let answer = gate.serve(&Endpoint::Token, &by(&signed(&token), "")).await;
+            assert_refused(&host, &answer, 401, "invalid_client", "assertion_audience");
+        }
+    });
+}
+
+#[test]
+fn jo_14_an_assertion_without_kid_is_tried_with_every_fitting_key() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        let nameless = assertion(&id).without_header("kid").sign(&PKI.tpp.signing).unwrap();
+        assert_eq!(gate.serve(&Endpoint::Token, &by(&nameless, "")).await.status, 200);
+        let forged = assertion(&id).without_header("kid").sign(&PKI.other_tpp.signing).unwrap();
+        let answer = gate.serve(&Endpoint::Token, &by(&forged, "")).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "assertion_signature");
+    });
+}
+
+#[test]
+fn ca_15_an_unknown_client_looks_like_a_bad_signature() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        let unknown = gate.serve(&Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
+        assert_refused(&host, &unknown, 401, "invalid_client", "assertion_client_unknown");
+        let forged = assertion(&id).without_header("kid").sign(&PKI.other_tpp.signing).unwrap();
+        let forged = gate.serve(&Endpoint::Token, &by(&forged, "")).await;
+        assert_eq!(unknown, forged);
+    });
+}
+
+#[test]
+fn ca_12_a_replayed_assertion_is_refused() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        host.instead(|call| call.path.ends_with("/tokens").then(|| Ok(response(409, json!({ "error": "replayed" })))));
+        let answer = gate.serve(&Endpoint::Token, &by(&signed(&assertion(&id)), "")).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "assertion_replayed");
+    });
+}
+
+#[test]
+fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        let mut request = by(&signed(&assertion(&id)), "");
+        request.head.certificate =
+            Some(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap());
+        let answer = gate.serve(&Endpoint::Token, &request).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "certificate_of_another_client");
+        assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "its jti was not consumed");
+    });
+}
+
+#[test]
+fn ca_03_a_client_cannot_fall_back_to_its_certificate() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        let body = format!("grant_type=client_credentials&client_id={id}");
+        let answer = gate.serve(&Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "authentication_method_not_registered");
+    });
+}
+
+#[test]
+fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let subject = format!("CN={},OU={},O=OpenBanking,C=GB", PKI.tpp.software.software_id, PKI.tpp.software.org_id);
+        let id = registered(&gate, &registration().for_tls_client_auth(&subject)).await;
+        let post = |certificate| {
+            let body = format!("grant_type=client_credentials&client_id={id}&scope=accounts");
+            request("POST", FORM, Some(certificate), &body)
+        };
+        let answer = gate.serve(&Endpoint::Token, &post(&PKI.tpp.transport)).await;
+        assert_eq!((answer.status, &body(&answer)["scope"]), (200, &json!("accounts")));
+        let issued = host.calls.borrow().iter().find(|call| call.path.ends_with("/tokens")).unwrap().clone();
+        let thumbprint = post(&PKI.tpp.transport).head.certificate.unwrap().thumbprint().x5t_s256();
+        assert_eq!(serde_json::from_slice::<Value>(&issued.body).unwrap()["cnf"]["x5t#S256"], json!(thumbprint));
+
+        let answer = gate.serve(&Endpoint::Token, &post(&PKI.other_tpp.transport)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "certificate_subject");
+    });
+}

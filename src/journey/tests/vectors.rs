@@ -1,0 +1,92 @@
+//! Real tokens and certificates with verdicts set by hand. They lie beside the project's folder, not in it; without them the test says
+//! so and is skipped.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::host::mock::run;
+use crate::policy::client_assertion::UnverifiedAssertion;
+
+const PROFILE: &str = "uk-obie-3.3";
+const KEYSTORE: &str = "keystore.openbankingtest.org.uk";
+
+fn vectors() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
+    if !folder.is_dir() {
+        println!("skipped: no vectors at {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn read(folder: &Path, file: &Value) -> String {
+    std::fs::read_to_string(folder.join(file.as_str().unwrap())).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn every_verdict_of_the_profile_comes_out() {
+    let Some(folder) = vectors() else { return };
+    let expected: Value = serde_json::from_str(&read(&folder, &json!("expected.json"))).unwrap();
+    let verdicts: Vec<&Value> =
+        expected["verdicts"].as_array().unwrap().iter().filter(|verdict| verdict["profile"] == PROFILE).collect();
+    assert!(verdicts.len() >= 8, "the verdicts are there");
+    for verdict in verdicts {
+        if verdict.get("transport").is_some() {
+            judge_registration(&folder, verdict)
+        } else {
+            judge_assertion(&folder, verdict)
+        }
+    }
+}
+
+fn configuration(verdict: &Value) -> Value {
+    let mut config = config();
+    config["directories"] = json!([{
+        "issuer": "OpenBanking Ltd",
+        "jwks_uri": format!("https://{KEYSTORE}/keystore/openbanking.jwks"),
+        "cluster": "directory",
+        "software_key_sets": [{ "host": KEYSTORE, "cluster": "directory" }]
+    }]);
+    config["registration"] = json!({ "audiences": [verdict["audience"]] });
+    config["client_assertion"] = json!({ "audiences": [verdict["audience"]] });
+    config
+}
+
+fn judge_registration(folder: &Path, verdict: &Value) {
+    let (token, keys) = (read(folder, &verdict["file"]), read(folder, &json!("jwks.json")));
+    let certificate = Certificate::from_pem(read(folder, &verdict["transport"]).as_bytes()).unwrap();
+    let (config, at, verdict) = (configuration(verdict), verdict["at"].as_u64().unwrap(), verdict.clone());
+    run(at, |host| async move {
+        let keys: Value = serde_json::from_str(&keys).unwrap();
+        host.instead(move |call| {
+            (call.cluster == "directory").then(|| Ok(crate::host::mock::answer(200, keys.clone())))
+        });
+        let gate = Gate::new(Config::from_value(config).unwrap(), host.clone());
+        let mut request = request("POST", "application/jwt; charset=ISO-8859-1", None, &token);
+        request.head.certificate = Some(certificate);
+        let answer = gate.serve(&Endpoint::Register, &request).await;
+        if verdict["verdict"] == "accept" {
+            assert_eq!(answer.status, 201, "{verdict}: {}", body(&answer));
+        } else {
+            assert_eq!(refusal(&host).rule.id, verdict["rule"].as_str().unwrap(), "{verdict}");
+            assert_eq!(body(&answer)["error"], verdict["error"], "{verdict}");
+        }
+    });
+}
+
+fn judge_assertion(folder: &Path, verdict: &Value) {
+    let config = Config::from_value(configuration(verdict)).unwrap();
+    let token = read(folder, &verdict["file"]);
+    let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap());
+    if verdict["verdict"] == "accept" {
+        let limits = crate::jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
+        let keys = crate::jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
+        assert!(judged.unwrap().unverified().verify(&keys).is_ok(), "{verdict}");
+    } else {
+        let refusal = judged.unwrap_err();
+        assert_eq!(
+            (refusal.rule.id, refusal.error().as_str()),
+            (verdict["rule"].as_str().unwrap(), verdict["error"].as_str().unwrap())
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! Update (RFC 7592 section 2.2): PUT a whole new request; what it leaves out is gone. Tokens stay valid (CM-10).
+
+use super::answer::SERVER_MEMBERS;
+use super::management::authorise;
+use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
+use super::{Answer, Gate, Request};
+use crate::host::Host;
+use crate::policy::Refusal;
+use crate::policy::catalogue::{CM_08, CM_09, RG_13, RQ_07};
+use crate::policy::jwt::Claims;
+use crate::store::{Client, Record};
+
+pub(super) async fn update<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
+    rg_02_media_type(gate, request)?;
+    let client = authorise(gate, request, client_id).await?;
+    let certificate = request.rg_01_certificate()?;
+    let body = request.rg_13_body(&RG_13).await?;
+
+    let approved = judge(gate, certificate, &body).await?;
+    of_the_same_registration(&approved, &client)?;
+
+    let replaced = gate.store.replace(&client, &approved.record, approved.single_use()).await;
+    Ok(Answer::registration(200, &replaced.map_err(refused_by_store)?))
+}
+
+fn of_the_same_registration(approved: &Approved, client: &Client) -> Result<(), Refusal> {
+    let claims = approved.request.claims();
+    rq_07_client_id(claims, client)?;
+    cm_09_server_members(claims)?;
+    cm_08_software(&approved.record, &client.record)
+}
+
+fn rq_07_client_id(claims: &Claims, client: &Client) -> Result<(), Refusal> {
+    match claims.get("client_id") {
+        Some(client_id) if client_id.as_str() != Some(&client.client_id) => Err(claims.refuse(&RQ_07, "client_id")),
+        _ => Ok(()),
+    }
+}
+
+fn cm_09_server_members(claims: &Claims) -> Result<(), Refusal> {
+    let sent = SERVER_MEMBERS.into_iter().filter(|member| !matches!(*member, "client_id" | "client_secret"));
+    match sent.into_iter().find(|member| claims.members().contains_key(*member)) {
+        Some(member) => Err(claims.refuse(&CM_09, member)),
+        None => Ok(()),
+    }
+}
+
+fn cm_08_software(new: &Record, old: &Record) -> Result<(), Refusal> {
+    let identity = |record: &Record| {
+        (record.issuer.clone(), record.binding.software_id.clone(), record.binding.organisation_id.clone())
+    };
+    if identity(new) == identity(old) { Ok(()) } else { Err(Refusal::by(&CM_08).claim("software_statement")) }
+}

@@ -1,0 +1,17 @@
+//! Open Banking Dynamic Client Registration, enforced inside Envoy.
+//!
+//! Knowledge points one way: `filter` → [`journey`] → {[`policy`], [`jwks`], [`store`]} → {[`jose`], [`x509`]}.
+//! [`policy`], [`jose`] and [`x509`] never see HTTP or the host; a [`journey`] reads like its specification; `filter` is the only room
+//! that knows proxy-wasm, and exists only in the WebAssembly build.
+
+pub mod config;
+pub mod host;
+pub mod jose;
+pub mod journey;
+pub mod jwks;
+pub mod policy;
+pub mod store;
+pub mod x509;
+
+#[cfg(target_os = "wasi")]
+mod filter;

@@ -1,0 +1,104 @@
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
+
+use super::*;
+
+const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
+const ORGANISATION: &str = "0015800001HQQrZAAX";
+const REGISTRATION: &str = "Unknown0015800001HQQrZAAX";
+
+/// 2021-06-15, between the dates of the certificates here.
+const WITHIN: Timestamp = 1_623_715_200;
+
+fn binding() -> Binding {
+    Binding {
+        software_id: SOFTWARE.to_owned(),
+        organisation_id: ORGANISATION.to_owned(),
+        registration_id: Some(REGISTRATION.to_owned()),
+    }
+}
+
+/// A certificate with this subject, most significant name first, valid in 2021.
+fn certificate(subject: &[(DnType, &str)]) -> Certificate {
+    let mut name = DistinguishedName::new();
+    for (kind, value) in subject {
+        name.push(kind.clone(), *value);
+    }
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name;
+    parameters.not_before = date_time_ymd(2021, 1, 1);
+    parameters.not_after = date_time_ymd(2021, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
+}
+
+fn ob_transport(common_name: &str, unit: &str) -> Certificate {
+    certificate(&[
+        (DnType::CountryName, "GB"),
+        (DnType::OrganizationName, "OpenBanking"),
+        (DnType::OrganizationalUnitName, unit),
+        (DnType::CommonName, common_name),
+    ])
+}
+
+fn obwac(common_name: &str, identifier: &str) -> Certificate {
+    certificate(&[
+        (DnType::CountryName, "GB"),
+        (DnType::OrganizationName, "WSO2 (UK) LIMITED"),
+        (DnType::CustomDnType(vec![2, 5, 4, 97]), identifier),
+        (DnType::CommonName, common_name),
+    ])
+}
+
+#[track_caller]
+fn refused(certificate: &Certificate, now: Timestamp, reason: &str) {
+    assert_eq!(binding().check(certificate, now).unwrap_err().rule.reason, reason);
+}
+
+#[test]
+fn cb_04_software_and_organisation_of_a_legacy_certificate() {
+    assert_eq!(binding().check(&ob_transport(SOFTWARE, ORGANISATION), WITHIN), Ok(()));
+    for (common_name, unit) in [
+        ("u3ZWlf9Yt42dyZgIvzkvqb", ORGANISATION),
+        (SOFTWARE, "0015800001HQQrZAAY"),
+        (&SOFTWARE.to_lowercase(), ORGANISATION),
+        (ORGANISATION, SOFTWARE),
+        (SOFTWARE, ""),
+    ] {
+        refused(&ob_transport(common_name, unit), WITHIN, "transport_certificate_of_another");
+    }
+}
+
+#[test]
+fn cb_05_organisation_and_registration_of_an_obwac() {
+    let identifier = format!("PSDGB-OB-{REGISTRATION}");
+    assert_eq!(binding().check(&obwac(ORGANISATION, &identifier), WITHIN), Ok(()));
+    for identifier in [
+        "PSDGB-OB-Unknown0015800001HQQrZAAY",
+        "PSDGB-OB-x-Unknown0015800001HQQrZAAX",
+        "PSDGB-OB-",
+        "Unknown0015800001HQQrZAAX",
+        "PSDgb-OB-Unknown0015800001HQQrZAAX",
+        "VATGB-OB-Unknown0015800001HQQrZAAX",
+        "PSDGB--Unknown0015800001HQQrZAAX",
+    ] {
+        refused(&obwac(ORGANISATION, identifier), WITHIN, "organisation_certificate_of_another");
+    }
+    refused(&obwac(SOFTWARE, &identifier), WITHIN, "organisation_certificate_of_another");
+}
+
+#[test]
+fn cb_05_a_statement_without_registration_binds_no_obwac() {
+    let without = Binding { registration_id: None, ..binding() };
+    let certificate = obwac(ORGANISATION, "PSDGB-OB-");
+    assert_eq!(without.check(&certificate, WITHIN).unwrap_err().rule.id, "CB-05");
+}
+
+#[test]
+fn cb_04_cb_05_certificates_are_valid_between_their_dates() {
+    const BEFORE: Timestamp = 1_609_459_199;
+    const AFTER: Timestamp = 1_640_995_200;
+    for now in [BEFORE, AFTER] {
+        refused(&ob_transport(SOFTWARE, ORGANISATION), now, "transport_certificate_dates");
+        refused(&obwac(ORGANISATION, &format!("PSDGB-OB-{REGISTRATION}")), now, "organisation_certificate_dates");
+    }
+}

@@ -1,0 +1,377 @@
+//! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::catalogue::{
+    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_07, MD_10, MD_11, MD_12, MD_13, MD_14, MD_15, MD_19, MD_20,
+    MD_21, MD_22, MD_23, MD_24, MD_25,
+};
+use super::jwt::Claims;
+use super::profile::ClientMetadataProfile;
+use super::software_statement::{SoftwareStatement, strings};
+use super::{Refusal, Rule, redirect_uris, scope};
+use crate::config::Config;
+use crate::x509::{Certificate, DistinguishedName};
+
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
+/// Members that name the certificate's subject (RFC 8705 section 2.1.2).
+const SUBJECT_MEMBERS: [&str; 5] = [
+    "tls_client_auth_subject_dn",
+    "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri",
+    "tls_client_auth_san_ip",
+    "tls_client_auth_san_email",
+];
+
+/// Members that only describe the client to people: kept as they are where they are strings.
+const DESCRIPTIVE_MEMBERS: [&str; 6] =
+    ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "software_version"];
+
+/// The longest descriptive member kept, in bytes.
+const DESCRIPTIVE_BYTES: usize = 2048;
+
+/// The registered metadata, in the form the answer shows and the record keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// How the client authenticates at the token endpoint.
+    pub token_endpoint_auth_method: AuthMethod,
+    /// The algorithm of its assertions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The subject of its certificates, for `tls_client_auth`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// The grants it may use.
+    pub grant_types: Vec<String>,
+    /// The response types it may use.
+    pub response_types: Vec<String>,
+    /// Web or mobile.
+    pub application_type: String,
+    /// The algorithm of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<String>,
+    /// Key encryption of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_alg: Option<String>,
+    /// Content encryption of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_enc: Option<String>,
+    /// The algorithm of its request objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<String>,
+    /// The scopes it may ask for.
+    pub scope: String,
+    /// The software's id in the directory.
+    pub software_id: String,
+    /// Whether its access tokens are bound to its certificate: they always are.
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Members of the CIBA grant.
+    #[serde(flatten)]
+    pub ciba: Ciba,
+    /// What only describes the client to people.
+    #[serde(flatten)]
+    pub descriptive: Map<String, Value>,
+}
+
+/// Client authentication methods (RFC 8705 section 2.1, OpenID Connect Core section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// A signed assertion.
+    PrivateKeyJwt,
+    /// The transport certificate's subject.
+    TlsClientAuth,
+}
+
+/// Client-initiated backchannel authentication.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Ciba {
+    /// `poll` or `ping`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_token_delivery_mode: Option<String>,
+    /// Where pings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_client_notification_endpoint: Option<String>,
+    /// The algorithm of its signed requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_authentication_request_signing_alg: Option<String>,
+    /// Never true in the profiles that have CIBA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_user_code_parameter: Option<bool>,
+}
+
+impl ClientMetadata {
+    /// Checks what the signed request asks for (MD-01 to MD-25, DN-01). Members nobody knows are ignored (RG-09).
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn check(
+        claims: &Claims,
+        statement: &SoftwareStatement,
+        certificate: &Certificate,
+        config: &Config,
+    ) -> Result<Self, Refusal> {
+        let metadata = Metadata { claims, rules: &config.profile.client_metadata, algorithms: algorithm_names(config) };
+        let redirect_uris = redirect_uris::check(claims, statement, config)?;
+        let method = metadata.md_04_auth_method()?;
+        let grant_types = metadata.md_10_grant_types()?;
+        let response_types = metadata.md_11_response_types()?;
+        metadata.md_12_consistent(&grant_types, &response_types)?;
+        metadata.md_13_software_id(statement)?;
+        metadata.md_22_key_set(statement)?;
+        metadata.md_24_bound_access_tokens()?;
+        let (encrypted_alg, encrypted_enc) = metadata.md_21_encryption()?;
+        Ok(Self {
+            redirect_uris,
+            token_endpoint_auth_method: method,
+            token_endpoint_auth_signing_alg: metadata.md_05_auth_signing_alg(method)?,
+            tls_client_auth_subject_dn: metadata.md_06_md_07_subject_dn(method, certificate)?,
+            application_type: metadata.md_19_application_type()?,
+            id_token_signed_response_alg: metadata.md_20_signing_alg("id_token_signed_response_alg")?,
+            id_token_encrypted_response_alg: encrypted_alg,
+            id_token_encrypted_response_enc: encrypted_enc,
+            request_object_signing_alg: metadata.md_20_signing_alg("request_object_signing_alg")?,
+            scope: metadata.md_14_md_15_scope(statement)?,
+            ciba: metadata.md_23_ciba(&grant_types)?,
+            descriptive: metadata.descriptive(),
+            grant_types,
+            response_types,
+            software_id: statement.software_id().to_owned(),
+            tls_client_certificate_bound_access_tokens: true,
+        })
+    }
+}
+
+/// The request's members, read with the types the rules ask for.
+struct Metadata<'a> {
+    claims: &'a Claims,
+    rules: &'a ClientMetadataProfile,
+    algorithms: Vec<&'static str>,
+}
+
+impl Metadata<'_> {
+    fn md_04_auth_method(&self) -> Result<AuthMethod, Refusal> {
+        let member = "token_endpoint_auth_method";
+        let method = self.text(member)?.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
+        match method.as_deref() {
+            Some(PRIVATE_KEY_JWT) => Ok(AuthMethod::PrivateKeyJwt),
+            Some(TLS_CLIENT_AUTH) => Ok(AuthMethod::TlsClientAuth),
+            _ => Err(self.refuse(&MD_04, member)),
+        }
+    }
+
+    fn md_05_auth_signing_alg(&self, method: AuthMethod) -> Result<Option<String>, Refusal> {
+        let member = "token_endpoint_auth_signing_alg";
+        match self.text(member)? {
+            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            None if method == AuthMethod::TlsClientAuth => Ok(None),
+            _ => Err(self.refuse(&MD_05, member)),
+        }
+    }
+
+    fn md_06_md_07_subject_dn(&self, method: AuthMethod, certificate: &Certificate) -> Result<Option<String>, Refusal> {
+        let member = "tls_client_auth_subject_dn";
+        let mut given = SUBJECT_MEMBERS.into_iter().filter(|member| self.claims.members().contains_key(*member));
+        match (method, given.next(), given.next()) {
+            (_, _, Some(second)) => return Err(self.refuse(&MD_07, second)),
+            (AuthMethod::PrivateKeyJwt, None, None) => return Ok(None),
+            (AuthMethod::PrivateKeyJwt, Some(first), None) => return Err(self.refuse(&MD_06, first)),
+            (AuthMethod::TlsClientAuth, Some(first), None) if first == member => {}
+            (AuthMethod::TlsClientAuth, _, _) => return Err(self.refuse(&MD_06, member)),
+        }
+        let written = self.text(member)?.unwrap_or_default();
+        if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
+            return Err(self.refuse(&MD_06, member));
+        }
+        let name = DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member))?;
+        if !name.matches(certificate.subject()) {
+            return Err(self.refuse(&MD_06_CERTIFICATE, member));
+        }
+        Ok(Some(written))
+    }
+
+    fn md_10_grant_types(&self) -> Result<Vec<String>, Refusal> {
+        match self.texts("grant_types")? {
+            Some(grants) if !grants.is_empty() && grants.iter().all(|grant| self.rules.grant_types.contains(grant)) => {
+                Ok(grants)
+            }
+            _ => Err(self.refuse(&MD_10, "grant_types")),
+        }
+    }
+
+    fn md_11_response_types(&self) -> Result<Vec<String>, Refusal> {
+        let Some(types) = self.texts("response_types")? else {
+            return Ok(self.rules.default_response_types.clone());
+        };
+        let is_known = |given: &String| self.rules.response_types.iter().any(|known| same_words(given, known));
+        if types.iter().all(is_known) { Ok(types) } else { Err(self.refuse(&MD_11, "response_types")) }
+    }
+
+    fn md_12_consistent(&self, grant_types: &[String], response_types: &[String]) -> Result<(), Refusal> {
+        // Only what the request itself says can contradict itself: defaults are ours.
+        let asked_for = self.claims.members().contains_key("response_types");
+        let gives_code = response_types.iter().any(|types| types.split(' ').any(|word| word == "code"));
+        if asked_for && gives_code && !grant_types.iter().any(|grant| grant == "authorization_code") {
+            return Err(self.refuse(&MD_12, "response_types"));
+        }
+        Ok(())
+    }
+
+    fn md_13_software_id(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
+        match self.text("software_id")? {
+            Some(id) if id != statement.software_id() => Err(self.refuse(&MD_13, "software_id")),
+            _ => Ok(()),
+        }
+    }
+
+    fn md_14_md_15_scope(&self, statement: &SoftwareStatement) -> Result<String, Refusal> {
+        let of_roles = statement.roles().iter().filter_map(|role| self.rules.role_scopes.get(role)).flatten();
+        let allowed: Vec<&String> = self.rules.universal_scopes.iter().chain(of_roles).collect();
+        let Some(scope) = self.text("scope")? else {
+            return Ok(allowed.into_iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+        };
+        let words = scope::words(&scope)
+            .filter(|_| scope.chars().count() <= self.rules.scope_max_chars)
+            .ok_or_else(|| self.refuse(&MD_14, "scope"))?;
+        if words.iter().all(|word| allowed.iter().any(|scope| scope == word)) {
+            Ok(scope)
+        } else {
+            Err(self.refuse(&MD_15, "scope"))
+        }
+    }
+
+    fn md_19_application_type(&self) -> Result<String, Refusal> {
+        self.text("application_type")?
+            .filter(|kind| self.rules.application_types.contains(kind))
+            .ok_or_else(|| self.refuse(&MD_19, "application_type"))
+    }
+
+    fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {
+        match self.text(member)? {
+            None if !self.rules.required_signing_algs.iter().any(|required| required == member) => Ok(None),
+            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            _ => Err(self.refuse(&MD_20, member)),
+        }
+    }
+
+    fn md_21_encryption(&self) -> Result<(Option<String>, Option<String>), Refusal> {
+        let (alg_member, enc_member) = ("id_token_encrypted_response_alg", "id_token_encrypted_response_enc");
+        let (alg, enc) = (self.text(alg_member)?, self.text(enc_member)?);
+        let plain =
+            |name: &String| name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+".contains(&b));
+        if alg.as_deref() == Some("RSA1_5") || !alg.iter().all(plain) {
+            return Err(self.refuse(&MD_21, alg_member));
+        }
+        if (enc.is_some() && alg.is_none()) || !enc.iter().all(plain) {
+            return Err(self.refuse(&MD_21, enc_member));
+        }
+        Ok((alg, enc))
+    }
+
+    fn md_22_key_set(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
+        if self.claims.members().contains_key("jwks") {
+            return Err(self.refuse(&MD_22, "jwks"));
+        }
+        match self.text("jwks_uri")? {
+            Some(uri) if uri != statement.key_set_uri() => Err(self.refuse(&MD_22, "jwks_uri")),
+            _ => Ok(()),
+        }
+    }
+
+    fn md_23_ciba(&self, grant_types: &[String]) -> Result<Ciba, Refusal> {
+        let asked_for = Ciba {
+            backchannel_token_delivery_mode: self.text("backchannel_token_delivery_mode")?,
+            backchannel_client_notification_endpoint: self.text("backchannel_client_notification_endpoint")?,
+            backchannel_authentication_request_signing_alg: self
+                .text("backchannel_authentication_request_signing_alg")?,
+            backchannel_user_code_parameter: self.boolean("backchannel_user_code_parameter", &MD_25)?,
+        };
+        if !grant_types.iter().any(|grant| grant == CIBA_GRANT) {
+            let unused = asked_for == Ciba::default();
+            return if unused { Ok(asked_for) } else { Err(self.refuse(&MD_23, "grant_types")) };
+        }
+        let mode = asked_for.backchannel_token_delivery_mode.as_deref();
+        let endpoint = asked_for.backchannel_client_notification_endpoint.as_deref();
+        match (mode, endpoint) {
+            (Some("poll"), None) => {}
+            (Some("ping"), Some(endpoint)) if is_https(endpoint) => {}
+            (Some("poll" | "ping"), _) => return Err(self.refuse(&MD_23, "backchannel_client_notification_endpoint")),
+            _ => return Err(self.refuse(&MD_23, "backchannel_token_delivery_mode")),
+        }
+        let alg = asked_for.backchannel_authentication_request_signing_alg.as_deref();
+        if !alg.is_some_and(|alg| self.algorithms.contains(&alg)) {
+            return Err(self.refuse(&MD_23, "backchannel_authentication_request_signing_alg"));
+        }
+        if asked_for.backchannel_user_code_parameter == Some(true) {
+            return Err(self.refuse(&MD_23, "backchannel_user_code_parameter"));
+        }
+        Ok(asked_for)
+    }
+
+    /// The value may be false: FAPI binds tokens all the same, and the answer says so (RG-10).
+    fn md_24_bound_access_tokens(&self) -> Result<(), Refusal> {
+        self.boolean("tls_client_certificate_bound_access_tokens", &MD_24).map(|_| ())
+    }
+
+    fn descriptive(&self) -> Map<String, Value> {
+        DESCRIPTIVE_MEMBERS
+            .into_iter()
+            .filter_map(|member| Some((member, self.claims.text(member)?)))
+            .filter(|(_, text)| text.len() <= DESCRIPTIVE_BYTES)
+            .map(|(member, text)| (member.to_owned(), Value::from(text)))
+            .collect()
+    }
+
+    /// A member that must be a string where it is present; null is a wrong type (MD-25).
+    fn text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.refuse(&MD_25, member)),
+        }
+    }
+
+    fn texts(&self, member: &'static str) -> Result<Option<Vec<String>>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(value) => strings(value).map(Some).ok_or_else(|| self.refuse(&MD_25, member)),
+        }
+    }
+
+    fn boolean(&self, member: &'static str, rule: &'static Rule) -> Result<Option<bool>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(self.refuse(rule, member)),
+        }
+    }
+
+    fn refuse(&self, rule: &'static Rule, member: &'static str) -> Refusal {
+        // The request is a JWT, but these rules are about its metadata: the member alone is the clearer place.
+        Refusal::by(rule).claim(member)
+    }
+}
+
+fn algorithm_names(config: &Config) -> Vec<&'static str> {
+    config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
+}
+
+fn is_https(uri: &str) -> bool {
+    fluent_uri::Uri::parse(uri).is_ok_and(|uri| uri.scheme().as_str() == "https" && uri.authority().is_some())
+}
+
+/// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3).
+fn same_words(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        words.sort_unstable();
+        words
+    };
+    sorted(one) == sorted(other)
+}

@@ -1,0 +1,208 @@
+//! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`; code asks the values, never the name.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::jose::Algorithm;
+
+/// The profiles built in, by name, with the text of their files.
+const BUILT_IN: &[(&str, &str)] = &[("uk-obie-3.3", include_str!("../../profiles/uk-obie-3.3.json"))];
+
+/// What one ecosystem asks of registrations, clients and tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profile's name, as `profile` of the configuration writes it.
+    pub name: String,
+    /// One line about the ecosystem, for readers.
+    pub about: String,
+    /// Where the endpoints are, unless the configuration says otherwise.
+    pub paths: Paths,
+    /// Algorithms allowed in every signature (JO-05).
+    #[serde(deserialize_with = "algorithms")]
+    pub signing_algorithms: Vec<Algorithm>,
+    /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
+    #[serde(deserialize_with = "duration")]
+    pub clock_skew: Duration,
+    /// Software statements.
+    pub software_statement: SoftwareStatementProfile,
+    /// Registration requests.
+    pub registration: RegistrationProfile,
+    /// Client metadata.
+    pub client_metadata: ClientMetadataProfile,
+    /// Client assertions.
+    pub client_assertion: ClientAssertionProfile,
+    /// Access tokens.
+    pub access_token: AccessTokenProfile,
+}
+
+/// Paths of the endpoints.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paths {
+    /// The registration endpoint; a registration is below it, by ClientId.
+    pub registration: String,
+    /// The token endpoint.
+    pub token: String,
+}
+
+/// What a software statement must look like, and what its claims are called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftwareStatementProfile {
+    /// Claims that must be present and not null (SS-04).
+    pub required_claims: Vec<String>,
+    /// Whether the JOSE header must carry `typ` (JO-18).
+    pub required_typ: bool,
+    /// The oldest `iat` believed, if there is a limit (SS-06).
+    #[serde(deserialize_with = "optional_duration")]
+    pub max_age: Option<Duration>,
+    /// The ecosystem's names of the claims.
+    pub claims: StatementClaimNames,
+}
+
+/// The ecosystem's names of the claims in a software statement.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementClaimNames {
+    /// The software's id.
+    pub software_id: String,
+    /// The organisation's id.
+    pub organisation_id: String,
+    /// The organisation's status in the directory (SS-09).
+    pub organisation_status: String,
+    /// The software's redirect URIs (MD-01).
+    pub redirect_uris: String,
+    /// The software's roles (SS-10).
+    pub roles: String,
+    /// Where the software's key set lives, first one present wins (SS-13).
+    pub key_set_uris: Vec<String>,
+    /// The competent authority's claims about the organisation (SS-11, CB-05).
+    pub authority_claims: String,
+}
+
+/// What a registration request must look like.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationProfile {
+    /// Media types of the body (RG-02).
+    pub media_types: Vec<String>,
+    /// The longest time from now to `exp` (JW-06). The store remembers every `jti` as long.
+    #[serde(deserialize_with = "duration")]
+    pub max_lifetime: Duration,
+    /// Whether one software may be registered only once at a time (MD-26).
+    pub single_registration: bool,
+}
+
+/// What client metadata may say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientMetadataProfile {
+    /// MD-04.
+    pub token_endpoint_auth_methods: Vec<String>,
+    /// MD-10.
+    pub grant_types: Vec<String>,
+    /// MD-11; the order of words inside an entry does not matter.
+    pub response_types: Vec<String>,
+    /// What a request without response_types gets (MD-11).
+    pub default_response_types: Vec<String>,
+    /// MD-19.
+    pub application_types: Vec<String>,
+    /// Members that must be present and name a signing algorithm (MD-20).
+    pub required_signing_algs: Vec<String>,
+    /// MD-03.
+    pub redirect_uri_max_chars: usize,
+    /// MD-14.
+    pub scope_max_chars: usize,
+    /// MD-06.
+    pub subject_dn_max_chars: usize,
+    /// Which scopes a role gives (MD-15).
+    pub role_scopes: BTreeMap<String, Vec<String>>,
+    /// Scopes any software may have (MD-15).
+    pub universal_scopes: Vec<String>,
+}
+
+/// What a client assertion must look like.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAssertionProfile {
+    /// The longest time from now to `exp` (CA-09).
+    #[serde(deserialize_with = "duration")]
+    pub max_lifetime: Duration,
+}
+
+/// The access tokens the token endpoint issues.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTokenProfile {
+    /// From issue to expiry.
+    #[serde(deserialize_with = "duration")]
+    pub lifetime: Duration,
+}
+
+impl Profile {
+    /// The built-in profile of that name.
+    ///
+    /// # Errors
+    /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
+    pub fn named(name: &str) -> Result<Self, UnknownProfile> {
+        let (_, text) = BUILT_IN
+            .iter()
+            .find(|(built_in, _)| *built_in == name)
+            .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
+        serde_json::from_str(text).map_err(|error| UnknownProfile(error.to_string()))
+    }
+
+    /// Names of the built-in profiles.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+}
+
+/// There is no such profile; holds what to write instead.
+#[derive(Debug)]
+pub struct UnknownProfile(pub String);
+
+/// Reads a duration written as in `30s`, `5m` or `10h`.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        serde::de::Error::custom(format!("write a duration such as \"30s\", \"5m\" or \"10h\" ({error})"))
+    })
+}
+
+/// Reads a duration or null.
+pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    #[derive(Deserialize)]
+    struct Written(#[serde(deserialize_with = "duration")] Duration);
+    Ok(Option::<Written>::deserialize(deserializer)?.map(|Written(duration)| duration))
+}
+
+fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|name| {
+            Algorithm::from_name(name)
+                .ok_or_else(|| serde::de::Error::custom("the signing algorithms are PS256 and ES256"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_can_be_read_and_bears_its_name() {
+        for name in Profile::names() {
+            assert_eq!(Profile::named(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_is_told_which_there_are() {
+        assert!(Profile::named("uk").unwrap_err().0.contains("uk-obie-3.3"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
+
+use fluent_uri::Uri;
+use fluent_uri::component::Host;
+use serde_json::Value;
+
+use super::catalogue::{MD_01, MD_02, MD_03};
+use super::jwt::Claims;
+use super::software_statement::{SoftwareStatement, strings};
+use super::{Document, Refusal};
+use crate::config::Config;
+
+/// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
+/// each acceptable in itself (MD-03).
+///
+/// # Errors
+/// MD-01, MD-02 or MD-03.
+pub fn check(claims: &Claims, statement: &SoftwareStatement, config: &Config) -> Result<Vec<String>, Refusal> {
+    let most = config.limits.redirect_uris;
+    let longest = config.profile.client_metadata.redirect_uri_max_chars;
+    let known = statement.redirect_uris();
+    if known.len() > most || !known.iter().all(|uri| md_03_acceptable(uri, longest)) {
+        return Err(Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim("software_redirect_uris"));
+    }
+    let requested = match claims.members().get("redirect_uris") {
+        None => Vec::new(),
+        Some(value) => requested(value, most).ok_or_else(|| claims.refuse(&MD_03, "redirect_uris"))?,
+    };
+    if requested.is_empty() {
+        return md_02_all_of_statement(claims, known);
+    }
+    if !requested.iter().all(|uri| md_03_acceptable(uri, longest)) {
+        return Err(claims.refuse(&MD_03, "redirect_uris"));
+    }
+    md_01_in_statement(claims, &requested, known)?;
+    Ok(requested)
+}
+
+/// Every one of them, character for character: what differs in letter case only is another URI to the server that a browser is sent to.
+fn md_01_in_statement(claims: &Claims, requested: &[String], known: &[String]) -> Result<(), Refusal> {
+    if requested.iter().all(|uri| known.contains(uri)) { Ok(()) } else { Err(claims.refuse(&MD_01, "redirect_uris")) }
+}
+
+fn requested(value: &Value, most: usize) -> Option<Vec<String>> {
+    strings(value).filter(|uris| uris.len() <= most)
+}
+
+fn md_02_all_of_statement(claims: &Claims, known: &[String]) -> Result<Vec<String>, Refusal> {
+    if known.is_empty() { Err(claims.refuse(&MD_02, "redirect_uris")) } else { Ok(known.to_vec()) }
+}
+
+/// An absolute https URI with a public host: no user, no fragment, not this machine.
+fn md_03_acceptable(uri: &str, longest: usize) -> bool {
+    let Ok(parsed) = Uri::parse(uri) else { return false };
+    let Some(authority) = parsed.authority() else { return false };
+    uri.chars().count() <= longest
+        && parsed.scheme().as_str().eq_ignore_ascii_case("https")
+        && !parsed.has_fragment()
+        && !authority.has_userinfo()
+        && authority.port().is_none_or(|port| port.as_str().parse::<u16>().is_ok())
+        && is_public_host(authority.host(), &authority.host_parsed())
+}
+
+fn is_public_host(written: &str, host: &Host<'_>) -> bool {
+    match host {
+        Host::Ipv4(address) => !address.is_loopback() && !address.is_unspecified(),
+        Host::Ipv6(address) => !address.to_canonical().is_loopback() && !address.to_canonical().is_unspecified(),
+        Host::RegName(_) => is_public_name(written),
+        _ => false,
+    }
+}
+
+fn is_public_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    // A browser reads a name whose last label is a number as an IPv4 address: 127.1 and 0x7f000001 are this machine.
+    let ends_in_a_number = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x");
+    let plain = name
+        .split('.')
+        .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    plain && !ends_in_a_number && last != "localhost"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::md_03_acceptable;
+
+    #[test]
+    fn md_03_public_https_uris_are_acceptable() {
+        for uri in [
+            "https://wso2.com",
+            "https://www.mockcompany.com/redirects/redirect1",
+            "https://app.example:8443/cb?x=1&y=%20",
+            "https://192.0.2.7/cb",
+            "https://[2001:db8::1]/cb",
+            "https://localhost.example/cb",
+        ] {
+            assert!(md_03_acceptable(uri, 256), "{uri}");
+        }
+        assert!(md_03_acceptable(&format!("https://a.example/{}", "p".repeat(238)), 256), "256 characters");
+    }
+
+    #[test]
+    fn md_03_everything_else_is_not() {
+        for uri in [
+            "",
+            "https://",
+            "https:///cb",
+            "/cb",
+            "app.example/cb",
+            "http://app.example/cb",
+            "javascript:alert(1)",
+            "https://app.example/cb#part",
+            "https://app.example/#",
+            "https://user@app.example/cb",
+            "https://app.example@evil.example/cb",
+            "https://localhost/cb",
+            "https://LOCALHOST/cb",
+            "https://localhost./cb",
+            "https://app.localhost/cb",
+            "https://127.0.0.1/cb",
+            "https://127.1/cb",
+            "https://2130706433/cb",
+            "https://0x7f000001/cb",
+            "https://0.0.0.0/cb",
+            "https://[::1]/cb",
+            "https://[::ffff:127.0.0.1]/cb",
+            "https://%6cocalhost/cb",
+            "https://app.example/c b",
+            "https://app.example/cb\r\n",
+            "https://app.example\\@evil.example",
+            "https://app.example:99999/cb",
+            "https://*.example/cb",
+            "https://app..example/cb",
+            "https://caf\u{e9}.example/cb",
+        ] {
+            assert!(!md_03_acceptable(uri, 256), "{uri}");
+        }
+        assert!(!md_03_acceptable(&format!("https://a.example/{}", "p".repeat(239)), 256), "257 characters");
+    }
+}

@@ -1,0 +1,21 @@
+//! Scopes: RFC 6749 section 3.3. Compared as whole words, never as parts of words.
+
+/// Splits a scope into its words: one or more, each of the characters RFC 6749 allows, single spaces between. `None` for anything else.
+pub fn words(scope: &str) -> Option<Vec<&str>> {
+    let words: Vec<&str> = scope.split(' ').collect();
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    words.iter().all(is_word).then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_are_separated_by_single_spaces() {
+        assert_eq!(words("openid accounts"), Some(vec!["openid", "accounts"]));
+        for malformed in ["", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "caf\u{e9}"] {
+            assert_eq!(words(malformed), None, "{malformed:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The typed client of the store's API. Whatever the store answers that its API does not say is the same as no answer.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::config::StoreConfig;
+use crate::host::{Call, CallResponse, Event, Host};
+use crate::jose::json;
+use crate::policy::Timestamp;
+use crate::policy::access_token::Introspection;
+use crate::policy::certificate_binding::Binding;
+use crate::policy::client_metadata::ClientMetadata;
+use crate::policy::registration_request::RegistrationRequest;
+use crate::policy::software_statement::SoftwareStatement;
+
+/// How deep a store's answer may nest: a record holds the statement's claims.
+const ANSWER_DEPTH: usize = 32;
+
+/// The store, reached through an Envoy cluster.
+#[derive(Debug, Clone)]
+pub struct Store<H> {
+    host: H,
+    config: StoreConfig,
+}
+
+/// A registered client.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Client {
+    /// Made by the store.
+    pub client_id: String,
+    /// When it was made.
+    pub client_id_issued_at: Timestamp,
+    /// Counts the updates, for If-Match.
+    pub version: u64,
+    /// What was registered.
+    pub record: Record,
+}
+
+/// What a registration keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The metadata as it was registered.
+    pub metadata: ClientMetadata,
+    /// The software statement as the directory issued it.
+    pub software_statement: String,
+    /// The statement's claims.
+    pub statement_claims: Map<String, Value>,
+    /// The directory that signed it.
+    pub issuer: String,
+    /// Whose certificates are the client's.
+    pub binding: Binding,
+    /// Where the client's keys are.
+    pub key_set_uri: String,
+}
+
+/// An issued access token, as the token endpoint answers it (RFC 6749 section 5.1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// The token.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds from now.
+    pub expires_in: u64,
+    /// The granted scope.
+    pub scope: String,
+}
+
+/// An id that may be used once.
+#[derive(Debug, Clone, Serialize)]
+pub struct SingleUse {
+    /// Whose id it is: equal ids of different issuers do not collide.
+    pub issuer: String,
+    /// The id.
+    pub jti: String,
+    /// Until when it must be remembered.
+    pub expires_at: Timestamp,
+}
+
+/// The store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreError {
+    /// It is out of reach, too slow, or does not speak the API. Nothing is known to have happened.
+    Unavailable,
+    /// The client does not exist.
+    UnknownClient,
+    /// A single-use id was used before; nothing was changed.
+    Replayed,
+    /// The software is registered already; nothing was changed.
+    DuplicateSoftware,
+    /// The record was changed meanwhile; nothing was changed.
+    VersionMismatch,
+}
+
+impl Record {
+    /// What is kept of an approved request.
+    pub fn of(statement: &SoftwareStatement, metadata: ClientMetadata) -> Self {
+        Self {
+            metadata,
+            software_statement: statement.token().to_owned(),
+            statement_claims: statement.claims().clone(),
+            issuer: statement.issuer().to_owned(),
+            binding: Binding::of(statement),
+            key_set_uri: statement.key_set_uri().to_owned(),
+        }
+    }
+
+    fn software(&self) -> Value {
+        json!({ "issuer": self.issuer, "id": self.binding.software_id })
+    }
+}
+
+impl SingleUse {
+    /// The id of a registration request (RQ-04).
+    pub fn of_request(request: &RegistrationRequest, record: &Record) -> Self {
+        Self {
+            issuer: format!("registration request of {} at {}", record.binding.software_id, record.issuer),
+            jti: request.jti().to_owned(),
+            expires_at: request.expires_at(),
+        }
+    }
+}
+
+impl<H: Host> Store<H> {
+    /// A client of the configured store.
+    pub fn new(host: H, config: &StoreConfig) -> Self {
+        Self { host, config: config.clone() }
+    }
+
+    /// Consumes the request's id, checks duplicates, creates: one transaction.
+    ///
+    /// # Errors
+    /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
+    pub async fn create(&self, record: &Record, jti: SingleUse, single: bool) -> Result<Client, StoreError> {
+        let body = json!({
+            "software": record.software(), "single_registration": single, "consume_jti": [jti], "record": record,
+        });
+        let response = self.call("POST", "/v1/clients".to_owned(), None, json_body(&body)).await?;
+        self.expect(201, &response)
+    }
+
+    /// The client of that id.
+    ///
+    /// # Errors
+    /// `UnknownClient`, `Unavailable`.
+    pub async fn client(&self, client_id: &str) -> Result<Client, StoreError> {
+        let response = self.call("GET", client_path(client_id)?, None, None).await?;
+        let client: Client = self.expect(200, &response)?;
+        if client.client_id == client_id { Ok(client) } else { Err(self.failed("answered with another client")) }
+    }
+
+    /// Consumes the request's id and replaces the record of `client`, unless it was changed meanwhile: one transaction.
+    ///
+    /// # Errors
+    /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`.
+    pub async fn replace(&self, client: &Client, record: &Record, jti: SingleUse) -> Result<Client, StoreError> {
+        let body = json!({ "software": record.software(), "consume_jti": [jti], "record": record });
+        let version = Some(("if-match", format!("\"{}\"", client.version)));
+        let response = self.call("PUT", client_path(&client.client_id)?, version, json_body(&body)).await?;
+        self.expect(200, &response)
+    }
+
+    /// Deletes the client; its tokens die with it.
+    ///
+    /// # Errors
+    /// `UnknownClient`, `Unavailable`.
+    pub async fn delete(&self, client_id: &str) -> Result<(), StoreError> {
+        let response = self.call("DELETE", client_path(client_id)?, None, None).await?;
+        if response.status == Some(204) { Ok(()) } else { Err(self.error(&response)) }
+    }
+
+    /// Consumes the assertion's id, where there is one, and issues a token bound to the certificate: one transaction.
+    ///
+    /// # Errors
+    /// `Replayed`, `UnknownClient`, `Unavailable`.
+    pub async fn issue_token(
+        &self,
+        client_id: &str,
+        scope: &str,
+        lifetime: u64,
+        thumbprint: &str,
+        jti: Option<SingleUse>,
+    ) -> Result<IssuedToken, StoreError> {
+        let jti: Vec<SingleUse> = jti.into_iter().collect();
+        let body = json!({
+            "scope": scope, "expires_in": lifetime, "cnf": { "x5t#S256": thumbprint }, "consume_jti": jti,
+        });
+        let path = format!("{}/tokens", client_path(client_id)?);
+        let response = self.call("POST", path, None, json_body(&body)).await?;
+        let token: IssuedToken = self.expect(201, &response)?;
+        if token.token_type == "Bearer" { Ok(token) } else { Err(self.failed("issued another type of token")) }
+    }
+
+    /// What the store knows of a token.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection, StoreError> {
+        let response = self.call("POST", "/v1/tokens/introspect".to_owned(), None, form_body(token)).await?;
+        self.expect(200, &response)
+    }
+
+    /// Makes a token unusable.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
+        let response = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
+        if response.status == Some(200) { Ok(()) } else { Err(self.error(&response)) }
+    }
+
+    async fn call(
+        &self,
+        method: &'static str,
+        path: String,
+        header: Option<(&'static str, String)>,
+        body: Option<(&'static str, Vec<u8>)>,
+    ) -> Result<CallResponse, StoreError> {
+        let mut headers = vec![("accept", "application/json".to_owned())];
+        headers.extend(header);
+        let body = body.map(|(media_type, body)| {
+            headers.push(("content-type", media_type.to_owned()));
+            body
+        });
+        let call = Call {
+            cluster: self.config.cluster.clone(),
+            method,
+            authority: self.config.authority.clone(),
+            path,
+            headers,
+            body: body.unwrap_or_default(),
+            timeout: self.config.timeout,
+        };
+        self.host.call(call).await.map_err(|_| self.failed("could not be called: check store.cluster"))
+    }
+
+    fn expect<T: DeserializeOwned>(&self, status: u16, response: &CallResponse) -> Result<T, StoreError> {
+        if response.status != Some(status) {
+            return Err(self.error(response));
+        }
+        self.read(response)
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: &CallResponse) -> Result<T, StoreError> {
+        if response.media_type().as_deref() != Some("application/json") {
+            return Err(self.failed("answered with another content-type than application/json"));
+        }
+        let answer = json::parse(&response.body, ANSWER_DEPTH).map_err(|_| self.failed("answered with broken JSON"))?;
+        serde_json::from_value(answer).map_err(|_| self.failed("answered with JSON of another shape"))
+    }
+
+    fn error(&self, response: &CallResponse) -> StoreError {
+        #[derive(Deserialize)]
+        struct ErrorBody {
+            error: String,
+        }
+        let refused = matches!(response.status, Some(404 | 409 | 412));
+        if !refused {
+            return self.failed(match response.status {
+                Some(503 | 504) => "refused the connection or did not answer in time",
+                _ => "answered with an unexpected status",
+            });
+        }
+        match self.read::<ErrorBody>(response) {
+            Err(error) => error,
+            Ok(body) => match (response.status, body.error.as_str()) {
+                (Some(404), "unknown_client") => StoreError::UnknownClient,
+                (Some(409), "replayed") => StoreError::Replayed,
+                (Some(409), "duplicate_software") => StoreError::DuplicateSoftware,
+                (Some(412), "version_mismatch") => StoreError::VersionMismatch,
+                _ => self.failed("answered with an unexpected error"),
+            },
+        }
+    }
+
+    fn failed(&self, problem: &'static str) -> StoreError {
+        self.host.record(Event::StoreFailed(problem));
+        StoreError::Unavailable
+    }
+}
+
+/// The path of a client. An id that the store could not have made is nobody's, and never becomes part of a URL.
+fn client_path(client_id: &str) -> Result<String, StoreError> {
+    let well_formed = (1..=64).contains(&client_id.len())
+        && client_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if well_formed { Ok(format!("/v1/clients/{client_id}")) } else { Err(StoreError::UnknownClient) }
+}
+
+fn json_body(value: &Value) -> Option<(&'static str, Vec<u8>)> {
+    Some(("application/json", value.to_string().into_bytes()))
+}
+
+fn form_body(token: &str) -> Option<(&'static str, Vec<u8>)> {
+    let form = form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
+    Some(("application/x-www-form-urlencoded", form.into_bytes()))
+}

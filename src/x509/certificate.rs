@@ -1,0 +1,212 @@
+//! The few fields of a certificate that bind a request to it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use sha2::{Digest, Sha256};
+use x509_cert::TbsCertificate;
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Reader, Tag, Tagged, pem};
+
+use super::hex;
+use super::name::DistinguishedName;
+
+/// Longest certificate read, in octets of DER. Certificates with a hundred names stay below 8 KiB.
+const MAX_DER_BYTES: usize = 64 * 1024;
+
+/// Longest PEM text read, in octets: the same certificate in base64, and room for a short chain behind it.
+const MAX_PEM_BYTES: usize = 256 * 1024;
+
+/// A parsed X.509 certificate (RFC 5280). Neither its signature nor its chain is checked here.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    subject: DistinguishedName,
+    thumbprint: Thumbprint,
+    not_before: u64,
+    not_after: u64,
+    alternative_names: Vec<AlternativeName>,
+}
+
+impl Certificate {
+    /// Reads the first `CERTIFICATE` block of a PEM text (RFC 7468). What is around the block is not looked at: Envoy
+    /// and other tools put the rest of the chain behind the holder's certificate.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        if pem.len() > MAX_PEM_BYTES {
+            return Err(CertificateError::TooLong);
+        }
+        let block = first_block(pem).ok_or(CertificateError::Pem)?;
+        let (_, der) = pem::decode_vec(block).map_err(|_| CertificateError::Pem)?;
+        Self::from_der(&der)
+    }
+
+    /// Reads one DER certificate, with nothing behind it.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_DER_BYTES {
+            return Err(CertificateError::TooLong);
+        }
+        let certificate = x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::Der)?;
+        let tbs = certificate.tbs_certificate();
+        Ok(Self {
+            subject: DistinguishedName::from_x509(tbs.subject()).map_err(|_| CertificateError::Der)?,
+            thumbprint: Thumbprint(Sha256::digest(der).into()),
+            not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
+            not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
+            alternative_names: alternative_names(tbs)?,
+        })
+    }
+
+    /// The subject. Empty where the certificate names its holder by alternative names only; an empty name matches none.
+    pub fn subject(&self) -> &DistinguishedName {
+        &self.subject
+    }
+
+    /// SHA-256 of the DER (RFC 8705 section 3.1).
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// Start of validity, in Unix seconds.
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
+    /// End of validity, in Unix seconds; that second is still valid (RFC 5280 section 4.1.2.5).
+    pub fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// The subject alternative names of the kinds that RFC 8705 section 2.1.2 knows, in the certificate's order.
+    pub fn subject_alternative_names(&self) -> &[AlternativeName] {
+        &self.alternative_names
+    }
+}
+
+/// A subject alternative name (RFC 5280 section 4.2.1.6), as the certificate spells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlternativeName {
+    /// `dNSName`: compare without regard to ASCII case.
+    Dns(String),
+    /// `uniformResourceIdentifier`.
+    Uri(String),
+    /// `rfc822Name`.
+    Email(String),
+    /// `iPAddress`.
+    Ip(IpAddr),
+}
+
+/// SHA-256 of a certificate's DER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Thumbprint([u8; 32]);
+
+impl Thumbprint {
+    /// 43 characters of base64url without padding: `x5t#S256` of RFC 8705 section 3.1 (AT-01).
+    pub fn x5t_s256(&self) -> String {
+        Base64UrlUnpadded::encode_string(&self.0)
+    }
+
+    /// 64 lower-case hexadecimal digits: Envoy's `connection.sha256_peer_certificate_digest` and XFCC's `Hash=`.
+    pub fn hex(&self) -> String {
+        hex::encode(&self.0)
+    }
+
+    /// Reads 64 hexadecimal digits of either case.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        hex::decode(hex)?.try_into().ok().map(Self)
+    }
+}
+
+/// Why bytes are not a certificate this gateway reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateError {
+    /// Longer than 64 KiB of DER or 256 KiB of PEM.
+    TooLong,
+    /// No `CERTIFICATE` block, or one that is not valid PEM.
+    Pem,
+    /// Not an X.509 certificate in DER, or one with something behind it.
+    Der,
+    /// The subject alternative name extension is malformed, or there twice.
+    AlternativeNames,
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "the certificate is longer than allowed",
+            Self::Pem => "no PEM block CERTIFICATE that can be read",
+            Self::Der => "not a DER-encoded X.509 certificate",
+            Self::AlternativeNames => "the certificate's subject alternative names cannot be read",
+        })
+    }
+}
+
+impl std::error::Error for CertificateError {}
+
+/// From the first `BEGIN CERTIFICATE` to the `END CERTIFICATE` that follows it, both included.
+fn first_block(pem: &[u8]) -> Option<&[u8]> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let from_begin = pem.get(position(pem, BEGIN)?..)?;
+    let length = position(from_begin, END)?.checked_add(END.len())?;
+    from_begin.get(..length)
+}
+
+fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+
+fn alternative_names(tbs: &TbsCertificate) -> Result<Vec<AlternativeName>, CertificateError> {
+    let extensions = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
+    let mut found = extensions.iter().filter(|extension| extension.extn_id == SUBJECT_ALTERNATIVE_NAME);
+    match (found.next(), found.next()) {
+        (None, _) => Ok(Vec::new()),
+        (Some(extension), None) => general_names(extension.extn_value.as_bytes()),
+        (Some(_), Some(_)) => Err(CertificateError::AlternativeNames),
+    }
+}
+
+/// Reads `GeneralNames`. By hand, because x509-cert decodes all nine kinds and so refuses a certificate for a fault in
+/// one that nobody here looks at.
+fn general_names(der: &[u8]) -> Result<Vec<AlternativeName>, CertificateError> {
+    let mut names = Vec::new();
+    let read_all = AnyRef::from_der(der).and_then(|list| {
+        list.sequence(|reader| {
+            while !reader.is_finished() {
+                names.push(reader.decode::<AnyRef<'_>>()?);
+            }
+            Ok::<_, x509_cert::der::Error>(())
+        })
+    });
+    read_all.map_err(|_| CertificateError::AlternativeNames)?;
+    names.into_iter().filter_map(|name| general_name(name).transpose()).collect()
+}
+
+/// `None` for a kind that RFC 8705 does not know.
+fn general_name(name: AnyRef<'_>) -> Result<Option<AlternativeName>, CertificateError> {
+    let Tag::ContextSpecific { number, constructed: false } = name.tag() else {
+        return Ok(None);
+    };
+    let octets = name.value();
+    Ok(Some(match number.value() {
+        1 => AlternativeName::Email(ia5_string(octets)?),
+        2 => AlternativeName::Dns(ia5_string(octets)?),
+        6 => AlternativeName::Uri(ia5_string(octets)?),
+        7 => AlternativeName::Ip(ip_address(octets)?),
+        _ => return Ok(None),
+    }))
+}
+
+fn ia5_string(octets: &[u8]) -> Result<String, CertificateError> {
+    match String::from_utf8(octets.to_vec()) {
+        Ok(text) if text.is_ascii() => Ok(text),
+        _ => Err(CertificateError::AlternativeNames),
+    }
+}
+
+fn ip_address(octets: &[u8]) -> Result<IpAddr, CertificateError> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
+    v4.or(v6).map_err(|_| CertificateError::AlternativeNames)
+}

@@ -1,0 +1,16 @@
+//! Certificates as the TLS layer hands them over: their subject, alternative names, validity and thumbprint.
+//!
+//! Chains, trust anchors and revocation belong to Envoy's TLS layer, which ends the handshake before this code runs.
+//! What is read here binds a request to a certificate: distinguished names (RFC 4514, RFC 4517), alternative names and
+//! thumbprints (RFC 8705).
+
+pub mod certificate;
+mod hex;
+pub mod name;
+pub mod xfcc;
+
+pub use certificate::{AlternativeName, Certificate, CertificateError, Thumbprint};
+pub use name::{Attribute, DistinguishedName, NameError};
+
+#[cfg(test)]
+pub(crate) mod tests;

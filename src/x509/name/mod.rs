@@ -1,0 +1,142 @@
+//! Distinguished names (X.501): read from certificates and from text (RFC 4514), compared by RFC 4517.
+//!
+//! One certificate's subject is printed in a different way by nearly every tool (DN-06), so names are never compared as
+//! text: both sides are parsed, and [`DistinguishedName::matches`] compares what they say.
+
+mod attribute;
+mod parse;
+mod value;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::name::{Name, RelativeDistinguishedName};
+
+pub use attribute::Attribute;
+pub use parse::NameError;
+use value::{Prepared, Value};
+
+/// A distinguished name: relative distinguished names (RDNs), each a set of attributes with their values.
+///
+/// There is deliberately no `PartialEq`: two names that mean the same can differ in every octet. Use
+/// [`matches`](Self::matches).
+#[derive(Debug, Clone)]
+pub struct DistinguishedName {
+    /// In the certificate's order, most significant (usually the country) first: the reverse of RFC 4514's text.
+    rdns: Vec<Rdn>,
+}
+
+#[derive(Debug, Clone)]
+struct Rdn {
+    attributes: Vec<AttributeValue>,
+}
+
+#[derive(Debug, Clone)]
+struct AttributeValue {
+    attribute: Attribute,
+    value: Value,
+}
+
+impl DistinguishedName {
+    /// Reads a name's text form: RFC 4514, and what tools print instead (DN-01, DN-02, DN-04).
+    ///
+    /// Beyond RFC 4514 these are understood: `;` as separator and spaces around separators (RFC 2253), values in quotes
+    /// (RFC 1779), the prefix `OID.` (Java), long names (`commonName`) and short ones that LDAP does not register (`E`,
+    /// `S`, `GN`, `jurisdictionC`, …), all in any letter case, and plain text for an attribute named by its OID.
+    ///
+    /// At most 4096 octets. An empty text is an error: it names nobody.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        parse::distinguished_name(text)
+    }
+
+    /// Whether both names are the same by distinguishedNameMatch (DN-03, RFC 4517 section 4.2.15).
+    ///
+    /// They have as many RDNs, in the same order, and each pair of RDNs holds the same set of attribute values. Text is
+    /// compared by caseIgnoreMatch whatever its ASN.1 string type; other values by their DER octets.
+    ///
+    /// One attribute is exempt from the order (DN-06): an RDN that holds nothing but `organizationIdentifier` may stand
+    /// anywhere. Go prints it last and Revolut's guide prints it first, wherever the certificate has it, and TPPs
+    /// register what they see there. It still has to be there, with the same value.
+    ///
+    /// A name without RDNs matches nothing, not even another such name.
+    pub fn matches(&self, other: &Self) -> bool {
+        match (Comparable::of(self), Comparable::of(other)) {
+            (Some(own), Some(others)) => own == others,
+            _ => false,
+        }
+    }
+
+    /// The text values of every occurrence of `attribute`, as they are spelled, in the certificate's order (most
+    /// significant RDN first). A value that is not text is left out.
+    pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
+        let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
+        all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
+    }
+
+    /// The name as a certificate holds it.
+    pub(super) fn from_x509(name: &Name) -> x509_cert::der::Result<Self> {
+        let attribute_value = |one: &AttributeTypeAndValue| {
+            let value = Value::from_asn1(one.value.to_ref())?;
+            Ok(AttributeValue { attribute: Attribute::from_oid(one.oid), value })
+        };
+        let rdn = |rdn: &RelativeDistinguishedName| {
+            let attributes = rdn.iter().map(attribute_value).collect::<x509_cert::der::Result<_>>()?;
+            Ok(Rdn { attributes })
+        };
+        let rdns = name.iter_rdn().map(rdn).collect::<x509_cert::der::Result<_>>()?;
+        Ok(Self { rdns })
+    }
+}
+
+/// RFC 4514 text, fit for a log line: control characters are escaped. It parses back to a name that matches.
+///
+/// Text is printed as text even where the attribute has no name, only an OID.
+impl fmt::Display for DistinguishedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (rdn_index, rdn) in self.rdns.iter().rev().enumerate() {
+            f.write_str(if rdn_index == 0 { "" } else { "," })?;
+            for (index, AttributeValue { attribute, value }) in rdn.attributes.iter().enumerate() {
+                f.write_str(if index == 0 { "" } else { "+" })?;
+                write!(f, "{attribute}={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name brought into the form in which equal names are equal.
+#[derive(PartialEq)]
+struct Comparable {
+    /// The values of RDNs that hold only an `organizationIdentifier`, sorted: their place says nothing.
+    organization_identifiers: Vec<Prepared>,
+    /// All other RDNs in order, each one's attributes sorted, for an RDN is a set.
+    rdns: Vec<Vec<(Attribute, Prepared)>>,
+}
+
+impl Comparable {
+    /// `None` where the name is empty or holds a character that RFC 4518 section 2.4 prohibits: nothing equals it.
+    fn of(name: &DistinguishedName) -> Option<Self> {
+        if name.rdns.is_empty() {
+            return None;
+        }
+        let mut comparable = Self { organization_identifiers: Vec::new(), rdns: Vec::new() };
+        for rdn in &name.rdns {
+            match rdn.attributes.as_slice() {
+                [only] if only.attribute == Attribute::OrganizationIdentifier => {
+                    comparable.organization_identifiers.push(only.value.prepare()?);
+                }
+                several => {
+                    let prepared = several.iter().map(|one| Some((one.attribute, one.value.prepare()?)));
+                    let mut prepared = prepared.collect::<Option<Vec<_>>>()?;
+                    prepared.sort();
+                    comparable.rdns.push(prepared);
+                }
+            }
+        }
+        comparable.organization_identifiers.sort();
+        Some(comparable)
+    }
+}

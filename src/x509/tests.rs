@@ -1,0 +1,6 @@
+//! Certificates, made by hand and real ones, and the header that carries them.
+
+mod certificate;
+pub(crate) mod der;
+mod real;
+mod xfcc;

@@ -1,0 +1,75 @@
+//! Just enough DER writing to make certificates, the wrong ones included. Nothing signs them: nothing here checks that.
+
+use x509_cert::der::Encode;
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::pem::{LineEnding, encode_string};
+
+pub(crate) const UTF8: u8 = 0x0c;
+pub(crate) const PRINTABLE: u8 = 0x13;
+pub(crate) const TELETEX: u8 = 0x14;
+pub(crate) const IA5: u8 = 0x16;
+pub(crate) const BMP: u8 = 0x1e;
+pub(crate) const BIT_STRING: u8 = 0x03;
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+
+/// One attribute: OID, string type, octets.
+pub(crate) type Ava<'a> = (&'a str, u8, &'a [u8]);
+
+pub(crate) fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = match contents.len() {
+        short @ 0..=0x7f => vec![u8::try_from(short).unwrap()],
+        medium @ 0x80..=0xff => vec![0x81, u8::try_from(medium).unwrap()],
+        long => [&[0x82][..], &u16::try_from(long).unwrap().to_be_bytes()].concat(),
+    };
+    [&[tag], length.as_slice(), contents].concat()
+}
+
+fn sequence(items: &[Vec<u8>]) -> Vec<u8> {
+    tlv(SEQUENCE, &items.concat())
+}
+
+fn oid(dotted: &str) -> Vec<u8> {
+    ObjectIdentifier::new(dotted).unwrap().to_der().unwrap()
+}
+
+/// A name whose RDNs hold one attribute each, in the certificate's order.
+pub(crate) fn name(avas: &[Ava<'_>]) -> Vec<u8> {
+    name_of_sets(&avas.iter().map(std::slice::from_ref).collect::<Vec<_>>())
+}
+
+pub(crate) fn name_of_sets(rdns: &[&[Ava<'_>]]) -> Vec<u8> {
+    let ava = |(dotted, tag, octets): &Ava<'_>| sequence(&[oid(dotted), tlv(*tag, octets)]);
+    let rdn = |avas: &&[Ava<'_>]| tlv(SET, &avas.iter().map(ava).collect::<Vec<_>>().concat());
+    sequence(&rdns.iter().map(rdn).collect::<Vec<_>>())
+}
+
+/// An extension `subjectAltName` of these already encoded names.
+pub(crate) fn alternative_names(names: &[Vec<u8>]) -> Vec<u8> {
+    sequence(&[oid("2.5.29.17"), tlv(0x04, &sequence(names))])
+}
+
+/// A certificate for `subject`, valid from 2024-01-01 00:00:00 to 2049-12-31 23:59:59.
+pub(crate) fn certificate(subject: Vec<u8>, extensions: &[Vec<u8>]) -> Vec<u8> {
+    let algorithm = sequence(&[oid("1.2.840.10045.4.3.2")]);
+    let validity = sequence(&[tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z")]);
+    let public_key = sequence(&[algorithm.clone(), tlv(BIT_STRING, &[0, 4])]);
+    let mut fields = vec![
+        tlv(0xa0, &tlv(0x02, &[2])),
+        tlv(0x02, &[1]),
+        algorithm.clone(),
+        name(&[("2.5.4.3", UTF8, b"Issuer")]),
+        validity,
+        subject,
+        public_key,
+    ];
+    if !extensions.is_empty() {
+        fields.push(tlv(0xa3, &sequence(extensions)));
+    }
+    sequence(&[sequence(&fields), algorithm, tlv(BIT_STRING, &[0, 1])])
+}
+
+pub(crate) fn pem(der: &[u8]) -> String {
+    encode_string("CERTIFICATE", LineEnding::LF, der).unwrap()
+}

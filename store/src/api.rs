@@ -1,0 +1,153 @@
+//! The routes: what each takes and answers. `request` holds the bounds of what comes in, `problem` every answer that is not a
+//! success.
+
+mod observe;
+mod problem;
+mod request;
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+
+use self::problem::Problem;
+use self::request::{Checked, ClientId, IfMatch, TokenForm};
+use crate::credential::Credential;
+use crate::database::Database;
+use crate::metrics::{self, Metrics};
+use crate::model::{Client, NewClient, NewToken, Replacement};
+
+/// The largest body taken, in bytes.
+pub const BODY_LIMIT: usize = 256 * 1024;
+
+/// The whole API over a database. With a credential, each call under `/v1` has to show it; `/healthz`, `/readyz` and `/metrics`
+/// stay open.
+pub fn router(database: Database, credential: Option<Credential>) -> Router {
+    let store = Store { database, metrics: Metrics::new(), credential };
+    Router::new()
+        .route("/v1/clients", post(create_client))
+        .route("/v1/clients/{client_id}", get(read_client).put(replace_client).delete(delete_client))
+        .route("/v1/clients/{client_id}/tokens", post(issue_token))
+        .route("/v1/tokens/introspect", post(introspect_token))
+        .route("/v1/tokens/revoke", post(revoke_token))
+        .route_layer(from_fn_with_state(store.clone(), authorize))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_text))
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .fallback(async || Problem::NotFound)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(map_response(uncached))
+        .layer(from_fn_with_state(store.metrics.clone(), observe::observe))
+        .with_state(store)
+}
+
+#[derive(Clone)]
+struct Store {
+    database: Database,
+    metrics: Metrics,
+    credential: Option<Credential>,
+}
+
+type Answer = Result<Response, Problem>;
+
+async fn create_client(State(store): State<Store>, Checked(new): Checked<NewClient>) -> Answer {
+    let client = store.database.create_client(&new).await?;
+    Ok((StatusCode::CREATED, described(&client)).into_response())
+}
+
+async fn read_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
+    Ok(described(&store.database.client(&client_id).await?))
+}
+
+async fn replace_client(
+    State(store): State<Store>,
+    ClientId(client_id): ClientId,
+    IfMatch(version): IfMatch,
+    Checked(new): Checked<Replacement>,
+) -> Answer {
+    Ok(described(&store.database.replace_client(&client_id, version, &new).await?))
+}
+
+async fn delete_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
+    store.database.delete_client(&client_id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn issue_token(
+    State(store): State<Store>,
+    ClientId(client_id): ClientId,
+    Checked(new): Checked<NewToken>,
+) -> Answer {
+    let token = store.database.issue_token(&client_id, &new).await?;
+    let body = json!({
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": new.expires_in,
+        "scope": new.scope,
+    });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+async fn introspect_token(State(store): State<Store>, TokenForm(token): TokenForm) -> Answer {
+    let body = match store.database.introspect(&token).await? {
+        Some(token) => json!({
+            "active": true,
+            "client_id": token.client_id,
+            "scope": token.scope,
+            "token_type": "Bearer",
+            "iat": token.issued_at,
+            "exp": token.expires_at,
+            "cnf": { "x5t#S256": token.certificate_thumbprint },
+        }),
+        None => json!({ "active": false }),
+    };
+    Ok(Json(body).into_response())
+}
+
+async fn revoke_token(State(store): State<Store>, TokenForm(token): TokenForm) -> Answer {
+    store.database.revoke(&token).await?;
+    Ok(Json(json!({})).into_response())
+}
+
+async fn alive() -> Response {
+    Json(json!({ "status": "alive" })).into_response()
+}
+
+async fn ready(State(store): State<Store>) -> Answer {
+    store.database.ready().await?;
+    Ok(Json(json!({ "status": "ready" })).into_response())
+}
+
+/// The counters are worth reading while the database fails, so the gauges then keep what they last showed.
+async fn metrics_text(State(store): State<Store>) -> Response {
+    match store.database.counts().await {
+        Ok(counts) => store.metrics.kept(counts),
+        Err(failure) => tracing::warn!(%failure, "counting for /metrics failed"),
+    }
+    match store.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A client as create, read and update answer it, its version as entity tag.
+fn described(client: &Client) -> Response {
+    ([(header::ETAG, format!("\"{}\"", client.version))], Json(client)).into_response()
+}
+
+async fn authorize(State(store): State<Store>, request: Request, next: Next) -> Answer {
+    match &store.credential {
+        Some(credential) if !credential.is_shown_in(request.headers()) => Err(Problem::Unauthorized),
+        _ => Ok(next.run(request).await),
+    }
+}
+
+/// Tokens must not be cached (RFC 6749 section 5.1), and the rest is stale as soon as it is read.
+async fn uncached(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,94 @@
+//! One log line and one count for each request. Only the matched template of the path is shown, and nothing of the body:
+//! tokens, `jti` and records never reach the log.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, Span};
+
+use crate::metrics::{Metrics, UNMATCHED, method_label};
+
+const MAX_REQUEST_ID: usize = 128;
+
+/// Status that stands for "the caller went away before the answer"; no answer carries it.
+const CALLER_GONE: u16 = 499;
+
+/// Runs the request inside a span that carries its id, so that whatever it logs can be found by it.
+pub(super) async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let observation = Observation::begin(metrics, &request);
+    let response = next.run(request).instrument(observation.span.clone()).await;
+    observation.end(response.status());
+    response
+}
+
+/// A request that is being answered. The server drops the handler when the caller goes away, as a gateway does that has waited
+/// too long; those requests are the ones an operator looks for, so they are logged and counted when this is dropped.
+struct Observation {
+    metrics: Metrics,
+    started: Instant,
+    method: Method,
+    route: String,
+    span: Span,
+    status: Option<StatusCode>,
+}
+
+impl Observation {
+    fn begin(metrics: Metrics, request: &Request) -> Self {
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+        let request_id = request_id(request.headers());
+        let span = tracing::info_span!("request", method = method_label(&method), route, request_id);
+        Self { metrics, started: Instant::now(), method, route, span, status: None }
+    }
+
+    fn end(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let status = self.status.map_or(CALLER_GONE, |status| status.as_u16());
+        self.metrics.answered(&self.route, &self.method, status, duration);
+        self.span.in_scope(|| match self.status {
+            Some(_) => tracing::info!(status, duration_ms, "answered"),
+            None => tracing::warn!(status, duration_ms, "the caller went away before the answer"),
+        });
+    }
+}
+
+/// The caller's `x-request-id`, if it is one that cannot forge a log line: 1 to 128 of `[A-Za-z0-9._-]`.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("x-request-id")?.to_str().ok()?;
+    let well_formed = (1..=MAX_REQUEST_ID).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    well_formed.then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(value: &str) -> Option<String> {
+        let headers = HeaderMap::from_iter([("x-request-id".parse().unwrap(), value.parse().unwrap())]);
+        request_id(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_request_id_is_taken_only_when_it_is_harmless() {
+        assert_eq!(
+            id_of("0b6c7a0e-8a53-4f8e-b3a1-1d1f5ae0a5a9").as_deref(),
+            Some("0b6c7a0e-8a53-4f8e-b3a1-1d1f5ae0a5a9")
+        );
+        assert_eq!(id_of(&"a".repeat(128)).map(|id| id.len()), Some(128));
+        for forged in ["", "a b", "a\tb", "{\"status\":201}", &"a".repeat(129)] {
+            assert_eq!(id_of(forged), None, "{forged:?}");
+        }
+        assert_eq!(request_id(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What callers send, and its bounds: each extractor here yields a value the database can take as it is, or a [`Problem`].
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use crate::model::{Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, Software};
+
+/// A body may take no longer than this to arrive: a graceful stop waits for it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const MAX_CLIENT_ID: usize = 64;
+const MAX_SOFTWARE: usize = 512;
+const MAX_JTI: usize = 1024;
+const MAX_JTI_COUNT: usize = 8;
+const MAX_SCOPE: usize = 4096;
+const MAX_TOKEN: usize = 4096;
+const THUMBPRINT: usize = 43;
+
+/// The `client_id` of the path. One that the store cannot have made is unknown.
+pub(super) struct ClientId(pub(super) String);
+
+/// The version in `If-Match`: one entity tag, as the store writes it (RFC 9110 section 13.1.1).
+pub(super) struct IfMatch(pub(super) i64);
+
+/// A JSON body, read as `S` and turned into `T` by its checks.
+pub(super) struct Checked<T>(pub(super) T);
+
+/// The `token` parameter of a form (RFC 7662 section 2.1, RFC 7009 section 2.1).
+pub(super) struct TokenForm(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let unknown = || Problem::Failed(crate::database::Refusal::UnknownClient.into());
+        let Path(client_id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| unknown())?;
+        let well_formed = (1..=MAX_CLIENT_ID).contains(&client_id.len()) && client_id.bytes().all(is_base64url);
+        if well_formed { Ok(Self(client_id)) } else { Err(unknown()) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let malformed = Problem::Invalid("`If-Match` must be one entity tag as the store's ETag shows it, like \"3\"");
+        let mut values = parts.headers.get_all(header::IF_MATCH).iter();
+        let Some(value) = values.next() else { return Err(Problem::PreconditionRequired) };
+        if values.next().is_some() {
+            return Err(malformed);
+        }
+        let digits = value.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse) {
+            Some(Ok(version)) => Ok(Self(version)),
+            _ => Err(malformed),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: FromBody> FromRequest<S> for Checked<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        expect_media_type(request.headers(), "application/json", "the body must be `application/json`")?;
+        let body = read_body(request, state).await?;
+        let shape = serde_json::from_slice(&body).map_err(|_| Problem::Invalid(T::TAKES))?;
+        T::check(shape).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for TokenForm {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        expect_media_type(request.headers(), FORM, "the body must be `application/x-www-form-urlencoded`")?;
+        let body = read_body(request, state).await?;
+        let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "token").map(|(_, value)| value);
+        match (tokens.next(), tokens.next()) {
+            (Some(token), None) if (1..=MAX_TOKEN).contains(&token.len()) => Ok(Self(token.into_owned())),
+            _ => Err(Problem::Invalid("the form must hold the parameter `token` once, 1 to 4096 bytes long")),
+        }
+    }
+}
+
+/// A value that comes as a JSON body.
+pub(super) trait FromBody: Sized {
+    /// The JSON as it is written.
+    type Shape: DeserializeOwned;
+    /// What the body has to look like, for callers whose body does not.
+    const TAKES: &'static str;
+    /// Checks what the type of the shape cannot say.
+    fn check(shape: Self::Shape) -> Result<Self, Problem>;
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewClientShape {
+    software: Software,
+    single_registration: bool,
+    consume_jti: Vec<Jti>,
+    record: Map<String, Value>,
+}
+
+impl FromBody for NewClient {
+    type Shape = NewClientShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `software` ({`issuer`, `id`}), \
+        `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and `record` (an object)";
+
+    fn check(shape: NewClientShape) -> Result<Self, Problem> {
+        let NewClientShape { software, single_registration, consume_jti, record } = shape;
+        check_software(&software)?;
+        check_jti(&consume_jti)?;
+        Ok(Self { software, single_registration, consume_jti, record })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplacementShape {
+    software: Software,
+    consume_jti: Vec<Jti>,
+    record: Map<String, Value>,
+}
+
+impl FromBody for Replacement {
+    type Shape = ReplacementShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `software` ({`issuer`, `id`}), \
+        `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and `record` (an object)";
+
+    fn check(shape: ReplacementShape) -> Result<Self, Problem> {
+        let ReplacementShape { software, consume_jti, record } = shape;
+        check_software(&software)?;
+        check_jti(&consume_jti)?;
+        Ok(Self { software, consume_jti, record })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTokenShape {
+    scope: String,
+    expires_in: i64,
+    cnf: Confirmation,
+    consume_jti: Vec<Jti>,
+}
+
+/// RFC 8705 section 3.1.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    #[serde(rename = "x5t#S256")]
+    certificate_thumbprint: String,
+}
+
+impl FromBody for NewToken {
+    type Shape = NewTokenShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `scope` (a string), `expires_in` (seconds), \
+        `cnf` ({`x5t#S256`}) and `consume_jti` (a list of {`issuer`, `jti`, `expires_at`})";
+
+    fn check(shape: NewTokenShape) -> Result<Self, Problem> {
+        let NewTokenShape { scope, expires_in, cnf, consume_jti } = shape;
+        check_scope(&scope)?;
+        if !(1..=MAX_LIFETIME).contains(&expires_in) {
+            return Err(Problem::Invalid("`expires_in` must be 1 to 31622400 seconds (366 days)"));
+        }
+        check_thumbprint(&cnf.certificate_thumbprint)?;
+        check_jti(&consume_jti)?;
+        Ok(Self { scope, expires_in, certificate_thumbprint: cnf.certificate_thumbprint, consume_jti })
+    }
+}
+
+fn check_software(software: &Software) -> Result<(), Problem> {
+    if is_name(&software.issuer, MAX_SOFTWARE) && is_name(&software.id, MAX_SOFTWARE) {
+        return Ok(());
+    }
+    Err(Problem::Invalid("`software.issuer` and `software.id` must be 1 to 512 bytes without control characters"))
+}
+
+fn check_jti(every: &[Jti]) -> Result<(), Problem> {
+    if every.len() > MAX_JTI_COUNT {
+        return Err(Problem::Invalid("`consume_jti` may hold 8 jti at most"));
+    }
+    if every.iter().all(|one| is_name(&one.issuer, MAX_JTI) && is_name(&one.jti, MAX_JTI)) {
+        return Ok(());
+    }
+    Err(Problem::Invalid("`issuer` and `jti` in `consume_jti` must be 1 to 1024 bytes without control characters"))
+}
+
+/// RFC 6749 section 3.3: tokens of `%x21 / %x23-5B / %x5D-7E`, one space between them.
+fn check_scope(scope: &str) -> Result<(), Problem> {
+    let is_token = |token: &str| {
+        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    };
+    if scope.len() <= MAX_SCOPE && scope.split(' ').all(is_token) {
+        return Ok(());
+    }
+    Err(Problem::Invalid(
+        "`scope` must be scope tokens with one space between them (RFC 6749 section 3.3), 4096 bytes at most",
+    ))
+}
+
+/// Only the form is checked: the gateway compares thumbprints, the store gives back what it was given. The last character may
+/// carry stray bits, as the example in RFC 8705 section 3.1 does.
+fn check_thumbprint(thumbprint: &str) -> Result<(), Problem> {
+    if thumbprint.len() == THUMBPRINT && thumbprint.bytes().all(is_base64url) {
+        return Ok(());
+    }
+    Err(Problem::Invalid("`cnf.x5t#S256` must be a SHA-256 digest as base64url without padding, 43 characters"))
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
+}
+
+fn is_name(text: &str, max: usize) -> bool {
+    (1..=max).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn expect_media_type(headers: &HeaderMap, expected: &str, otherwise: &'static str) -> Result<(), Problem> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Problem::UnsupportedMediaType(otherwise));
+    };
+    let essence = value.to_str().ok().and_then(|value| value.split(';').next()).map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    Err(Problem::UnsupportedMediaType(otherwise))
+}
+
+async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) => Err(unreadable(&rejection)),
+        Err(_elapsed) => Err(Problem::BodyTooSlow),
+    }
+}
+
+fn unreadable(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::BodyTooLarge;
+    }
+    Problem::Invalid("the body ended before it was whole")
+}

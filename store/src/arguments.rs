@@ -1,0 +1,136 @@
+//! The command line, and what is refused of it before anything is opened.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use dcr_store::credential::{Credential, CredentialError};
+
+/// The record of dcr-gate: registered clients, used jti and access tokens, behind a small HTTP API.
+///
+/// Everything is kept in one SQLite file. An answer of 201 is given once the data is on the disk.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "DCR_STORE_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082")]
+    pub(crate) listen: SocketAddr,
+
+    /// The database, a SQLite file that is created when it is missing
+    #[arg(long, env = "DCR_STORE_DATABASE", value_name = "URL", default_value = "sqlite:./dcr-store.db")]
+    pub(crate) database: String,
+
+    /// File with the credential that every call under /v1 has to show as `Authorization: Bearer <content>`
+    #[arg(long, env = "DCR_STORE_CREDENTIAL_FILE", value_name = "FILE")]
+    credential_file: Option<PathBuf>,
+
+    /// Listen beyond this machine without a credential: whoever reaches the port can register clients and issue tokens
+    #[arg(long, env = "DCR_STORE_DANGER_NO_CREDENTIAL", conflicts_with = "credential_file")]
+    danger_no_credential: bool,
+
+    /// File to write `http://ADDRESS:PORT` to once requests are served; removed when the store stops
+    #[arg(long, env = "DCR_STORE_READY_FILE", value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+
+    /// How the log on standard error is written
+    #[arg(long, env = "DCR_STORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, or a list of targets and levels as `warn,dcr_store=info`
+    #[arg(long, env = "DCR_STORE_LOG", value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  dcr-store
+      listens on 127.0.0.1:8082, keeps its data in ./dcr-store.db
+  dcr-store --listen 0.0.0.0:8082 --database sqlite:/var/lib/dcr-store/store.db --credential-file /run/secrets/dcr-store
+      serves gateways on other machines; make the credential with `openssl rand -hex 32`
+
+SIGTERM and SIGINT stop the store: running requests get up to 10 seconds to finish.";
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line of text for a person.
+    Text,
+    /// One JSON object a line for a log collector.
+    Json,
+}
+
+/// Why the store does not start with these arguments.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    #[error(
+        "refusing to listen on {0} without a credential, because other machines can reach it: give --credential-file, listen \
+         on 127.0.0.1, or, if something in front keeps strangers away, say --danger-no-credential"
+    )]
+    Unprotected(SocketAddr),
+    #[error("the credential file `{}` cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("the credential file `{}` cannot be used: {error}", path.display())]
+    Unusable { path: PathBuf, error: CredentialError },
+}
+
+impl Arguments {
+    /// The credential that callers have to show, if any; none is fine only where no other machine can call.
+    pub(crate) fn credential(&self) -> Result<Option<Credential>, ArgumentError> {
+        match &self.credential_file {
+            Some(path) => read_credential(path).map(Some),
+            None if self.listen.ip().to_canonical().is_loopback() || self.danger_no_credential => Ok(None),
+            None => Err(ArgumentError::Unprotected(self.listen)),
+        }
+    }
+}
+
+fn read_credential(path: &Path) -> Result<Credential, ArgumentError> {
+    let content =
+        std::fs::read_to_string(path).map_err(|error| ArgumentError::Unreadable { path: path.to_owned(), error })?;
+    Credential::parse(&content).map_err(|error| ArgumentError::Unusable { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> Arguments {
+        Arguments::try_parse_from(line.split_whitespace()).unwrap()
+    }
+
+    #[test]
+    fn loopback_needs_no_credential() {
+        for line in [
+            "dcr-store",
+            "dcr-store --listen 127.8.9.1:0",
+            "dcr-store --listen [::1]:0",
+            "dcr-store --listen [::ffff:127.0.0.1]:0",
+        ] {
+            assert!(arguments(line).credential().unwrap().is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_a_credential_is_demanded() {
+        for line in ["dcr-store --listen 0.0.0.0:0", "dcr-store --listen [::]:0", "dcr-store --listen 192.0.2.1:8082"] {
+            assert!(matches!(arguments(line).credential(), Err(ArgumentError::Unprotected(_))), "{line}");
+        }
+        assert!(arguments("dcr-store --listen 0.0.0.0:0 --danger-no-credential").credential().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_credential_file_that_is_missing_or_weak_is_an_error() {
+        let weak = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&weak, "secret").unwrap();
+        let line = format!("dcr-store --credential-file {}", weak.path().display());
+        assert!(matches!(arguments(&line).credential(), Err(ArgumentError::Unusable { .. })));
+        let missing = arguments("dcr-store --credential-file /nowhere/at/all").credential();
+        assert!(matches!(missing, Err(ArgumentError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_danger_flag_contradicts_a_credential() {
+        let both = "dcr-store --danger-no-credential --credential-file /run/credential";
+        assert!(Arguments::try_parse_from(both.split_whitespace()).is_err());
+    }
+}

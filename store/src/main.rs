@@ -1,0 +1,167 @@
+//! `dcr-store`: reads its arguments, serves the API, stops in good order.
+
+mod arguments;
+
+use std::future::IntoFuture;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use clap::Parser;
+use dcr_store::clock::Clock;
+use dcr_store::database::{Database, Failure, OpenError};
+use dcr_store::{api, purge};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::arguments::{ArgumentError, Arguments, LogFormat};
+
+/// How long running requests may take to finish once the store is told to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long closing the database may take after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the store did not start, or did not stop in good order.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("cannot listen on {0}: {1}; choose another address or port with --listen")]
+    Listen(std::net::SocketAddr, std::io::Error),
+    #[error("cannot write the ready file `{}`: {error}", path.display())]
+    ReadyFile { path: PathBuf, error: std::io::Error },
+    #[error("the operating system refused what the store needs: {0}")]
+    System(#[from] std::io::Error),
+    #[error("the database could not be closed in good order: {0}; nothing is lost, the next start reads its log")]
+    Close(#[from] Failure),
+    #[error("the database did not close within {} seconds; nothing is lost, the next start reads its log", CLOSE_TIMEOUT.as_secs())]
+    CloseTimeout,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = start_log(&arguments) {
+        eprintln!("dcr-store: --log `{}` cannot be read: {error}", arguments.log);
+        return ExitCode::FAILURE;
+    }
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts, serves until a signal comes, stops.
+async fn run(arguments: Arguments) -> Result<(), Error> {
+    let credential = arguments.credential()?;
+    let signals = Signals::listen()?;
+    let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
+    let database = Database::open(&arguments.database, Clock::system()).await?;
+    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| Error::Listen(arguments.listen, error))?;
+    let url = format!("http://{}", listener.local_addr()?);
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let app = api::router(database.clone(), credential);
+    let listener = listener.tap_io(|connection| {
+        // Answers are one small write: waiting to fill a packet would only delay them.
+        drop(connection.set_nodelay(true));
+    });
+    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
+    let serving = tokio::spawn(server.into_future());
+    let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
+    ready_file.write(&url)?;
+    tracing::info!(url, database = arguments.database, "listening");
+
+    let signal = signals.wait().await;
+    tracing::info!(signal, "stopping");
+    drop(ready_file);
+    drop(stop);
+    purging.abort();
+    if timeout(STOP_TIMEOUT, serving).await.is_err() {
+        tracing::warn!("requests were still running after {} seconds and are cut off", STOP_TIMEOUT.as_secs());
+    }
+    timeout(CLOSE_TIMEOUT, database.close()).await.map_err(|_elapsed| Error::CloseTimeout)??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_log(arguments: &Arguments) -> Result<(), ParseError> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&arguments.log)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match arguments.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+    Ok(())
+}
+
+/// The signals that stop the store.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one; returns its name.
+    async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The file that tells a launcher where the store listens; removed when dropped.
+struct ReadyFile(Option<PathBuf>);
+
+impl ReadyFile {
+    /// A store that was killed leaves its file behind; whoever waits for this one must not see it.
+    fn forget_stale(path: Option<PathBuf>) -> Result<Self, Error> {
+        match path.as_ref().map(std::fs::remove_file) {
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::ReadyFile { path: path.unwrap_or_default(), error })
+            }
+            _ => Ok(Self(path)),
+        }
+    }
+
+    /// Writes beside the file and renames, so that whoever sees the file sees all of it.
+    fn write(&self, url: &str) -> Result<(), Error> {
+        let Some(path) = &self.0 else { return Ok(()) };
+        let mut partial = path.clone().into_os_string();
+        partial.push(".partial");
+        write_then_rename(Path::new(&partial), path, url)
+            .map_err(|error| Error::ReadyFile { path: path.clone(), error })
+    }
+}
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+fn write_then_rename(partial: &Path, path: &Path, content: &str) -> std::io::Result<()> {
+    std::fs::write(partial, content)?;
+    std::fs::rename(partial, path)
+}

@@ -1,0 +1,152 @@
+//! What Prometheus reads from `/metrics`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::database::Counts;
+
+/// The media type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The `route` label of a request that no route matches.
+pub const UNMATCHED: &str = "unmatched";
+
+/// Upper bounds in seconds: a commit takes about a disk's flush, the last is beyond what a gateway waits.
+const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// The store's counters, histograms and gauges; cheap to clone.
+///
+/// - `dcr_store_requests_total{route,method,status}`; status 499 counts callers that went away before the answer
+/// - `dcr_store_request_duration_seconds{route,method}`
+/// - `dcr_store_clients`, `dcr_store_live_tokens`, `dcr_store_jti_kept`
+#[derive(Clone)]
+pub struct Metrics {
+    requests: Family<Answered, Counter>,
+    durations: Family<Asked, Histogram>,
+    clients: Gauge,
+    live_tokens: Gauge,
+    jti_kept: Gauge,
+    registry: Arc<Registry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    route: String,
+    method: &'static str,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let requests = Family::<Answered, Counter>::default();
+        let durations = Family::<Asked, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let (clients, live_tokens, jti_kept) = (Gauge::default(), Gauge::default(), Gauge::default());
+
+        let mut registry = Registry::with_prefix("dcr_store");
+        registry.register("requests", "Requests answered", requests.clone());
+        registry.register("request_duration_seconds", "Time from a request to its answer", durations.clone());
+        registry.register("clients", "Registered clients", clients.clone());
+        registry.register("live_tokens", "Access tokens that have not expired", live_tokens.clone());
+        registry.register(
+            "jti_kept",
+            "Used jti that are kept, expired ones that await the purge included",
+            jti_kept.clone(),
+        );
+        Self { requests, durations, clients, live_tokens, jti_kept, registry: Arc::new(registry) }
+    }
+
+    /// Counts one answered request. `route` is the template that matched, never the path that came.
+    pub fn answered(&self, route: &str, method: &Method, status: u16, duration: Duration) {
+        let method = method_label(method);
+        let route = route.to_owned();
+        self.durations.get_or_create(&Asked { route: route.clone(), method }).observe(duration.as_secs_f64());
+        self.requests.get_or_create(&Answered { route, method, status }).inc();
+    }
+
+    /// Sets the gauges.
+    pub fn kept(&self, counts: Counts) {
+        self.clients.set(counts.clients);
+        self.live_tokens.set(counts.live_tokens);
+        self.jti_kept.set(counts.jti_kept);
+    }
+
+    /// All of it in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Only if a metric cannot be written as text.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+/// The method as label and in the log. A caller can make up methods without end, and each would be a new series.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_labels_are_the_documented_ones() {
+        let metrics = Metrics::new();
+        metrics.answered("/v1/clients", &Method::POST, 201, Duration::from_millis(3));
+        metrics.answered("/v1/clients", &Method::from_bytes(b"BREW").unwrap(), 405, Duration::ZERO);
+        metrics.kept(Counts { clients: 3, live_tokens: 2, jti_kept: 1 });
+
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"dcr_store_requests_total{route="/v1/clients",method="POST",status="201"} 1"#,
+            r#"dcr_store_requests_total{route="/v1/clients",method="other",status="405"} 1"#,
+            r#"dcr_store_request_duration_seconds_bucket{le="0.0025",route="/v1/clients",method="POST"} 0"#,
+            r#"dcr_store_request_duration_seconds_bucket{le="0.005",route="/v1/clients",method="POST"} 1"#,
+            "dcr_store_clients 3",
+            "dcr_store_live_tokens 2",
+            "dcr_store_jti_kept 1",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The values that pass between the API and the database, already checked: the API makes them from what callers send, see
+//! [`crate::api`] for the bounds of each.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The longest time ahead, in seconds, that a `jti` may ask to be kept and an access token may live: 366 days.
+///
+/// A gateway sends the `exp` of a request or an assertion, and the longest that any profile allows is far below this. Without a
+/// bound, one request with `exp` in the year 9999 leaves a row that is never purged, and a caller with many of them a disk that
+/// fills for good.
+pub const MAX_LIFETIME: i64 = 366 * 24 * 60 * 60;
+
+/// The software a client is a registration of, as a directory's software statement names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Software {
+    /// `iss` of the software statement.
+    pub issuer: String,
+    /// `software_id` of the software statement (RFC 7591 section 2).
+    pub id: String,
+}
+
+/// One `jti` (RFC 7519 section 4.1.7) to consume: it can be consumed once until it expires.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jti {
+    /// The scope within which the `jti` is unique; opaque here, composed by the gateway.
+    pub issuer: String,
+    /// The identifier itself.
+    pub jti: String,
+    /// The last second, Unix time, in which the token that carried the `jti` could be accepted, clock skew included.
+    pub expires_at: i64,
+}
+
+/// What a registration asks to be created.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Whose registration it is.
+    pub software: Software,
+    /// Refuse when this software has a client already.
+    pub single_registration: bool,
+    /// All consumed, or none.
+    pub consume_jti: Vec<Jti>,
+    /// What the gateway wants back; the store never looks inside.
+    pub record: Map<String, Value>,
+}
+
+/// What an update puts in place of a client's record.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// Must be the software the client was created for.
+    pub software: Software,
+    /// All consumed, or none.
+    pub consume_jti: Vec<Jti>,
+    /// The whole new record.
+    pub record: Map<String, Value>,
+}
+
+/// What a token request asks to be issued.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Granted scope, as RFC 6749 section 3.3 writes it.
+    pub scope: String,
+    /// Lifetime in seconds, 1 to [`MAX_LIFETIME`].
+    pub expires_in: i64,
+    /// `x5t#S256` of the certificate the token is bound to (RFC 8705 section 3.1).
+    pub certificate_thumbprint: String,
+    /// All consumed, or none.
+    pub consume_jti: Vec<Jti>,
+}
+
+/// A registered client.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Client {
+    /// Made by the store: 32 hexadecimal digits, 128 bits from the operating system.
+    pub client_id: String,
+    /// When it was created, Unix seconds.
+    pub client_id_issued_at: i64,
+    /// 1 at creation, one more with every update.
+    pub version: i64,
+    /// Whose registration it is.
+    pub software: Software,
+    /// The gateway's record, as it came.
+    pub record: Map<String, Value>,
+}
+
+/// What is known of an access token that is active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveToken {
+    /// The client it was issued to.
+    pub client_id: String,
+    /// Granted scope.
+    pub scope: String,
+    /// `x5t#S256` of the certificate it is bound to.
+    pub certificate_thumbprint: String,
+    /// Unix seconds.
+    pub issued_at: i64,
+    /// Unix seconds; at this second it is no longer active.
+    pub expires_at: i64,
+}

@@ -1,0 +1,216 @@
+//! All of an operation happens or nothing does, and of many that compete one wins.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Process, Rig, jti, new_client, new_token, post, replacement, with};
+
+#[tokio::test]
+async fn a_refused_duplicate_has_not_consumed_its_jti() {
+    let rig = Rig::new().await;
+    let single = |id: &str| with(new_client(json!([jti(id)])), "/single_registration", json!(true));
+    rig.post("/v1/clients", &single("a")).await.assert_status(201);
+    rig.post("/v1/clients", &single("b")).await.assert_refused(409, "duplicate_software");
+    rig.post("/v1/clients", &new_client(json!([jti("b")]))).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn a_replay_has_created_nothing_and_consumed_nothing_else() {
+    let rig = Rig::new().await;
+    rig.post("/v1/clients", &new_client(json!([jti("used")]))).await.assert_status(201);
+    for both in [json!([jti("fresh"), jti("used")]), json!([jti("used"), jti("fresh")])] {
+        rig.post("/v1/clients", &new_client(both)).await.assert_refused(409, "replayed");
+    }
+    let counts = rig.database.counts().await.unwrap();
+    assert_eq!((counts.clients, counts.jti_kept), (1, 1));
+    rig.post("/v1/clients", &new_client(json!([jti("fresh")]))).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn a_refused_update_has_changed_nothing_and_consumed_nothing() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let before = rig.get(&path).await.text;
+    rig.post("/v1/clients", &new_client(json!([jti("used")]))).await.assert_status(201);
+
+    let fresh = replacement(json!([jti("fresh")]));
+    rig.put(&path, "\"7\"", &fresh).await.assert_refused(412, "version_mismatch");
+    let foreign = with(fresh.clone(), "/software/id", json!("another"));
+    rig.put(&path, "\"1\"", &foreign).await.assert_refused(409, "software_mismatch");
+    let replayed = replacement(json!([jti("fresh"), jti("used")]));
+    rig.put(&path, "\"1\"", &replayed).await.assert_refused(409, "replayed");
+    assert_eq!(rig.get(&path).await.text, before);
+    rig.put(&path, "\"1\"", &fresh).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn a_token_for_an_unknown_client_has_consumed_nothing() {
+    let rig = Rig::new().await;
+    let tokens = format!("{}/tokens", rig.registered().await);
+    let request = new_token(json!([jti("t")]));
+    rig.post("/v1/clients/unknown/tokens", &request).await.assert_refused(404, "unknown_client");
+    rig.post(&tokens, &request).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn an_expired_jti_among_good_ones_consumes_none() {
+    let rig = Rig::new().await;
+    let expired = crate::support::jti_until("old", crate::support::NOW - 1);
+    let mixed = new_client(json!([jti("fresh"), expired]));
+    rig.post("/v1/clients", &mixed).await.assert_refused(400, "invalid_request");
+    rig.post("/v1/clients", &new_client(json!([jti("fresh")]))).await.assert_status(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_50_identical_creates_one_wins() {
+    let rig = Rig::new().await;
+    let body = new_client(json!([jti("contested")]));
+    let answers = all_at_once(rig, 50, move |_| ("/v1/clients".to_owned(), Method::POST, body.clone())).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_single_registrations_one_wins() {
+    let rig = Rig::new().await;
+    let single = with(new_client(json!([])), "/single_registration", json!(true));
+    let answers = all_at_once(rig, 30, move |number| {
+        let body = with(single.clone(), "/consume_jti", json!([jti(&number.to_string())]));
+        ("/v1/clients".to_owned(), Method::POST, body)
+    })
+    .await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 duplicate_software".to_owned(), 29)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_updates_of_one_version_one_wins() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let answers =
+        all_at_once(rig, 30, move |number| (path.clone(), Method::PUT, replacement(json!([jti(&number.to_string())]))))
+            .await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("200".to_owned(), 1), ("412 version_mismatch".to_owned(), 29)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_is_never_issued_to_a_client_that_is_deleted_meanwhile() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let database = rig.database.clone();
+    let answers = all_at_once(rig, 30, move |number| match number {
+        15 => (path.clone(), Method::DELETE, json!(null)),
+        _ => (format!("{path}/tokens"), Method::POST, new_token(json!([]))),
+    })
+    .await;
+    let outcomes = outcomes(&answers);
+    assert_eq!(outcomes.get("204"), Some(&1), "{outcomes:?}");
+    assert!(
+        outcomes.keys().all(|outcome| ["201", "204", "404 unknown_client"].contains(&outcome.as_str())),
+        "{outcomes:?}"
+    );
+    assert_eq!(database.counts().await.unwrap().live_tokens, 0);
+}
+
+/// A gateway that waits no longer closes the connection, and the server drops the handler wherever it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_give_up_leave_all_or_nothing() {
+    let rig = Rig::new().await;
+    let mut finished = 0;
+    for polls in 0..200 {
+        let body = new_client(json!([jti(&polls.to_string())]));
+        let mut create = Box::pin(rig.post("/v1/clients", &body));
+        for _poll in 0..polls {
+            if create.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                finished += 1;
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+    rig.post("/v1/clients", &new_client(json!([jti("last")]))).await.assert_status(201);
+    let counts = rig.database.counts().await.unwrap();
+    assert_eq!(counts.clients, counts.jti_kept);
+    assert!(counts.clients > finished, "{counts:?}, {finished} answered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_50_identical_creates_over_two_processes_one_wins() {
+    let pair = Pair::start().await;
+    let body = new_client(json!([now_jti("contested")]));
+    let answers = pair.all_at_once(50, "/v1/clients", &body).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
+}
+
+/// A transaction that took the write lock only after it had read would fail when another wrote in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_in_two_processes_wait_for_each_other() {
+    let pair = Pair::start().await;
+    let created = pair.processes[0].send(post("/v1/clients", &new_client(json!([])))).await;
+    let tokens = format!("/v1/clients/{}/tokens", created.assert_status(201).member("client_id"));
+    let answers = pair.all_at_once(60, &tokens, &new_token(json!([]))).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 60)]));
+}
+
+/// Two processes on one file: their locks meet in SQLite, not in a pool.
+struct Pair {
+    processes: Arc<[Process; 2]>,
+    _folder: TempDir,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Process::start(folder.path(), &[]).await;
+        let beside = folder.path().join("other");
+        std::fs::create_dir(&beside).unwrap();
+        let other = Process::start(&beside, &["--database", "sqlite:../store.db"]).await;
+        Self { processes: Arc::new([one, other]), _folder: folder }
+    }
+
+    async fn all_at_once(&self, requests: usize, path: &str, body: &Value) -> Vec<Answer> {
+        let mut running = JoinSet::new();
+        for number in 0..requests {
+            let (processes, request) = (self.processes.clone(), post(path, body));
+            running.spawn(async move { processes[number % 2].send(request).await });
+        }
+        running.join_all().await
+    }
+}
+
+pub(crate) fn now_jti(jti: &str) -> Value {
+    crate::support::jti_until(jti, dcr_store::clock::Clock::system().now() + 600)
+}
+
+async fn all_at_once(rig: Rig, requests: usize, request: impl Fn(usize) -> (String, Method, Value)) -> Vec<Answer> {
+    let rig = Arc::new(rig);
+    let start = Arc::new(tokio::sync::Barrier::new(requests));
+    let mut running = JoinSet::new();
+    for number in 0..requests {
+        let (path, method, body) = request(number);
+        let mut request = post(&path, &body);
+        *request.method_mut() = method;
+        request.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
+        let (rig, start) = (rig.clone(), start.clone());
+        running.spawn(async move {
+            start.wait().await;
+            rig.send(request).await
+        });
+    }
+    running.join_all().await
+}
+
+fn outcomes(answers: &[Answer]) -> BTreeMap<String, usize> {
+    let mut outcomes = BTreeMap::new();
+    for answer in answers {
+        let error = answer.body["error"].as_str().unwrap_or_default();
+        let outcome = format!("{} {error}", answer.status.as_u16()).trim().to_owned();
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
+}

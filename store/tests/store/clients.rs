@@ -1,0 +1,225 @@
+//! `/v1/clients`: each success, each refusal.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+
+use crate::support::{NOW, Rig, jti, jti_until, new_client, post, replacement, software, with};
+
+#[tokio::test]
+async fn create_answers_the_whole_client() {
+    let rig = Rig::new().await;
+    let sent = new_client(json!([jti("a")]));
+    let created = rig.post("/v1/clients", &sent).await;
+
+    created.assert_status(201);
+    let client_id = created.member("client_id");
+    assert!(client_id.len() == 32 && client_id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{client_id}");
+    assert_eq!(
+        created.body,
+        json!({
+            "client_id": client_id,
+            "client_id_issued_at": NOW,
+            "version": 1,
+            "software": sent["software"],
+            "record": sent["record"],
+        })
+    );
+    assert_eq!(created.header("etag"), "\"1\"");
+    assert_eq!(created.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn read_answers_what_create_answered() {
+    let rig = Rig::new().await;
+    let created = rig.post("/v1/clients", &new_client(json!([]))).await;
+    let read = rig.get(&format!("/v1/clients/{}", created.member("client_id"))).await;
+    read.assert_status(200);
+    assert_eq!(read.text, created.text, "to the byte: the order of the record's members is kept");
+    assert_eq!(read.header("etag"), "\"1\"");
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_there_is_unknown_to_every_operation() {
+    let rig = Rig::new().await;
+    let too_long = "a".repeat(65);
+    for id in ["0123456789abcdef0123456789abcdef", "x", too_long.as_str(), "%2e%2e", "a%20b", "%ff", "'--", "%00"] {
+        let path = format!("/v1/clients/{id}");
+        rig.get(&path).await.assert_refused(404, "unknown_client");
+        rig.delete(&path).await.assert_refused(404, "unknown_client");
+        rig.put(&path, "\"1\"", &replacement(json!([]))).await.assert_refused(404, "unknown_client");
+        let tokens = rig.post(&format!("{path}/tokens"), &crate::support::new_token(json!([]))).await;
+        tokens.assert_refused(404, "unknown_client");
+    }
+}
+
+#[tokio::test]
+async fn several_registrations_of_a_software_unless_single_is_asked_for() {
+    let rig = Rig::new().await;
+    let single = with(new_client(json!([])), "/single_registration", json!(true));
+    rig.post("/v1/clients", &single).await.assert_status(201);
+    rig.post("/v1/clients", &single).await.assert_refused(409, "duplicate_software");
+
+    let other_id = with(single.clone(), "/software/id", json!("another"));
+    rig.post("/v1/clients", &other_id).await.assert_status(201);
+    let other_issuer = with(single.clone(), "/software/issuer", json!("Another Directory"));
+    rig.post("/v1/clients", &other_issuer).await.assert_status(201);
+    rig.post("/v1/clients", &new_client(json!([]))).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn a_software_may_register_again_after_deletion() {
+    let rig = Rig::new().await;
+    let single = with(new_client(json!([])), "/single_registration", json!(true));
+    let created = rig.post("/v1/clients", &single).await;
+    rig.delete(&format!("/v1/clients/{}", created.member("client_id"))).await.assert_status(204);
+    rig.post("/v1/clients", &single).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn a_jti_is_taken_once_until_it_expires() {
+    let rig = Rig::new().await;
+    rig.post("/v1/clients", &new_client(json!([jti("a")]))).await.assert_status(201);
+    rig.post("/v1/clients", &new_client(json!([jti("a")]))).await.assert_refused(409, "replayed");
+    rig.post("/v1/clients", &new_client(json!([jti("b")]))).await.assert_status(201);
+
+    rig.set_time(NOW + 601);
+    let later = new_client(json!([jti_until("a", NOW + 700)]));
+    rig.post("/v1/clients", &later).await.assert_status(201);
+    rig.post("/v1/clients", &later).await.assert_refused(409, "replayed");
+}
+
+#[tokio::test]
+async fn update_replaces_the_record_and_counts_the_version() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    rig.set_time(NOW + 100);
+    let updated = rig.put(&path, "\"1\"", &replacement(json!([jti("u")]))).await;
+    updated.assert_status(200);
+    assert_eq!(updated.header("etag"), "\"2\"");
+    assert_eq!(updated.body["version"], 2);
+    assert_eq!(updated.body["record"], json!({ "replaced": true }));
+    assert_eq!(updated.body["client_id_issued_at"], NOW, "an update does not register anew");
+    assert_eq!(rig.get(&path).await.text, updated.text);
+}
+
+#[tokio::test]
+async fn update_refuses_what_is_stale_foreign_or_replayed() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let unconditional = Request::put(&path).header("content-type", "application/json");
+    let unconditional = unconditional.body(Body::from(replacement(json!([])).to_string())).unwrap();
+    rig.send(unconditional).await.assert_refused(428, "precondition_required");
+    rig.put(&path, "\"2\"", &replacement(json!([]))).await.assert_refused(412, "version_mismatch");
+    let foreign = with(replacement(json!([])), "/software/id", json!("another"));
+    rig.put(&path, "\"1\"", &foreign).await.assert_refused(409, "software_mismatch");
+    rig.put(&path, "\"1\"", &replacement(json!([jti("u")]))).await.assert_status(200);
+    rig.put(&path, "\"2\"", &replacement(json!([jti("u")]))).await.assert_refused(409, "replayed");
+    rig.put(&path, "\"1\"", &replacement(json!([]))).await.assert_refused(412, "version_mismatch");
+    assert_eq!(rig.get(&path).await.body["version"], 2);
+}
+
+#[tokio::test]
+async fn if_match_must_be_one_entity_tag_of_the_store() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    for tag in
+        ["1", "*", "W/\"1\"", "\"\"", "\"", "\"1", "\"1\", \"2\"", "\"-1\"", "\"+1\"", "\"99999999999999999999\""]
+    {
+        rig.put(&path, tag, &replacement(json!([]))).await.assert_refused(400, "invalid_request");
+    }
+    let mut twice = post(&path, &replacement(json!([])));
+    *twice.method_mut() = axum::http::Method::PUT;
+    twice.headers_mut().append("if-match", "\"1\"".parse().unwrap());
+    twice.headers_mut().append("if-match", "\"1\"".parse().unwrap());
+    rig.send(twice).await.assert_refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn delete_removes_the_client() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let deleted = rig.delete(&path).await;
+    deleted.assert_status(204);
+    assert_eq!(deleted.text, "");
+    rig.get(&path).await.assert_refused(404, "unknown_client");
+    rig.delete(&path).await.assert_refused(404, "unknown_client");
+}
+
+#[tokio::test]
+async fn create_and_update_refuse_every_body_out_of_shape() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let good = replacement(json!([jti("a")]));
+    let long = |length: usize| json!("a".repeat(length));
+
+    let mut bodies: Vec<Value> = ["/software", "/software/issuer", "/software/id", "/consume_jti", "/record"]
+        .into_iter()
+        .chain(["/consume_jti/0", "/consume_jti/0/issuer", "/consume_jti/0/jti", "/consume_jti/0/expires_at"])
+        .flat_map(|pointer| [json!(null), json!(true), json!("")].map(|wrong| with(good.clone(), pointer, wrong)))
+        .collect();
+    bodies.extend(["/software", "", "/consume_jti/0"].map(|pointer| {
+        let mut extended = good.clone();
+        extended.pointer_mut(pointer).unwrap()["surprise"] = json!(1);
+        extended
+    }));
+    bodies.extend(["software", "consume_jti", "record"].map(|member| {
+        let mut reduced = good.clone();
+        reduced.as_object_mut().unwrap().remove(member).unwrap();
+        reduced
+    }));
+    bodies.extend([
+        with(good.clone(), "/record", json!([])),
+        with(good.clone(), "/software/issuer", long(513)),
+        with(good.clone(), "/software/id", long(513)),
+        with(good.clone(), "/software/id", json!("line\nbreak")),
+        with(good.clone(), "/consume_jti/0/issuer", long(1025)),
+        with(good.clone(), "/consume_jti/0/jti", long(1025)),
+        with(good.clone(), "/consume_jti/0/jti", json!("nul\u{0}")),
+        with(good.clone(), "/consume_jti/0/expires_at", json!(1.5)),
+        with(good.clone(), "/consume_jti/0/expires_at", json!("1643094466")),
+        with(good.clone(), "/consume_jti/0/expires_at", json!(u64::MAX)),
+        with(good.clone(), "/consume_jti/0/expires_at", json!(NOW - 1)),
+        with(good.clone(), "/consume_jti/0/expires_at", json!(NOW + 366 * 86_400 + 1)),
+        with(good.clone(), "/consume_jti", (0..9).map(|number| jti(&number.to_string())).collect()),
+        json!([]),
+        json!(null),
+    ]);
+    for body in bodies {
+        rig.put(&path, "\"1\"", &body).await.assert_refused(400, "invalid_request");
+        let mut creation = body.clone();
+        if let Some(members) = creation.as_object_mut() {
+            members.insert("single_registration".to_owned(), json!(false));
+        }
+        rig.post("/v1/clients", &creation).await.assert_refused(400, "invalid_request");
+    }
+    let undecided = with(new_client(json!([])), "/single_registration", json!("false"));
+    rig.post("/v1/clients", &undecided).await.assert_refused(400, "invalid_request");
+    rig.post("/v1/clients", &good).await.assert_refused(400, "invalid_request");
+    assert_eq!(rig.get(&path).await.body["version"], 1);
+    assert_eq!(rig.database.counts().await.unwrap().clients, 1);
+}
+
+#[tokio::test]
+async fn what_is_just_within_the_bounds_is_taken() {
+    let rig = Rig::new().await;
+    let long = |length: usize| json!("é".repeat(length / 2));
+    let body = new_client((0..8).map(|number| jti(&format!("{number}{}", "j".repeat(1023)))).collect());
+    let body = with(body, "/software", json!({ "issuer": long(512), "id": long(512) }));
+    let body = with(body, "/consume_jti/0/issuer", long(1024));
+    let created = rig.post("/v1/clients", &body).await;
+    created.assert_status(201);
+    assert_eq!(created.body["software"], body["software"]);
+}
+
+#[tokio::test]
+async fn software_and_record_are_data_and_never_sql() {
+    let rig = Rig::new().await;
+    let hostile = "'; DROP TABLE clients; --";
+    let body = with(new_client(json!([jti(hostile)])), "/software/id", json!(hostile));
+    let body = with(body, "/record", json!({ hostile: hostile }));
+    let created = rig.post("/v1/clients", &body).await;
+    let read = rig.get(&format!("/v1/clients/{}", created.assert_status(201).member("client_id"))).await;
+    assert_eq!(read.assert_status(200).body["record"], body["record"]);
+    assert_ne!(software(), read.body["software"]);
+}

@@ -1,0 +1,187 @@
+//! The real binary: what it refuses at start, what it leaves after a kill, how it stops.
+
+use std::path::Path;
+
+use axum::body::Body;
+use axum::http::Request;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::atomicity::now_jti;
+use crate::support::{Process, command, form_request, log, new_client, new_token, post, until};
+
+const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn what_was_answered_201_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = new_client(json!([now_jti("a")]));
+    let store = Process::start(folder.path(), &[]).await;
+    let created = store.send(post("/v1/clients", &create)).await;
+    store.kill();
+
+    let store = Process::start(folder.path(), &[]).await;
+    let path = format!("/v1/clients/{}", created.assert_status(201).member("client_id"));
+    let issue = post(&format!("{path}/tokens"), &new_token(json!([now_jti("t")])));
+    let issued = store.send(issue).await;
+    store.kill();
+
+    let store = Process::start(folder.path(), &[]).await;
+    let read = store.send(Request::get(&path).body(Body::empty()).unwrap()).await;
+    assert_eq!(read.assert_status(200).text, created.text);
+    store.send(post("/v1/clients", &create)).await.assert_refused(409, "replayed");
+    let token = format!("token={}", issued.assert_status(201).member("access_token"));
+    let introspected = store.send(form_request("/v1/tokens/introspect", &token)).await;
+    assert_eq!(introspected.assert_status(200).body["active"], true);
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_in_flight() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Process::start(folder.path(), &[]).await;
+        let body = new_client(json!([now_jti("a")])).to_string();
+        let mut connection = in_flight(&store, body.len()).await;
+
+        store.signal(signal);
+        refusing(&store).await;
+        connection.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+
+        assert_eq!(store.ended().await.code(), Some(0), "{}", log(folder.path()));
+        assert!(!folder.path().join("ready").exists());
+        assert!(!folder.path().join("store.db-wal").exists(), "the log was moved into the file");
+        let client: Value = serde_json::from_str(answer.split("\r\n\r\n").last().unwrap()).unwrap();
+        let store = Process::start(folder.path(), &[]).await;
+        let path = format!("/v1/clients/{}", client["client_id"].as_str().unwrap());
+        store.send(Request::get(path).body(Body::empty()).unwrap()).await.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Process::start(folder.path(), &[]).await;
+    let mut connection = in_flight(&store, 100).await;
+    store.signal(Signal::TERM);
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!(store.ended().await.code(), Some(0), "{}", log(folder.path()));
+}
+
+#[tokio::test]
+async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store =
+        Process::start(folder.path(), &["--log", "trace,hyper=info,hyper_util=info", "--log-format", "json"]).await;
+    let created = store.send(post("/v1/clients", &new_client(json!([now_jti("jti-of-the-request")])))).await;
+    let path = format!("/v1/clients/{}/tokens", created.assert_status(201).member("client_id"));
+    let mut issue = post(&path, &new_token(json!([now_jti("jti-of-the-assertion")])));
+    issue.headers_mut().insert("x-request-id", "request-42".parse().unwrap());
+    let token = store.send(issue).await.assert_status(201).member("access_token");
+    for route in ["introspect", "revoke", "introspect"] {
+        store.send(form_request(&format!("/v1/tokens/{route}"), &format!("token={token}"))).await.assert_status(200);
+    }
+    let kept = store.send(post(&path, &new_token(json!([])))).await.assert_status(201).member("access_token");
+
+    let on_disk = |name: &str| std::fs::read(folder.path().join(name)).unwrap_or_default();
+    let contains = |content: &[u8], text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
+    let running = [on_disk("store.db"), on_disk("store.db-wal")].concat();
+    store.signal(Signal::TERM);
+    store.ended().await;
+    for content in [running, on_disk("store.db")] {
+        assert!(contains(&content, "accounts openid"), "the rows were looked at");
+        assert!(!contains(&content, &token) && !contains(&content, &kept));
+    }
+
+    let log = log(folder.path());
+    let line = log.lines().find(|line| line.contains("request-42") && line.contains("answered")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["status"], 201);
+    assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(line["span"]["method"], "POST");
+    assert_eq!(line["span"]["route"], "/v1/clients/{client_id}/tokens");
+    for secret in [&token, &kept, "jti-of-the-request", "jti-of-the-assertion", "tpp.example"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn the_credential_of_the_file_is_demanded() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("credential"), format!("{CREDENTIAL}\n")).unwrap();
+    let store = Process::start(folder.path(), &["--credential-file", "credential"]).await;
+    let create = || post("/v1/clients", &new_client(json!([])));
+    store.send(create()).await.assert_refused(401, "unauthorized");
+    let mut with_credential = create();
+    with_credential.headers_mut().insert("authorization", format!("Bearer {CREDENTIAL}").parse().unwrap());
+    store.send(with_credential).await.assert_status(201);
+    store.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.assert_status(200);
+    assert!(!log(folder.path()).contains(CREDENTIAL));
+}
+
+#[test]
+fn what_cannot_be_served_safely_is_refused_at_start() {
+    for (arguments, expected) in [
+        (&["--listen", "0.0.0.0:0"][..], "--credential-file"),
+        (&["--listen", "[::]:0"], "--danger-no-credential"),
+        (&["--credential-file", "missing"], "cannot be read"),
+        (&["--credential-file", "weak"], "32 to 512"),
+        (&["--database", "postgres://localhost/dcr"], "sqlite:PATH"),
+        (&["--database", "sqlite::memory:"], "in memory"),
+        (&["--database", "sqlite:missing/store.db"], "its folder must exist"),
+        (&["--ready-file", "missing/ready"], "ready file"),
+        (&["--log", "=,="], "--log"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("weak"), "secret").unwrap();
+        assert_eq!(run_to_end(folder.path(), arguments), Some(1), "{arguments:?}");
+        assert!(log(folder.path()).contains(expected), "{arguments:?}: {}", log(folder.path()));
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_another_is_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Process::start(folder.path(), &[]).await;
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(run_to_end(other.path(), &["--listen", store.address()]), Some(1));
+    assert!(log(other.path()).contains("choose another address or port"));
+}
+
+#[tokio::test]
+async fn beyond_loopback_it_serves_when_told_that_this_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Process::start(folder.path(), &["--listen", "0.0.0.0:0", "--danger-no-credential"]).await;
+    store.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.assert_status(200);
+}
+
+/// Runs the binary until it ends by itself. Arguments win over what [`command`] sets.
+fn run_to_end(folder: &Path, arguments: &[&str]) -> Option<i32> {
+    command(folder).args(arguments).status().unwrap().code()
+}
+
+/// A request whose head was read and whose body the handler waits for: only then the server says 100.
+async fn in_flight(store: &Process, length: usize) -> TcpStream {
+    let mut connection = TcpStream::connect(store.address()).await.unwrap();
+    let head = format!(
+        "POST /v1/clients HTTP/1.1\r\nhost: store\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut interim = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    connection.read_exact(&mut interim).await.unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100 "));
+    connection
+}
+
+/// Waits until the store takes no more connections.
+async fn refusing(store: &Process) {
+    let address = store.address().to_owned();
+    until("the store to stop accepting", || std::net::TcpStream::connect(&address).is_err().then_some(())).await;
+}

@@ -1,0 +1,266 @@
+//! What the tests share: the router over a database of its own, requests in a line, and the binary as a process.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use dcr_store::clock::Clock;
+use dcr_store::credential::Credential;
+use dcr_store::database::Database;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// The time of the routers' clocks when a test starts.
+pub(crate) const NOW: i64 = 1_643_090_861;
+
+/// An answer, whole. A body that is not JSON is `Null`, see `text`.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    async fn read<B>(response: axum::http::Response<B>) -> Self
+    where
+        B: axum::body::HttpBody,
+        B::Error: std::fmt::Debug,
+    {
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Self { status: parts.status, headers: parts.headers, text, body }
+    }
+
+    /// Asserts a refusal: its status, its code, a description, and no more than these two members.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: u16, error: &str) {
+        assert_eq!((self.status.as_u16(), self.body["error"].as_str()), (status, Some(error)), "{self:?}");
+        let members: Vec<&String> = self.body.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["error", "error_description"]);
+        assert!(!self.body["error_description"].as_str().unwrap().is_empty());
+        assert_eq!(self.header("content-type"), "application/json");
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_status(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn member(&self, name: &str) -> String {
+        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {self:?}")).to_owned()
+    }
+}
+
+/// The router over a database in its own folder, with a clock the test sets.
+pub(crate) struct Rig {
+    pub(crate) router: Router,
+    pub(crate) database: Database,
+    pub(crate) folder: TempDir,
+    time: Arc<AtomicI64>,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        Self::with_credential(None).await
+    }
+
+    pub(crate) async fn with_credential(credential: Option<Credential>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicI64::new(NOW));
+        let clock = Clock::from_fn({
+            let time = time.clone();
+            move || time.load(Ordering::SeqCst)
+        });
+        let database = Database::open(&database_url(&folder), clock).await.unwrap();
+        Self { router: dcr_store::api::router(database.clone(), credential), database, folder, time }
+    }
+
+    pub(crate) fn set_time(&self, now: i64) {
+        self.time.store(now, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(post(path, body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, version: &str, body: &Value) -> Answer {
+        let mut request = post(path, body);
+        *request.method_mut() = axum::http::Method::PUT;
+        request.headers_mut().insert("if-match", version.parse().unwrap());
+        self.send(request).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Request::delete(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn form(&self, path: &str, form: &str) -> Answer {
+        self.send(form_request(path, form)).await
+    }
+
+    /// Creates a client and returns its path.
+    pub(crate) async fn registered(&self) -> String {
+        let created = self.post("/v1/clients", &new_client(json!([]))).await;
+        format!("/v1/clients/{}", created.assert_status(201).member("client_id"))
+    }
+}
+
+pub(crate) fn database_url(folder: &TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("store.db").display())
+}
+
+pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
+    Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+}
+
+pub(crate) fn form_request(path: &str, form: &str) -> Request<Body> {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    request.body(Body::from(form.to_owned())).unwrap()
+}
+
+pub(crate) fn software() -> Value {
+    json!({ "issuer": "OpenBanking Ltd", "id": "sgsMuc8ACBgBzinpr8oJ8B" })
+}
+
+pub(crate) fn jti(jti: &str) -> Value {
+    jti_until(jti, NOW + 600)
+}
+
+pub(crate) fn jti_until(jti: &str, expires_at: i64) -> Value {
+    json!({ "issuer": "OpenBanking Ltd request", "jti": jti, "expires_at": expires_at })
+}
+
+pub(crate) fn new_client(consume_jti: Value) -> Value {
+    json!({
+        "software": software(),
+        "single_registration": false,
+        "consume_jti": consume_jti,
+        "record": { "redirect_uris": ["https://tpp.example/cb"], "nested": { "number": 1.5, "null": null } },
+    })
+}
+
+pub(crate) fn replacement(consume_jti: Value) -> Value {
+    json!({ "software": software(), "consume_jti": consume_jti, "record": { "replaced": true } })
+}
+
+pub(crate) fn new_token(consume_jti: Value) -> Value {
+    json!({
+        "scope": "accounts openid",
+        "expires_in": 600,
+        "cnf": { "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" },
+        "consume_jti": consume_jti,
+    })
+}
+
+/// `value` with the member at `pointer` replaced.
+pub(crate) fn with(mut value: Value, pointer: &str, replaced: Value) -> Value {
+    *value.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = replaced;
+    value
+}
+
+/// The binary, running over the database of a folder; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+    client: Client<HttpConnector, Body>,
+}
+
+impl Process {
+    /// Starts it on a free port and waits until it says that it serves.
+    pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
+        let ready = folder.join("ready");
+        drop(std::fs::remove_file(&ready)); // a killed store leaves its own behind
+        let mut child = command(folder).arg("--ready-file").arg(&ready).args(more).spawn().unwrap();
+        let url = until("the ready file", || {
+            assert_eq!(child.try_wait().unwrap(), None, "the store ended: {}", log(folder));
+            std::fs::read_to_string(&ready).ok()
+        })
+        .await;
+        Self { child, url, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        *request.uri_mut() = format!("{}{}", self.url, request.uri()).parse().unwrap();
+        Answer::read(self.client.request(request).await.unwrap()).await
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// SIGKILL: nothing of the process runs any more.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        until("the store's end", || self.child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The binary on a free loopback port, over the database of `folder`, its log in `folder`.
+pub(crate) fn command(folder: &Path) -> Command {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dcr-store"));
+    // By the environment, so that a test's arguments win.
+    command.env("DCR_STORE_LISTEN", "127.0.0.1:0").env("DCR_STORE_DATABASE", "sqlite:store.db");
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+}
+
+pub(crate) fn log(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap()
+}
+
+/// Asks again and again until there is something; gives up after half a minute.
+pub(crate) async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

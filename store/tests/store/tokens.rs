@@ -1,0 +1,147 @@
+//! Issue, introspect, revoke.
+
+use serde_json::{Value, json};
+
+use crate::support::{NOW, Rig, jti, new_token, with};
+
+async fn issued(rig: &Rig, client: &str) -> String {
+    rig.post(&format!("{client}/tokens"), &new_token(json!([]))).await.assert_status(201).member("access_token")
+}
+
+async fn introspected(rig: &Rig, token: &str) -> Value {
+    let answer = rig.form("/v1/tokens/introspect", &format!("token={token}")).await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    answer.assert_status(200).body.clone()
+}
+
+#[tokio::test]
+async fn issue_answers_a_bearer_token_that_is_not_cached() {
+    let rig = Rig::new().await;
+    let client = rig.registered().await;
+    let answer = rig.post(&format!("{client}/tokens"), &new_token(json!([jti("t")]))).await;
+    answer.assert_status(201);
+    let token = answer.member("access_token");
+    assert_eq!(
+        answer.body,
+        json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600, "scope": "accounts openid" })
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert!(token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+}
+
+#[tokio::test]
+async fn a_replayed_assertion_gets_no_token() {
+    let rig = Rig::new().await;
+    let tokens = format!("{}/tokens", rig.registered().await);
+    rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_status(201);
+    rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_refused(409, "replayed");
+    assert_eq!(rig.database.counts().await.unwrap().live_tokens, 1);
+}
+
+#[tokio::test]
+async fn introspection_tells_what_the_token_is_bound_to_until_it_expires() {
+    let rig = Rig::new().await;
+    let client = rig.registered().await;
+    let token = issued(&rig, &client).await;
+    let active = introspected(&rig, &token).await;
+    assert_eq!(
+        active,
+        json!({
+            "active": true,
+            "client_id": client.strip_prefix("/v1/clients/").unwrap(),
+            "scope": "accounts openid",
+            "token_type": "Bearer",
+            "iat": NOW,
+            "exp": NOW + 600,
+            "cnf": { "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" },
+        })
+    );
+    rig.set_time(NOW + 600);
+    assert_eq!(introspected(&rig, &token).await, json!({ "active": false }));
+}
+
+#[tokio::test]
+async fn what_is_not_an_active_token_is_inactive_and_nothing_more() {
+    let rig = Rig::new().await;
+    let token = issued(&rig, &rig.registered().await).await;
+    let other_case =
+        token.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+    for unknown in ["x", &"A".repeat(43), token.split_at(1).1, &other_case.collect::<String>(), "%00%ff", "'+OR+1=1"] {
+        assert_eq!(introspected(&rig, unknown).await, json!({ "active": false }), "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_inactive_and_others_are_not() {
+    let rig = Rig::new().await;
+    let client = rig.registered().await;
+    let (revoked, kept) = (issued(&rig, &client).await, issued(&rig, &client).await);
+    for _twice in 0..2 {
+        let answer = rig.form("/v1/tokens/revoke", &format!("token={revoked}&token_type_hint=access_token")).await;
+        assert_eq!(answer.assert_status(200).body, json!({}));
+    }
+    assert_eq!(introspected(&rig, &revoked).await, json!({ "active": false }));
+    assert_eq!(introspected(&rig, &kept).await["active"], true);
+}
+
+#[tokio::test]
+async fn tokens_die_with_their_client_and_live_through_its_update() {
+    let rig = Rig::new().await;
+    let (client, other) = (rig.registered().await, rig.registered().await);
+    let (token, foreign) = (issued(&rig, &client).await, issued(&rig, &other).await);
+    rig.put(&client, "\"1\"", &crate::support::replacement(json!([]))).await.assert_status(200);
+    assert_eq!(introspected(&rig, &token).await["active"], true);
+    rig.delete(&client).await.assert_status(204);
+    assert_eq!(introspected(&rig, &token).await, json!({ "active": false }));
+    assert_eq!(introspected(&rig, &foreign).await["active"], true);
+}
+
+#[tokio::test]
+async fn issue_refuses_every_body_out_of_shape() {
+    let rig = Rig::new().await;
+    let tokens = format!("{}/tokens", rig.registered().await);
+    let good = new_token(json!([]));
+    let mut bodies: Vec<Value> = ["/scope", "/expires_in", "/cnf", "/cnf/x5t#S256", "/consume_jti"]
+        .into_iter()
+        .flat_map(|pointer| [json!(null), json!(true), json!("")].map(|wrong| with(good.clone(), pointer, wrong)))
+        .collect();
+    bodies.extend(
+        [" accounts", "accounts ", "a  b", "a\tb", "a\"b", "a\\b", "é", "a\u{7f}", &"a".repeat(4097)]
+            .map(|scope| with(good.clone(), "/scope", json!(scope))),
+    );
+    bodies.extend(
+        [json!(0), json!(-1), json!(366 * 86_400 + 1), json!(i64::MAX), json!(600.5), json!("600")]
+            .map(|expires_in| with(good.clone(), "/expires_in", expires_in)),
+    );
+    let thumbprint = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
+    bodies.extend(
+        [
+            thumbprint.split_at(1).1,
+            &format!("{thumbprint}="),
+            &format!("{thumbprint}AA"),
+            &thumbprint.replace('_', "/"),
+        ]
+        .map(|wrong| with(good.clone(), "/cnf/x5t#S256", json!(wrong))),
+    );
+    bodies.push(with(good.clone(), "/cnf", json!({ "x5t#S256": thumbprint, "jkt": thumbprint })));
+    bodies.push(with(good.clone(), "/cnf", json!({})));
+    for body in bodies {
+        rig.post(&tokens, &body).await.assert_refused(400, "invalid_request");
+    }
+    rig.post(&tokens, &good).await.assert_status(201);
+    assert_eq!(rig.database.counts().await.unwrap().live_tokens, 1);
+}
+
+#[tokio::test]
+async fn forms_must_hold_the_token_once() {
+    let rig = Rig::new().await;
+    let token = issued(&rig, &rig.registered().await).await;
+    let too_long = format!("token={}", "a".repeat(4097));
+    for path in ["/v1/tokens/introspect", "/v1/tokens/revoke"] {
+        for form in ["", "token", "token=", "Token=x", &format!("token={token}&token=x"), &too_long] {
+            rig.form(path, form).await.assert_refused(400, "invalid_request");
+        }
+        rig.post(path, &json!({ "token": token })).await.assert_refused(415, "invalid_request");
+    }
+    assert_eq!(introspected(&rig, &token).await["active"], true);
+}

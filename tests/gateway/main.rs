@@ -1,0 +1,21 @@
+//! End to end: a real Envoy with the filter, the real store, a directory over TLS, and third parties over mutual TLS.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "clippy takes helpers beside tests for code"
+)]
+
+mod journeys;
+mod matrix;
+mod traps;
+
+use std::sync::{Arc, LazyLock};
+
+use dcr_cli::pki::Pki;
+
+/// One set of keys and certificates for all tests.
+static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));

@@ -1,0 +1,163 @@
+//! The traps: what a real Envoy hands a filter, or does around it, that a filter does not expect. Each is sprung here.
+//!
+//! Most tests share one Envoy with many [`doors`]: listeners that differ from the shipped one in a single respect. What a request
+//! became is found by the `x-request-id` of its answer, so that tests do not get in each other's way.
+
+mod bodies;
+mod certificates;
+mod configuration;
+mod connections;
+mod doors;
+mod headers;
+mod key_sets;
+mod module;
+mod paths;
+mod scripted_store;
+mod store;
+mod wire;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use dcr_cli::client::Answer;
+use dcr_cli::mint::Token;
+use dcr_dev::Gateway;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::PKI;
+
+/// The longest a condition is waited for. A machine that builds and tests at once is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const REGISTRATION: &str = "/open-banking/v3.3.0/register";
+
+/// Runs a test on the runtime that all share: a connection kept by a shared gateway must outlive the test that opened it.
+fn run<T>(test: impl Future<Output = T>) -> T {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    RUNTIME.block_on(test)
+}
+
+/// Looks again and again until there is something to see.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// An empty folder for a gateway whose files a test reads; it lies in cargo's target folder and is reused by the next run.
+fn empty_folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("traps").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A registration request of the first third party that every check passes.
+fn good_request(gateway: &Gateway) -> Token {
+    gateway.registration_request(&PKI.tpp).unwrap()
+}
+
+fn signed(request: &Token) -> String {
+    request.sign(&PKI.tpp.signing).unwrap()
+}
+
+/// A refusal by the gate: status, `error`, rule, reason.
+struct Refused(u16, &'static str, &'static str, &'static str);
+
+const NO_CERTIFICATE: Refused = Refused(401, "invalid_client", "RG-01", "client_certificate_missing");
+const MEDIA_TYPE: Refused = Refused(400, "invalid_client_metadata", "RG-02", "media_type_unsupported");
+const BODY_TOO_LARGE: Refused = Refused(413, "invalid_client_metadata", "RG-13", "body_too_large");
+const WRONG_METHOD: Refused = Refused(405, "invalid_request", "RG-14", "method_not_allowed");
+const NEAR_MISS: Refused = Refused(400, "invalid_request", "GW-02", "path_not_canonical");
+const NOT_A_JWS: Refused = Refused(400, "invalid_client_metadata", "JO-01", "jws_malformed");
+const FOREIGN_REDIRECT_URI: Refused = Refused(400, "invalid_redirect_uri", "MD-01", "redirect_uri_not_in_statement");
+const NO_GRANT_TYPE: Refused = Refused(400, "invalid_request", "CA-20", "grant_type_missing");
+const NO_TOKEN: Refused = Refused(401, "invalid_token", "AT-05", "token_missing");
+const TOKEN_WITHOUT_CERTIFICATE: Refused = Refused(401, "invalid_token", "AT-03", "token_without_certificate");
+const ANOTHERS_CERTIFICATE: Refused =
+    Refused(400, "invalid_software_statement", "CB-04", "transport_certificate_of_another");
+const STORE_UNAVAILABLE: Refused = Refused(503, "temporarily_unavailable", "GW-01", "store_unavailable");
+
+impl Refused {
+    /// The answer says so and nothing more, the access log says so, and the backend heard nothing of the request.
+    async fn check(&self, gateway: &Gateway, answer: &Answer, of: &str) {
+        let Self(status, error, rule, reason) = *self;
+        let body = answer.json();
+        assert_eq!((answer.status, &body["error"]), (status, &json!(error)), "{of}: {}", text(answer));
+        assert_eq!(body.as_object().unwrap().len(), 2, "{of}: {body}");
+        let description = body["error_description"].as_str().unwrap();
+        assert!(description.ends_with(&format!("(rule {rule})")), "{of}: {description}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{of}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{of}");
+
+        let logged = access_line(gateway, answer).await;
+        assert_eq!(
+            (&logged["status"], &logged["dcr_rule"], &logged["dcr_reason"]),
+            (&json!(status), &json!(rule), &json!(reason)),
+            "{of}: {logged}"
+        );
+        let outcome = if status == 503 { "error" } else { "denied" };
+        assert_eq!(logged["dcr_outcome"], outcome, "{of}: {logged}");
+        assert_nothing_upstream(gateway, answer, &logged, of);
+    }
+}
+
+/// Envoy refused the request itself: its own answer, and the backend heard nothing of it.
+async fn assert_refused_by_envoy(gateway: &Gateway, answer: &Answer, status: u16, details: &str, of: &str) {
+    assert_eq!(answer.status, status, "{of}: {}", text(answer));
+    let logged = access_line(gateway, answer).await;
+    assert_eq!((&logged["dcr_outcome"], &logged["details"]), (&Value::Null, &json!(details)), "{of}: {logged}");
+    assert_nothing_upstream(gateway, answer, &logged, of);
+}
+
+/// The request came as far as the backend, whose echo is returned.
+async fn assert_passed(gateway: &Gateway, answer: &Answer) -> Value {
+    assert_eq!((answer.status, answer.member("backend").as_deref()), (200, Some("echo")), "{}", text(answer));
+    let logged = access_line(gateway, answer).await;
+    assert!(logged["dcr_outcome"].is_null() && logged["upstream_host"].is_string(), "{logged}");
+    answer.json()["request"].clone()
+}
+
+/// The registration was answered with 201 by the gate itself.
+async fn assert_registered(gateway: &Gateway, answer: &Answer, of: &str) -> String {
+    assert_eq!(answer.status, 201, "{of}: {}", text(answer));
+    let logged = access_line(gateway, answer).await;
+    assert_eq!((&logged["dcr_outcome"], &logged["dcr_rule"]), (&json!("allowed"), &Value::Null), "{of}: {logged}");
+    assert_nothing_upstream(gateway, answer, &logged, of);
+    answer.member("client_id").unwrap()
+}
+
+fn assert_nothing_upstream(gateway: &Gateway, answer: &Answer, logged: &Value, of: &str) {
+    assert!(logged["upstream_host"].is_null(), "{of}: {logged}");
+    assert!(matches!(logged["upstream_bytes_sent"].as_u64(), None | Some(0)), "{of}: {logged}");
+    let id = answer.header("x-request-id").unwrap();
+    let reached = gateway.backend().requests();
+    assert!(
+        !reached.iter().any(|request| request["headers"]["x-request-id"] == json!([id])),
+        "{of} reached the backend"
+    );
+}
+
+/// The line of the access log that belongs to this answer.
+async fn access_line(gateway: &Gateway, answer: &Answer) -> Value {
+    let id = answer.header("x-request-id").unwrap_or_else(|| panic!("no x-request-id: {}", text(answer)));
+    gateway.access_logged(|line| line["request_id"] == id).await.unwrap()
+}
+
+fn text(answer: &Answer) -> String {
+    format!("{} {:?} {}", answer.status, answer.headers, String::from_utf8_lossy(&answer.body))
+}
+
+fn assert_no_panic(gateway: &Gateway) {
+    let log = gateway.envoy_log();
+    let panicked = log.lines().find(|line| line.contains("panicked") || line.contains("Function failed"));
+    assert!(panicked.is_none(), "{panicked:?}");
+}

@@ -1,0 +1,240 @@
+//! One Envoy with many doors: the shipped listener, and copies of it that differ in one respect each. Envoys are slow to start.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::LazyLock;
+
+use dcr_cli::client::{Endpoints, HttpVersion, Tpp};
+use dcr_cli::pki::Identity;
+use dcr_dev::Gateway;
+use dcr_dev::envoy::{EnvoyConfiguration, merge};
+use dcr_gate::x509::Certificate;
+use rcgen::{DistinguishedName, DnType};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::scripted_store::ScriptedStore;
+use super::wire::{Http1, Http2};
+use super::{PKI, empty_folder};
+
+/// The listener as it is shipped.
+pub(super) const SHIPPED: &str = "gateway";
+
+/// Envoy neither normalises paths nor refuses encoded slashes.
+pub(super) const RAW_PATHS: &str = "raw_paths";
+
+/// No TLS.
+pub(super) const PLAIN: &str = "plain";
+
+/// Envoy buffers less than the filter would take.
+pub(super) const SMALL_BUFFER: &str = "small_buffer";
+
+/// The filter takes no more than [`SMALL_BODY_BYTES`].
+pub(super) const SMALL_BODY: &str = "small_body";
+pub(super) const SMALL_BODY_BYTES: usize = 8192;
+
+/// Requests have to be complete after a second.
+pub(super) const IMPATIENT: &str = "impatient";
+
+/// The certificate comes from x-forwarded-client-cert, which Envoy writes anew.
+pub(super) const SANITIZE_SET: &str = "sanitize_set";
+
+/// The certificate comes from x-forwarded-client-cert, which Envoy forwards as the client sent it.
+pub(super) const FORWARD_ONLY: &str = "forward_only";
+
+/// As [`FORWARD_ONLY`], and connections with the certificate of [`PROXY`] may forward others' certificates.
+pub(super) const BEHIND_PROXY: &str = "behind_proxy";
+
+/// Nothing listens where the store should be.
+pub(super) const NO_STORE: &str = "no_store";
+
+/// The store's cluster does not exist.
+pub(super) const UNKNOWN_CLUSTER: &str = "unknown_cluster";
+
+/// The store takes connections and never answers.
+pub(super) const SILENT_STORE: &str = "silent_store";
+
+/// The store is [`Doors::store`].
+pub(super) const SCRIPTED_STORE: &str = "scripted_store";
+
+/// The filter's configuration is a StringValue holding JSON.
+pub(super) const STRING_VALUE: &str = "string_value";
+
+/// Doors whose directory key set is at a path of their own, so that its fetches can be counted. See [`key_set`].
+pub(super) const LOST_STARTER: &str = "lost_starter";
+pub(super) const FIRST_REQUESTS: &str = "first_requests";
+pub(super) const ROTATED_KEY: &str = "rotated_key";
+pub(super) const MADE_UP_KIDS: &str = "made_up_kids";
+
+/// A proxy that terminates TLS in front of the gateway and has a certificate of its own.
+pub(super) static PROXY: LazyLock<Identity> = LazyLock::new(|| {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, "proxy");
+    PKI.tpp_ca.issue_client(subject).unwrap()
+});
+
+pub(super) struct Doors {
+    pub(super) gateway: Gateway,
+    /// The store behind [`SCRIPTED_STORE`].
+    pub(super) store: ScriptedStore,
+    ports: BTreeMap<String, u16>,
+    _silent_store: TcpListener,
+}
+
+/// The shared Envoy; the first test that needs it starts it.
+pub(super) async fn doors() -> &'static Doors {
+    static DOORS: OnceCell<Doors> = OnceCell::const_new();
+    DOORS.get_or_init(Doors::open).await
+}
+
+/// Where the directory's keys are for a door that has its own path for them.
+pub(super) fn key_set(door: &str) -> String {
+    format!("/{door}.jwks")
+}
+
+impl Doors {
+    async fn open() -> Self {
+        let (store, scripted) = ScriptedStore::start().await;
+        let silent_store = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = silent_store.local_addr().unwrap().port();
+
+        let builder = Gateway::builder(PKI.clone()).folder(empty_folder("doors")).envoy(move |envoy| {
+            for (name, port) in [(NO_STORE, 1), (SILENT_STORE, silent), (SCRIPTED_STORE, scripted)] {
+                add_cluster(envoy, name, port)?;
+            }
+            let shipped = envoy.listener(SHIPPED)?.clone();
+            let copies = DOORS.iter().map(|(name, change)| copy(&shipped, name, change));
+            envoy.document["static_resources"]["listeners"].as_array_mut().unwrap().extend(copies);
+            Ok(())
+        });
+        let gateway = builder.start().await.unwrap();
+        for door in [LOST_STARTER, FIRST_REQUESTS, ROTATED_KEY, MADE_UP_KIDS] {
+            gateway.directory().publish(&key_set(door), PKI.directory_key_set().unwrap());
+        }
+        let ports = ports(&gateway).await;
+        Self { gateway, store, ports, _silent_store: silent_store }
+    }
+
+    pub(super) fn port(&self, door: &str) -> u16 {
+        self.ports[door]
+    }
+
+    pub(super) async fn http1(&self, door: &str, transport: Option<&Identity>) -> Http1 {
+        Http1::tls(self.port(door), transport).await
+    }
+
+    pub(super) async fn http2(&self, door: &str, transport: Option<&Identity>) -> Http2 {
+        Http2::tls(self.port(door), transport).await
+    }
+
+    /// A well-behaved third party at one of the doors.
+    pub(super) fn tpp(&self, door: &str, transport: Option<&Identity>) -> Tpp {
+        let endpoints = Endpoints::of(&format!("https://localhost:{}", self.port(door)));
+        let ca = &PKI.server_ca.certificate_pem;
+        Tpp::with_http_version(endpoints, ca, transport, HttpVersion::Negotiated).unwrap()
+    }
+}
+
+/// A copy of the shipped listener, to be changed.
+struct Listener(Value);
+
+impl Listener {
+    fn manager(&mut self) -> &mut Value {
+        self.0.pointer_mut("/filter_chains/0/filters/0/typed_config").unwrap()
+    }
+
+    fn plugin(&mut self) -> &mut Value {
+        self.manager().pointer_mut("/http_filters/0/typed_config/config").unwrap()
+    }
+
+    fn configure(&mut self, patch: Value) {
+        merge(&mut self.plugin()["configuration"]["value"], &patch);
+    }
+
+    fn own_key_set(&mut self, door: &str) {
+        let configuration = &mut self.plugin()["configuration"]["value"];
+        let shipped = configuration["directories"][0]["jwks_uri"].as_str().unwrap();
+        let own = shipped.replace("/openbanking.jwks", &key_set(door));
+        assert_ne!(own, shipped);
+        configuration["directories"][0]["jwks_uri"] = own.into();
+    }
+}
+
+type Change = fn(&mut Listener);
+
+const DOORS: &[(&str, Change)] = &[
+    (RAW_PATHS, |door| {
+        let manager = door.manager();
+        manager["normalize_path"] = false.into();
+        manager["merge_slashes"] = false.into();
+        manager["path_with_escaped_slashes_action"] = "KEEP_UNCHANGED".into();
+    }),
+    (PLAIN, |door| drop(door.0["filter_chains"][0].as_object_mut().unwrap().remove("transport_socket"))),
+    (SMALL_BUFFER, |door| door.0["per_connection_buffer_limit_bytes"] = 16384.into()),
+    (SMALL_BODY, |door| {
+        door.configure(json!({ "limits": { "body_bytes": SMALL_BODY_BYTES, "jwt_bytes": SMALL_BODY_BYTES } }));
+    }),
+    (IMPATIENT, |door| door.manager()["request_timeout"] = "1s".into()),
+    (SANITIZE_SET, |door| door.configure(json!({ "certificate": { "source": "forwarded" } }))),
+    (FORWARD_ONLY, |door| {
+        door.manager()["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY".into();
+        door.configure(json!({ "certificate": { "source": "forwarded" } }));
+    }),
+    (BEHIND_PROXY, |door| {
+        door.manager()["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY".into();
+        let proxy = Certificate::from_pem(PROXY.certificate_pem.as_bytes()).unwrap().thumbprint().hex();
+        door.configure(json!({ "certificate": { "source": "forwarded", "trusted_proxies": [proxy] } }));
+    }),
+    (NO_STORE, |door| door.configure(json!({ "store": { "cluster": NO_STORE } }))),
+    (UNKNOWN_CLUSTER, |door| door.configure(json!({ "store": { "cluster": "no_such_cluster" } }))),
+    (SILENT_STORE, |door| door.configure(json!({ "store": { "cluster": SILENT_STORE, "timeout": "300ms" } }))),
+    (SCRIPTED_STORE, |door| door.configure(json!({ "store": { "cluster": SCRIPTED_STORE, "timeout": "60s" } }))),
+    (STRING_VALUE, |door| {
+        let document = door.plugin()["configuration"]["value"].to_string();
+        door.plugin()["configuration"] =
+            json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": document });
+    }),
+    (LOST_STARTER, |door| {
+        door.own_key_set(LOST_STARTER);
+        door.configure(json!({ "jwks": { "timeout": "30s" } }));
+    }),
+    (FIRST_REQUESTS, |door| {
+        door.own_key_set(FIRST_REQUESTS);
+        door.configure(json!({ "jwks": { "timeout": "30s" }, "store": { "timeout": "60s" } }));
+    }),
+    (ROTATED_KEY, |door| {
+        door.own_key_set(ROTATED_KEY);
+        door.configure(json!({ "jwks": { "refetch_interval": "3s" } }));
+    }),
+    (MADE_UP_KIDS, |door| {
+        door.own_key_set(MADE_UP_KIDS);
+        door.configure(json!({ "jwks": { "refetch_interval": "1s" } }));
+    }),
+];
+
+fn copy(shipped: &Value, name: &str, change: &Change) -> Value {
+    let mut door = Listener(shipped.clone());
+    door.0["name"] = name.into();
+    door.0["address"]["socket_address"]["port_value"] = 0.into();
+    change(&mut door);
+    door.0
+}
+
+/// A cluster like the store's, on another port of this machine.
+fn add_cluster(envoy: &mut EnvoyConfiguration, name: &str, port: u16) -> Result<(), dcr_dev::Error> {
+    let mut cluster = envoy.cluster("dcr_store")?.clone();
+    cluster["name"] = name.into();
+    cluster["load_assignment"]["cluster_name"] = name.into();
+    envoy.document["static_resources"]["clusters"].as_array_mut().unwrap().push(cluster);
+    envoy.set_cluster_port(name, port)
+}
+
+/// Where Envoy listens, by listener.
+async fn ports(gateway: &Gateway) -> BTreeMap<String, u16> {
+    let listeners = gateway.admin("/listeners?format=json").await.unwrap().json();
+    let port = |listener: &Value| {
+        let port = listener["local_address"]["socket_address"]["port_value"].as_u64().unwrap();
+        (listener["name"].as_str().unwrap().to_owned(), u16::try_from(port).unwrap())
+    };
+    listeners["listener_statuses"].as_array().unwrap().iter().map(port).collect()
+}

@@ -1,0 +1,94 @@
+//! A store that answers registrations as a test tells it to. A test finds its own by the request's `jti`, which the store is sent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use dcr_cli::mint::Token;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::until;
+
+/// What a request gets. Without a script it is created as the store's API says.
+#[derive(Clone)]
+pub(super) enum Script {
+    /// This status, content type and body.
+    Answer(u16, &'static str, String),
+    /// The right answer, but only once a permit is added.
+    Hold(Arc<Semaphore>),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct ScriptedStore(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    scripts: HashMap<String, Script>,
+    asked: Vec<String>,
+}
+
+impl ScriptedStore {
+    /// Serves on a free port, which is returned, until the process ends.
+    pub(super) async fn start() -> (Self, u16) {
+        let store = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let app = Router::new().route("/v1/clients", post(create)).with_state(store.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (store, port)
+    }
+
+    /// Gives a registration request a `jti` that the store treats in this way.
+    pub(super) fn script(&self, request: Token, script: Script) -> (Token, String) {
+        let jti = Uuid::new_v4().to_string();
+        self.0.lock().unwrap().scripts.insert(jti.clone(), script);
+        (request.claim("jti", jti.as_str()), jti)
+    }
+
+    /// Waits until the store has been asked to create the client of this request.
+    pub(super) async fn was_asked(&self, jti: &str) {
+        until("the store to be asked", async || {
+            self.0.lock().unwrap().asked.iter().any(|asked| asked == jti).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The answer to a creation, as the store's API has it.
+pub(super) fn created(asked: &Value) -> Value {
+    json!({
+        "client_id": Uuid::new_v4().simple().to_string(),
+        "client_id_issued_at": 1_700_000_000,
+        "version": 1,
+        "software": asked["software"],
+        "record": asked["record"],
+    })
+}
+
+async fn create(State(store): State<ScriptedStore>, body: String) -> Response {
+    let asked: Value = serde_json::from_str(&body).unwrap();
+    let jti = asked["consume_jti"][0]["jti"].as_str().unwrap().to_owned();
+    let script = {
+        let mut inner = store.0.lock().unwrap();
+        let script = inner.scripts.get(&jti).cloned();
+        inner.asked.push(jti);
+        script
+    };
+    let (status, content_type, text) = match script {
+        Some(Script::Answer(status, content_type, text)) => (status, content_type, text),
+        Some(Script::Hold(permits)) => {
+            permits.acquire().await.unwrap().forget();
+            (201, "application/json", created(&asked).to_string())
+        }
+        None => (201, "application/json", created(&asked).to_string()),
+    };
+    let response = Response::builder().status(status).header("content-type", content_type);
+    response.body(Body::from(text)).unwrap()
+}

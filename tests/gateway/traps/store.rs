@@ -1,0 +1,167 @@
+//! The store: down, slow, talking nonsense, and asked on behalf of clients that are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::doors::{Doors, NO_STORE, SCRIPTED_STORE, SILENT_STORE, UNKNOWN_CLUSTER, doors};
+use super::scripted_store::{Script, created};
+use super::wire::{After, request_octets};
+use super::{
+    PKI, REGISTRATION, STORE_UNAVAILABLE, access_line, assert_no_panic, assert_registered, good_request, run, signed,
+};
+
+const JSON: &str = "application/json";
+const JWT: (&str, &str) = ("content-type", "application/jwt");
+
+#[test]
+fn a_store_that_is_not_there_or_says_nothing_is_503() {
+    run(async {
+        let doors = doors().await;
+        for door in [NO_STORE, UNKNOWN_CLUSTER, SILENT_STORE] {
+            let tpp = doors.tpp(door, Some(&PKI.tpp.transport));
+            let assertion = signed(&doors.gateway.client_assertion("0123456789abcdef"));
+            let answers = [
+                ("register", tpp.register(&signed(&good_request(&doors.gateway))).await),
+                ("retrieve", tpp.retrieve("0123456789abcdef", "a-token").await),
+                ("update", tpp.update("0123456789abcdef", "a-token", &signed(&good_request(&doors.gateway))).await),
+                ("delete", tpp.delete("0123456789abcdef", "a-token").await),
+                ("a token by assertion", tpp.token_by_assertion(&assertion, None).await),
+                ("a token by certificate", tpp.token_by_certificate("0123456789abcdef", None).await),
+            ];
+            for (of, answer) in answers {
+                let answer = answer.unwrap();
+                STORE_UNAVAILABLE.check(&doors.gateway, &answer, &format!("{door}: {of}")).await;
+                assert!(
+                    answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()),
+                    "{door}: {of}"
+                );
+                assert_eq!(answer.header("www-authenticate"), None, "{door}: {of}");
+            }
+            // What needs no store is served all the same.
+            assert_eq!(tpp.discover().await.unwrap().status, 200, "{door}");
+        }
+        assert_no_panic(&doors.gateway);
+    });
+}
+
+#[test]
+fn a_store_that_answers_otherwise_than_its_api_says_is_503() {
+    run(async {
+        let doors = doors().await;
+        let tpp = doors.tpp(SCRIPTED_STORE, Some(&PKI.tpp.transport));
+        let mut nameless = created(&json!({}));
+        nameless.as_object_mut().unwrap().remove("client_id");
+        let answers = [
+            ("no record", 201, JSON, created(&json!({})).to_string()),
+            ("no client_id", 201, JSON, nameless.to_string()),
+            ("JSON cut short", 201, JSON, "{\"client_id\": \"a".to_owned()),
+            ("no JSON", 201, JSON, "created".to_owned()),
+            ("an array", 201, JSON, "[]".to_owned()),
+            ("JSON too deep", 201, JSON, "[".repeat(100_000)),
+            ("nothing", 201, JSON, String::new()),
+            (
+                "a control character in a string",
+                201,
+                "application/json; charset=utf-8",
+                "{\"client_id\": \"\u{0}\"}".to_owned(),
+            ),
+            ("a page", 200, "text/html", "<html>".to_owned()),
+            ("200 in place of 201", 200, JSON, created(&json!({})).to_string()),
+            ("a redirect", 302, JSON, "{}".to_owned()),
+            ("not authorised", 401, JSON, json!({ "error": "invalid_token" }).to_string()),
+            ("an error it does not have", 409, JSON, json!({ "error": "out_of_cheese" }).to_string()),
+            ("an error without its name", 409, JSON, "{}".to_owned()),
+            ("replayed, as a page", 409, "text/html", json!({ "error": "replayed" }).to_string()),
+            ("500", 500, JSON, json!({ "error": "replayed" }).to_string()),
+            ("500 as a page", 500, "text/html", "<html>".to_owned()),
+        ];
+        for (of, status, content_type, body) in answers {
+            let script = Script::Answer(status, content_type, body);
+            let (request, jti) = doors.store.script(good_request(&doors.gateway), script);
+            let answer = tpp.register(&signed(&request)).await.unwrap();
+            doors.store.was_asked(&jti).await;
+            STORE_UNAVAILABLE.check(&doors.gateway, &answer, of).await;
+            assert!(answer.header("retry-after").is_some(), "{of}");
+        }
+        let wrong_type = Script::Answer(201, "text/plain", created(&json!({})).to_string());
+        let (request, _) = doors.store.script(good_request(&doors.gateway), wrong_type);
+        let answer = tpp.register(&signed(&request)).await.unwrap();
+        STORE_UNAVAILABLE.check(&doors.gateway, &answer, "text/plain").await;
+
+        // The door itself is sound.
+        let answer = tpp.register(&signed(&good_request(&doors.gateway))).await.unwrap();
+        assert_registered(&doors.gateway, &answer, "a store that does as it should").await;
+        assert_no_panic(&doors.gateway);
+    });
+}
+
+/// Over HTTP/1.1 the connection ends, over HTTP/2 the stream does, while its neighbours go on.
+#[test]
+fn a_client_that_leaves_while_the_store_works_harms_nobody() {
+    run(async {
+        let doors = doors().await;
+        let neighbours = doors.http2(SCRIPTED_STORE, Some(&PKI.tpp.transport)).await;
+
+        let held = Arc::new(Semaphore::new(0));
+        let (request, jti) = doors.store.script(good_request(&doors.gateway), Script::Hold(held.clone()));
+        let mut leaving = doors.http1(SCRIPTED_STORE, Some(&PKI.tpp.transport)).await;
+        let headers: [&[u8]; 2] = [b"content-type: application/jwt", b"x-request-id: left-by-closing"];
+        leaving.write(request_octets(&format!("POST {REGISTRATION}"), &headers, signed(&request).as_bytes())).await;
+        doors.store.was_asked(&jti).await;
+        drop(leaving);
+        assert_eq!(gone(doors, "left-by-closing").await["flags"], "DC");
+        held.add_permits(1);
+        register_well(doors, &neighbours).await;
+
+        let held = Arc::new(Semaphore::new(0));
+        let (request, jti) = doors.store.script(good_request(&doors.gateway), Script::Hold(held.clone()));
+        let (other, other_jti) = doors.store.script(good_request(&doors.gateway), Script::Hold(held.clone()));
+        let body = |request| After::Body(signed(request).into_bytes());
+        let headers = [JWT, ("x-request-id", "left-by-resetting")];
+        let leaving = neighbours.send("POST", REGISTRATION, &headers, body(&request)).await;
+        let staying = neighbours.send("POST", REGISTRATION, &[JWT], body(&other)).await;
+        doors.store.was_asked(&jti).await;
+        doors.store.was_asked(&other_jti).await;
+        leaving.cancel();
+        gone(doors, "left-by-resetting").await;
+        held.add_permits(2);
+        assert_registered(&doors.gateway, &staying.answer().await, "the neighbour that stayed").await;
+        register_well(doors, &neighbours).await;
+        assert_no_panic(&doors.gateway);
+    });
+}
+
+#[test]
+fn a_store_that_is_slow_within_its_time_is_waited_for() {
+    run(async {
+        let doors = doors().await;
+        let held = Arc::new(Semaphore::new(0));
+        let (request, jti) = doors.store.script(good_request(&doors.gateway), Script::Hold(held.clone()));
+        let connection = doors.http2(SCRIPTED_STORE, Some(&PKI.tpp.transport)).await;
+        let sent = connection.send("POST", REGISTRATION, &[JWT], After::Body(signed(&request).into_bytes())).await;
+        doors.store.was_asked(&jti).await;
+        // Meanwhile the same worker serves others.
+        register_well(doors, &connection).await;
+        held.add_permits(1);
+        let answer = sent.answer().await;
+        assert_registered(&doors.gateway, &answer, "the held one").await;
+        let logged = access_line(&doors.gateway, &answer).await;
+        assert!(logged["duration_ms"].as_u64().unwrap() < Duration::from_secs(60).as_millis().try_into().unwrap());
+    });
+}
+
+async fn register_well(doors: &Doors, connection: &super::wire::Http2) {
+    let body = After::Body(signed(&good_request(&doors.gateway)).into_bytes());
+    let answer = connection.request("POST", REGISTRATION, &[JWT], body).await;
+    assert_registered(&doors.gateway, &answer, "the next request").await;
+}
+
+/// The line that Envoy logs for a request whose client left.
+async fn gone(doors: &Doors, request_id: &str) -> Value {
+    let line = doors.gateway.access_logged(|line| line["request_id"] == request_id).await.unwrap();
+    assert_eq!((&line["status"], &line["dcr_outcome"]), (&json!(0), &Value::Null), "{line}");
+    line
+}

@@ -1,0 +1,211 @@
+//! Connections to a gateway on which anything can be said: octets over HTTP/1.1, frames over HTTP/2.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use dcr_cli::client::{Answer, client_config};
+use dcr_cli::pki::Identity;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{PATIENCE, PKI};
+
+/// An HTTP/1.1 connection. Dropping it closes it.
+pub(super) struct Http1 {
+    stream: Box<dyn Stream>,
+    read: Vec<u8>,
+    last: Option<Answer>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Http1 {
+    /// Over TLS, with a transport certificate or without.
+    pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
+        Self { stream: Box::new(tls(port, transport, b"http/1.1").await), read: Vec::new(), last: None }
+    }
+
+    /// Without TLS.
+    pub(super) async fn plain(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        Self { stream: Box::new(stream), read: Vec::new(), last: None }
+    }
+
+    /// Writes octets as they are.
+    pub(super) async fn write(&mut self, octets: impl AsRef<[u8]>) {
+        self.stream.write_all(octets.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    /// Reads one whole answer.
+    pub(super) async fn answer(&mut self) -> Answer {
+        let a = timeout(PATIENCE, self.read_answer()).await.expect("an answer in time");
+        self.last = Some(a.clone());
+        a
+    }
+
+    /// One request head and body, with what HTTP/1.1 needs added to the header lines given; and its answer.
+    pub(super) async fn request(&mut self, line: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
+        self.write(request_octets(line, headers, body)).await;
+        self.answer().await
+    }
+
+    async fn read_answer(&mut self) -> Answer {
+        let started = Instant::now();
+        let head = loop {
+            if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break self.take(end + 4);
+            }
+            self.read_more().await;
+        };
+        let head = String::from_utf8(head).expect("an answer's head in UTF-8");
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').unwrap();
+            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value.trim()).unwrap());
+        }
+        let length = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+        assert!(!headers.contains_key("transfer-encoding"), "chunked answers are not read here: {head}");
+        while self.read.len() < length {
+            self.read_more().await;
+        }
+        Answer { status, headers, body: self.take(length), version: Version::HTTP_11, elapsed: started.elapsed() }
+    }
+
+    async fn read_more(&mut self) {
+        let read = self.stream.read_buf(&mut self.read).await.unwrap();
+        assert!(
+            read > 0,
+            "the gateway closed the connection after {:?}; last answer {:?}",
+            String::from_utf8_lossy(&self.read),
+            self.last
+        );
+    }
+
+    fn take(&mut self, length: usize) -> Vec<u8> {
+        let rest = self.read.split_off(length);
+        std::mem::replace(&mut self.read, rest)
+    }
+}
+
+/// A request as octets: `line` is method and path; host and content-length are added.
+pub(super) fn request_octets(line: &str, headers: &[&[u8]], body: &[u8]) -> Vec<u8> {
+    let mut octets = format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    for header in headers {
+        octets.extend_from_slice(header);
+        octets.extend_from_slice(b"\r\n");
+    }
+    octets.extend_from_slice(b"\r\n");
+    octets.extend_from_slice(body);
+    octets
+}
+
+/// An HTTP/2 connection.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    requests: SendRequest<Bytes>,
+    port: u16,
+}
+
+/// What follows the headers of a request.
+pub(super) enum After {
+    /// The headers end the stream.
+    Nothing,
+    /// A body ends it.
+    Body(Vec<u8>),
+    /// A body, then trailers end it.
+    BodyAndTrailers(Vec<u8>),
+}
+
+/// A request that was sent and not answered yet. Dropping it resets its stream.
+pub(super) struct Sent {
+    response: ResponseFuture,
+    stream: SendStream<Bytes>,
+}
+
+impl Http2 {
+    pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
+        let stream = tls(port, transport, b"h2").await;
+        let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        // Ends with the last handle to it; how it ends is told by the requests on it.
+        tokio::spawn(connection);
+        Self { requests, port }
+    }
+
+    /// Sends a request; headers may repeat.
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Sent {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("https://localhost:{}{path}", self.port))
+            .version(Version::HTTP_2);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut requests = timeout(PATIENCE, self.requests.clone().ready()).await.expect("a stream in time").unwrap();
+        let ends = matches!(after, After::Nothing);
+        let (response, mut stream) = requests.send_request(request.body(()).unwrap(), ends).unwrap();
+        match after {
+            After::Nothing => {}
+            After::Body(body) => stream.send_data(body.into(), true).unwrap(),
+            After::BodyAndTrailers(body) => {
+                stream.send_data(body.into(), false).unwrap();
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-checksum", HeaderValue::from_static("0"));
+                stream.send_trailers(trailers).unwrap();
+            }
+        }
+        Sent { response, stream }
+    }
+
+    /// Sends a request and reads its answer.
+    pub(super) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Answer {
+        self.send(method, path, headers, after).await.answer().await
+    }
+}
+
+impl Sent {
+    pub(super) async fn answer(self) -> Answer {
+        timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
+    }
+
+    /// Takes the request back, as a client does that waits no longer.
+    pub(super) fn cancel(mut self) {
+        self.stream.send_reset(Reason::CANCEL);
+    }
+
+    async fn read_answer(self) -> Answer {
+        let started = Instant::now();
+        let (head, mut body) = self.response.await.unwrap().into_parts();
+        let mut read = Vec::new();
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            body.flow_control().release_capacity(data.len()).unwrap();
+            read.extend_from_slice(&data);
+        }
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: read,
+            version: head.version,
+            elapsed: started.elapsed(),
+        }
+    }
+}
+
+async fn tls(port: u16, transport: Option<&Identity>, protocol: &[u8]) -> impl Stream + use<> {
+    let mut config = client_config(&PKI.server_ca.certificate_pem, transport).unwrap();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
