@@ -155,8 +155,14 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
         let Some(body) = &self.body else { return Action::Continue };
+        // One byte more than is taken tells a body that just fits from one that was too long before the trailers came.
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
-        body.complete(hostcalls::request_body(limit));
+        let arrived = hostcalls::request_body(limit.saturating_add(1));
+        if arrived.len() > limit {
+            body.too_large();
+        } else {
+            body.complete(arrived);
+        }
         executor::run_ready(self.context_id);
         Action::Pause
     }

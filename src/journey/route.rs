@@ -1,6 +1,8 @@
 //! Which requests are ours. Paths are compared as they came, octet by octet; what only looks like one of ours after some server's idea
 //! of normalisation is refused, for the upstream might have that idea.
 
+use percent_encoding::percent_decode;
+
 use crate::config::Config;
 use crate::policy::Refusal;
 use crate::policy::catalogue::{GW_02, RG_14};
@@ -140,7 +142,7 @@ fn loosest_reading(path: &str) -> String {
     let mut text = path.as_bytes().to_vec();
     // Each round shortens what it changes, so this ends; nested encodings deeper than this are nobody's idea of a path.
     for _ in 0..4 {
-        text = percent_decoded(&text);
+        text = percent_decode(&text).collect();
     }
     let text: String =
         text.iter().map(|b| if b.is_ascii() { char::from(*b).to_ascii_lowercase() } else { '\u{fffd}' }).collect();
@@ -155,37 +157,6 @@ fn loosest_reading(path: &str) -> String {
         }
     }
     format!("/{}", segments.join("/"))
-}
-
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let octet = match (first, after) {
-            (b'%', [high, low, ..]) => hex_digit(*high).zip(hex_digit(*low)).map(|(high, low)| high * 16 + low),
-            _ => None,
-        };
-        match octet {
-            Some(octet) => {
-                decoded.push(octet);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*first);
-                rest = after;
-            }
-        }
-    }
-    decoded
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

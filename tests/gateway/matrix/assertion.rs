@@ -37,6 +37,13 @@ fn forms() -> Vec<Case> {
             let shot = with_assertion(scene, &[]);
             Shot { request: shot.request.basic_auth("client", Some("secret")), ..shot }
         }),
+        Case::refused("Basic", ("basic_authentication_refused", 401, CLIENT), |scene| {
+            let shot = scene.post_form(&scene.tpp, &[("grant_type", "client_credentials")]);
+            Shot { request: shot.request.basic_auth(&scene.client_id, Some("secret")), ..shot }
+        }),
+        Case::refused("a form over the limit", ("form_too_large", 413, REQUEST), |scene| {
+            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("x", &"x".repeat(64 * 1024))])
+        }),
         Case::refused("a secret", ("authentication_method_not_registered", 401, CLIENT), |scene| {
             scene.post_form(
                 &scene.tpp,

@@ -5,13 +5,15 @@ use std::time::Duration;
 use dcr_cli::client::HttpVersion;
 use serde_json::json;
 
-use super::doors::{Doors, IMPATIENT, SHIPPED, SMALL_BODY, SMALL_BODY_BYTES, SMALL_BUFFER, doors};
+use super::doors::{Doors, IMPATIENT, SHIPPED, SMALL_BODY, SMALL_BODY_BYTES, SMALL_BUFFER, SMALL_STREAMS, doors};
 use super::wire::After;
 use super::{
-    BODY_TOO_LARGE, FOREIGN_REDIRECT_URI, NO_GRANT_TYPE, NO_TOKEN, NOT_A_JWS, PKI, REGISTRATION, Refused,
-    assert_passed, assert_refused_by_envoy, assert_registered, good_request, run, signed,
+    BODY_TOO_LARGE, FOREIGN_REDIRECT_URI, NO_GRANT_TYPE, NO_TOKEN, NOT_A_JWS, PKI, REGISTRATION, Refused, access_line,
+    assert_nothing_upstream, assert_passed, assert_refused_by_envoy, assert_registered, good_request, run, signed,
+    text,
 };
 
+const FORM_TOO_LARGE: Refused = Refused(413, "invalid_request", "RG-13", "form_too_large");
 const JWT: (&str, &str) = ("content-type", "application/jwt");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -91,6 +93,7 @@ fn a_request_of_headers_only_is_refused_and_does_not_hang() {
             refused.check(&doors.gateway, &answer, &format!("{method} {path} with an empty frame")).await;
         }
         // HTTP/1.1 without any word of a body has none either.
+        let mut http1 = doors.http1(SHIPPED, Some(&PKI.tpp.transport)).await;
         http1.write(format!("POST {REGISTRATION} HTTP/1.1\r\nhost: a\r\ncontent-type: application/jwt\r\n\r\n")).await;
         NOT_A_JWS.check(&doors.gateway, &http1.answer().await, "no content-length").await;
     });
@@ -107,7 +110,7 @@ fn a_body_over_the_filters_limit_is_413() {
             let answer = tpp.register(&"a".repeat(BODY_BYTES)).await.unwrap();
             NOT_A_JWS.check(&doors.gateway, &answer, &format!("{version:?}, exactly as much as is taken")).await;
             let answer = tpp.token(&[("scope", &"a".repeat(BODY_BYTES))]).await.unwrap();
-            BODY_TOO_LARGE.check(&doors.gateway, &answer, &format!("{version:?}, a form")).await;
+            FORM_TOO_LARGE.check(&doors.gateway, &answer, &format!("{version:?}, a form")).await;
         }
     });
 }
@@ -116,13 +119,29 @@ fn a_body_over_the_filters_limit_is_413() {
 fn a_body_over_envoys_buffer_is_envoys_own_413() {
     run(async {
         let doors = doors().await;
-        let tpp = doors.tpp(SMALL_BUFFER, Some(&PKI.tpp.transport));
-        let answer = tpp.register(&"a".repeat(BODY_BYTES)).await.unwrap();
+        let mut connection = doors.http1(SMALL_BUFFER, Some(&PKI.tpp.transport)).await;
+        let line = format!("POST {REGISTRATION}");
+        let headers: [&[u8]; 1] = [b"content-type: application/jwt"];
+        let answer = connection.request(&line, &headers, &[b'a'; BODY_BYTES]).await;
         assert_refused_by_envoy(&doors.gateway, &answer, 413, "request_payload_too_large", "a body over the buffer")
             .await;
 
         let good = signed(&good_request(&doors.gateway));
-        assert_registered(&doors.gateway, &tpp.register(&good).await.unwrap(), "a body within the buffer").await;
+        let answer = connection.request(&line, &headers, good.as_bytes()).await;
+        assert_registered(&doors.gateway, &answer, "a body within the buffer").await;
+    });
+}
+
+/// Over HTTP/2 the window of the stream is the buffer. Where it is as small as the filter's limit, both refuse, and Envoy's words win.
+#[test]
+fn a_body_over_the_window_of_its_stream_is_413_too() {
+    run(async {
+        let doors = doors().await;
+        let connection = doors.http2(SMALL_STREAMS, Some(&PKI.tpp.transport)).await;
+        let answer = connection.request("POST", REGISTRATION, &[JWT], After::Body(vec![b'a'; BODY_BYTES + 1])).await;
+        assert_eq!(answer.status, 413, "{}", text(&answer));
+        let logged = access_line(&doors.gateway, &answer).await;
+        assert_nothing_upstream(&doors.gateway, &answer, &logged, "a body over the window");
     });
 }
 

@@ -29,6 +29,9 @@ pub(super) const PLAIN: &str = "plain";
 /// Envoy buffers less than the filter would take.
 pub(super) const SMALL_BUFFER: &str = "small_buffer";
 
+/// An HTTP/2 stream may have no more on its way than the filter takes.
+pub(super) const SMALL_STREAMS: &str = "small_streams";
+
 /// The filter takes no more than [`SMALL_BODY_BYTES`].
 pub(super) const SMALL_BODY: &str = "small_body";
 pub(super) const SMALL_BODY_BYTES: usize = 8192;
@@ -171,6 +174,7 @@ const DOORS: &[(&str, Change)] = &[
     }),
     (PLAIN, |door| drop(door.0["filter_chains"][0].as_object_mut().unwrap().remove("transport_socket"))),
     (SMALL_BUFFER, |door| door.0["per_connection_buffer_limit_bytes"] = 16384.into()),
+    (SMALL_STREAMS, |door| door.manager()["http2_protocol_options"]["initial_stream_window_size"] = 65536.into()),
     (SMALL_BODY, |door| {
         door.configure(json!({ "limits": { "body_bytes": SMALL_BODY_BYTES, "jwt_bytes": SMALL_BODY_BYTES } }));
     }),

@@ -109,7 +109,6 @@ fn nothing_a_caller_sent_comes_back() {
         let lines = [
             format!("POST {REGISTRATION}/%0d%0a{MARK}:%20yes"),
             format!("POST {REGISTRATION}?a=%0d%0a{MARK}:%20yes"),
-            format!("POST /token%0d%0a{MARK}:%20yes"),
             format!("POST /token?grant_type=%0d%0a{MARK}"),
             format!("GET {unknown}?access_token=%0d%0a{MARK}"),
             format!("{MARK} {REGISTRATION}"),
@@ -176,11 +175,8 @@ fn control_characters_in_claims_do_not_come_back_in_a_refusal() {
         for claim in claims {
             let request = good_request(&doors.gateway).claim(claim, injected.as_str());
             let answer = tpp.register(&signed(&request)).await.unwrap();
-            // A jti may be any text.
-            assert_eq!(answer.status, if claim == "jti" { 201 } else { 400 }, "{claim}: {}", text(&answer));
-            if claim != "jti" {
-                assert_silent(&answer, claim);
-            }
+            assert_eq!(answer.status, 400, "{claim}: {}", text(&answer));
+            assert_silent(&answer, claim);
         }
         let uris =
             good_request(&doors.gateway).claim("redirect_uris", json!([format!("https://a.example/\r\n{MARK}")]));

@@ -19,9 +19,17 @@ use super::{PATIENCE, PKI};
 
 /// An HTTP/1.1 connection. Dropping it closes it.
 pub(super) struct Http1 {
+    to: Destination,
     stream: Box<dyn Stream>,
     read: Vec<u8>,
-    last: Option<Answer>,
+    /// The last answer said that the connection closes.
+    closing: bool,
+}
+
+#[derive(Clone)]
+enum Destination {
+    Plain(u16),
+    Tls(u16, Option<Identity>),
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,13 +38,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl Http1 {
     /// Over TLS, with a transport certificate or without.
     pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
-        Self { stream: Box::new(tls(port, transport, b"http/1.1").await), read: Vec::new(), last: None }
+        Self::open(Destination::Tls(port, transport.cloned())).await
     }
 
     /// Without TLS.
     pub(super) async fn plain(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        Self { stream: Box::new(stream), read: Vec::new(), last: None }
+        Self::open(Destination::Plain(port)).await
+    }
+
+    async fn open(to: Destination) -> Self {
+        let stream: Box<dyn Stream> = match &to {
+            Destination::Plain(port) => Box::new(TcpStream::connect(("127.0.0.1", *port)).await.unwrap()),
+            Destination::Tls(port, transport) => Box::new(tls(*port, transport.as_ref(), b"http/1.1").await),
+        };
+        Self { to, stream, read: Vec::new(), closing: false }
     }
 
     /// Writes octets as they are.
@@ -47,15 +62,28 @@ impl Http1 {
 
     /// Reads one whole answer.
     pub(super) async fn answer(&mut self) -> Answer {
-        let a = timeout(PATIENCE, self.read_answer()).await.expect("an answer in time");
-        self.last = Some(a.clone());
-        a
+        timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
     }
 
-    /// One request head and body, with what HTTP/1.1 needs added to the header lines given; and its answer.
+    /// A request with a body, and its answer. Envoy closes the connection after a 400, and after an answer that came before the
+    /// request was complete: then the next request opens a new one.
     pub(super) async fn request(&mut self, line: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
+        if self.closing {
+            *self = Self::open(self.to.clone()).await;
+        }
         self.write(request_octets(line, headers, body)).await;
         self.answer().await
+    }
+
+    /// Waits until the gateway has closed the connection, without another word.
+    pub(super) async fn ended(&mut self) {
+        let rest = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await.expect("an end in time");
+        // Octets that were written and not read there make it a reset.
+        assert!(
+            matches!(rest, Ok(0) | Err(_)) && self.read.is_empty(),
+            "{rest:?} {:?}",
+            String::from_utf8_lossy(&self.read)
+        );
     }
 
     async fn read_answer(&mut self) -> Answer {
@@ -79,17 +107,13 @@ impl Http1 {
         while self.read.len() < length {
             self.read_more().await;
         }
+        self.closing = headers.get("connection").is_some_and(|value| value == "close");
         Answer { status, headers, body: self.take(length), version: Version::HTTP_11, elapsed: started.elapsed() }
     }
 
     async fn read_more(&mut self) {
         let read = self.stream.read_buf(&mut self.read).await.unwrap();
-        assert!(
-            read > 0,
-            "the gateway closed the connection after {:?}; last answer {:?}",
-            String::from_utf8_lossy(&self.read),
-            self.last
-        );
+        assert!(read > 0, "the gateway closed the connection after {:?}", String::from_utf8_lossy(&self.read));
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
