@@ -14,7 +14,7 @@ TOOLS := .tools/envoy/installed
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test tools wasm programs wasm-target lint clean
+.PHONY: help demo run test tools wasm programs wasm-target lint docs clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -- -D warnings
+
+docs: ## write docs/rules.md anew from the catalogue of rules
+	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules
 
 clean: ## remove what was built and made; the installed Envoy stays
 	$(CARGO) clean

@@ -1,0 +1,166 @@
+//! `docs/rules.md` is made from the catalogue and the source. `make docs` writes it anew; this test fails when it is stale, and when the
+//! catalogue holds a rule that no code checks.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "clippy takes helpers beside tests for code"
+)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use dcr_gate::policy::catalogue::{Answer, RULES, Rule};
+
+const HEAD: &str = "# Rules
+
+<!-- Made by `make docs` from src/policy/catalogue.rs and the code that uses it. Do not edit. -->
+
+Every rule that a request can break, with what the caller gets. `reason` is what counters, log lines and access logs carry. *By document*
+is 400 `invalid_software_statement` in the software statement, 400 `invalid_client_metadata` in the registration request, 401
+`invalid_client` in the client assertion. The function that checks a rule bears its id in its name, or stands under *checked in*.
+
+| rule | reason | answer | what the caller reads | checked in | source |
+|---|---|---|---|---|---|
+";
+
+const TAIL: &str = "
+## Rules without a reason of their own
+
+They say how something is done or answered, or they are a case of a rule above.
+
+| rule | how it holds |
+|---|---|
+| RG-04, RG-05, RG-06 | the form of a registration: [registration](../src/journey/answer.rs) |
+| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); which errors there are: [ErrorCode](../src/policy/refusal.rs) |
+| RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../src/policy/client_metadata.rs) |
+| RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
+| JO-06 | an HMAC is no [Algorithm](../src/jose/mod.rs), so it is refused as JO-05 |
+| JO-07 | PS256 with a salt of 32 octets: [verify](../src/jose/rsa/pss.rs) |
+| JO-08 | ES256 as 64 octets: [verify](../src/jose/jwk.rs) |
+| JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../src/jose/rsa.rs); others are unfit, JO-16 |
+| JO-14 | without kid every fitting key is tried: [select](../src/jose/jwk.rs) |
+| SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../src/policy/software_statement.rs) |
+| CB-01, CB-02 | Envoy's TLS layer and its x-forwarded-client-cert: [envoy.yaml](../envoy/envoy.yaml); dates once more in CB-04 and CB-05 |
+| CB-03 | whose certificate it is: CB-04 and CB-05 |
+| DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and matched, from the certificate's DER: [name](../src/x509/name/mod.rs) |
+| CM-01, IR-05 | who may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
+| CM-06, CM-07, CM-10, CM-12 | [retrieve](../src/journey/retrieve.rs), [update](../src/journey/update.rs), [delete](../src/journey/delete.rs) |
+| CA-08 | the audience of another server: CA-07 |
+| CA-11 | clock skew in assertions: JW-04, JW-05 |
+| IR-01, IR-02, IR-04 | the store's introspection and revocation: [store](../store/README.md) |
+";
+
+#[test]
+fn the_rules_document_is_made_from_the_catalogue() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let functions = functions(&project.join("src"));
+    let mut document = HEAD.to_owned();
+    for rule in RULES {
+        let (answer, checked_in) = (answer(rule), checked_in(rule, &functions));
+        assert!(!checked_in.is_empty(), "no code checks {} ({})", rule.id, rule.reason);
+        writeln!(
+            document,
+            "| {} | `{}` | {answer} | {} | {checked_in} | {} |",
+            rule.id, rule.reason, rule.sentence, rule.source
+        )
+        .unwrap();
+    }
+
+    document.push_str(TAIL);
+
+    let path = project.join("docs/rules.md");
+    if std::env::var_os("DCR_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &document).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == document, "docs/rules.md is stale: run `make docs`");
+}
+
+fn answer(rule: &Rule) -> String {
+    match rule.answer {
+        Answer::Fixed(status, error) => format!("{status} `{}`", error.as_str()),
+        Answer::OfDocument => "by document".to_owned(),
+        Answer::SameAs(shown) => format!("as {}", shown.id),
+    }
+}
+
+/// A function of the filter's code.
+struct Function {
+    name: String,
+    file: String,
+    body: String,
+}
+
+/// The functions that bear the rule's id in their names, or else those that refer to its row.
+fn checked_in(rule: &Rule, functions: &[Function]) -> String {
+    let (id, row) = (rule.id.to_lowercase().replace('-', "_"), row_name(rule));
+    let refer: Vec<&Function> = functions.iter().filter(|function| refers_to(&function.body, row)).collect();
+    assert!(!refer.is_empty(), "no code refers to {row}");
+    let named: Vec<&Function> = functions.iter().filter(|function| function.name.contains(&id)).collect();
+    let listed = if named.is_empty() { refer } else { named };
+    let links: Vec<String> =
+        listed.iter().map(|function| format!("[{}](../src/{})", function.name, function.file)).collect();
+    links.join(", ")
+}
+
+fn refers_to(code: &str, row: &str) -> bool {
+    code.match_indices(&format!("&{row}")).any(|(start, reference)| {
+        let next = code[start + reference.len()..].chars().next();
+        next.is_none_or(|next| !next.is_ascii_alphanumeric() && next != '_')
+    })
+}
+
+/// Rows are named by the id, with a word where an id has several rows.
+fn row_name(rule: &Rule) -> &'static str {
+    const CATALOGUE: &str = include_str!("../src/policy/catalogue.rs");
+    let row = format!(" \"{}\" {} ", rule.id, rule.reason);
+    let line = CATALOGUE.lines().find(|line| line.contains(&row)).unwrap_or_else(|| panic!("no row {row}"));
+    line.trim().split(' ').next().unwrap()
+}
+
+fn functions(source: &Path) -> Vec<Function> {
+    let mut files = Vec::new();
+    collect(source, &mut files);
+    files.sort();
+    files.iter().flat_map(|file| functions_in(source, file)).collect()
+}
+
+fn functions_in(source: &Path, path: &Path) -> Vec<Function> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let file = path.strip_prefix(source).unwrap().display().to_string();
+    let mut found: Vec<Function> = Vec::new();
+    for line in code.lines() {
+        if let Some(name) = function_name(line) {
+            found.push(Function { name: name.to_owned(), file: file.clone(), body: String::new() });
+        }
+        if let Some(function) = found.last_mut() {
+            function.body.push_str(line);
+            function.body.push('\n');
+        }
+    }
+    found
+}
+
+fn function_name(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let words = before.trim_start().split(' ');
+    let is_declaration =
+        words.into_iter().all(|word| matches!(word, "" | "pub" | "pub(super)" | "pub(crate)" | "async"));
+    is_declaration.then(|| after.split(['(', '<']).next().unwrap_or_default())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if path.is_dir() && name != "tests" {
+            collect(&path, files);
+        } else if name.ends_with(".rs") && name != "tests.rs" && name != "catalogue.rs" {
+            files.push(path);
+        }
+    }
+}
