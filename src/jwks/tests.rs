@@ -79,7 +79,7 @@ fn the_cache_is_bounded() {
         let (key_sets, _) = key_sets(&host, json!({ "cached_sets": 2 }));
         host.instead(|_| Some(Ok(answer(200, json!({ "keys": [] })))));
         let fetches = Cell::new(0);
-        let mut use_set = async |name: &str, fetched: bool| {
+        let use_set = async |name: &str, fetched: bool| {
             host.now.set(host.now.get() + 1);
             let source = Source::new(&format!("https://keystore.example/{name}"), "directory").unwrap();
             key_sets.current(&source).await.unwrap();

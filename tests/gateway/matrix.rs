@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use dcr_gate::policy::catalogue::RULES;
 
-pub use self::scene::{Case, Scene, Shot};
+pub(crate) use self::scene::{Case, Scene, Shot};
 
 /// Reasons that cannot be provoked by one request to one gateway, and the test that provokes them instead.
 const ELSEWHERE: &[(&str, &str)] = &[

@@ -11,7 +11,7 @@ use crate::PKI;
 const CLIENT: &str = "invalid_client";
 const REQUEST: &str = "invalid_request";
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = forms();
     cases.extend(assertions());
     cases.extend(clients());

@@ -53,7 +53,7 @@ const BROKEN: &[(&str, &str, Break)] = &[
     ("not_yet_valid", "nbf far ahead", |token, key| token.claim("nbf", mint::now() + 120).sign(key).unwrap()),
 ];
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [Document::Request, Document::Statement, Document::Assertion]
         .into_iter()
         .flat_map(|document| BROKEN.iter().map(move |(reason, name, change)| document.case(reason, name, *change)))

@@ -8,7 +8,7 @@ use crate::PKI;
 const TOKEN: &str = "invalid_token";
 const METADATA: &str = "invalid_client_metadata";
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::refused("a bearer without token", ("bearer_malformed", 401, TOKEN), |scene| authorised(scene, "Bearer")),
         Case::refused("Basic", ("bearer_malformed", 401, TOKEN), |scene| authorised(scene, "Basic Zm9vOmJhcg==")),

@@ -10,7 +10,7 @@ const METADATA: &str = "invalid_client_metadata";
 const REDIRECT: &str = "invalid_redirect_uri";
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = redirect_uris();
     cases.extend(authentication());
     cases.extend(grants_and_scopes());
@@ -91,7 +91,7 @@ fn authentication() -> Vec<Case> {
                 .claim("tls_client_auth_san_dns", "a.example")
         }),
         broken("no DN at all", "dn_malformed", METADATA, |token| token.for_tls_client_auth("no name")),
-        accepted("the certificate's DN", move |token| subject(token)),
+        accepted("the certificate's DN", subject),
         accepted("the DN in other spelling", |token| {
             let dn = PKI.tpp.transport.subject_dn().unwrap();
             token.for_tls_client_auth(&dn.replace("O=OpenBanking", "o = openbanking").replace("CN=", "cn="))

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Case, Scene, Shot};
 use crate::PKI;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::refused("no certificate", ("client_certificate_missing", 401, "invalid_client"), |scene| {
             scene.post_by(&scene.anonymous, scene.request().sign(&PKI.tpp.signing).unwrap())

@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 use crate::PKI;
 
 /// What a request is expected to meet.
-pub struct Case {
+pub(crate) struct Case {
     /// What is broken, or still at the edge.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The reason of the refusal; `None` where the request is still accepted.
-    pub reason: Option<&'static str>,
+    pub(crate) reason: Option<&'static str>,
     /// HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The answer's `error`.
-    pub error: Option<&'static str>,
+    pub(crate) error: Option<&'static str>,
     /// Makes the request.
-    pub shot: Box<dyn Fn(&Scene) -> Shot>,
+    pub(crate) shot: Box<dyn Fn(&Scene) -> Shot>,
 }
 
 /// One request, by one client.
-pub struct Shot {
-    pub client: Tpp,
-    pub request: RequestBuilder,
+pub(crate) struct Shot {
+    pub(crate) client: Tpp,
+    pub(crate) request: RequestBuilder,
 }
 
 impl Case {
     /// A request that must be refused.
-    pub fn refused(
+    pub(crate) fn refused(
         name: &'static str,
         (reason, status, error): (&'static str, u16, &'static str),
         shot: impl Fn(&Scene) -> Shot + 'static,
@@ -41,41 +41,41 @@ impl Case {
     }
 
     /// A request at the edge that must be accepted.
-    pub fn accepted(name: &'static str, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
+    pub(crate) fn accepted(name: &'static str, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
         Self { name, reason: None, status, error: None, shot: Box::new(shot) }
     }
 
     /// The rule's id, for the report.
-    pub fn rule(&self) -> &'static str {
+    pub(crate) fn rule(&self) -> &'static str {
         RULES.iter().find(|rule| Some(rule.reason) == self.reason).map_or("edge", |rule| rule.id)
     }
 }
 
 /// One gateway with a client of each authentication method.
-pub struct Scene {
-    pub gateway: Gateway,
+pub(crate) struct Scene {
+    pub(crate) gateway: Gateway,
     /// The third party, with its legacy transport certificate.
-    pub tpp: Tpp,
+    pub(crate) tpp: Tpp,
     /// The same third party, with its OBWAC.
-    pub obwac: Tpp,
+    pub(crate) obwac: Tpp,
     /// Another third party.
-    pub other: Tpp,
+    pub(crate) other: Tpp,
     /// Nobody.
-    pub anonymous: Tpp,
+    pub(crate) anonymous: Tpp,
     /// A client registered with `private_key_jwt`, and an access token of it.
-    pub client_id: String,
-    pub access_token: String,
+    pub(crate) client_id: String,
+    pub(crate) access_token: String,
     /// A client registered with `tls_client_auth`.
-    pub tls_client_id: String,
+    pub(crate) tls_client_id: String,
     /// A client registered for the authorization code grant only.
-    pub code_only_client_id: String,
+    pub(crate) code_only_client_id: String,
     /// A request and an assertion that were used before.
-    pub used_request: String,
-    pub used_assertion: String,
+    pub(crate) used_request: String,
+    pub(crate) used_assertion: String,
 }
 
 impl Scene {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let gateway = Gateway::builder(PKI.clone())
             .plugin(json!({ "jwks": { "refetch_interval": "1s" } }))
             .start()
@@ -111,7 +111,7 @@ impl Scene {
     }
 
     /// Sends the case's request, and says what came out otherwise than expected.
-    pub async fn play(&self, case: &Case) -> Result<(), String> {
+    pub(crate) async fn play(&self, case: &Case) -> Result<(), String> {
         let id = uuid::Uuid::new_v4().to_string();
         let shot = (case.shot)(self);
         let answer =
@@ -136,43 +136,43 @@ impl Scene {
     }
 
     /// A registration request with a fresh statement, not signed yet.
-    pub fn request(&self) -> Token {
+    pub(crate) fn request(&self) -> Token {
         self.gateway.registration_request(&PKI.tpp).unwrap()
     }
 
     /// A statement, not signed yet.
-    pub fn statement(&self) -> Token {
+    pub(crate) fn statement(&self) -> Token {
         self.gateway.software_statement(&PKI.tpp)
     }
 
     /// A client assertion, not signed yet.
-    pub fn assertion(&self) -> Token {
+    pub(crate) fn assertion(&self) -> Token {
         self.gateway.client_assertion(&self.client_id)
     }
 
     /// POST of a registration request as it stands.
-    pub fn post(&self, body: String) -> Shot {
+    pub(crate) fn post(&self, body: String) -> Shot {
         self.post_by(&self.tpp, body)
     }
 
     /// The same by somebody else.
-    pub fn post_by(&self, client: &Tpp, body: String) -> Shot {
+    pub(crate) fn post_by(&self, client: &Tpp, body: String) -> Shot {
         let request = client.request(Method::POST, &client.endpoints.registration);
         Shot { client: client.clone(), request: request.header("content-type", "application/jwt").body(body) }
     }
 
     /// POST of a registration request that carries this statement.
-    pub fn post_statement(&self, statement: String) -> Shot {
+    pub(crate) fn post_statement(&self, statement: String) -> Shot {
         self.post(self.request().claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap())
     }
 
     /// POST of a token request.
-    pub fn post_form(&self, client: &Tpp, form: &[(&str, &str)]) -> Shot {
+    pub(crate) fn post_form(&self, client: &Tpp, form: &[(&str, &str)]) -> Shot {
         Shot { client: client.clone(), request: client.request(Method::POST, &client.endpoints.token).form(form) }
     }
 
     /// POST of a token request with this assertion.
-    pub fn post_assertion(&self, assertion: &str) -> Shot {
+    pub(crate) fn post_assertion(&self, assertion: &str) -> Shot {
         self.post_form(
             &self.tpp,
             &[
@@ -184,14 +184,14 @@ impl Scene {
     }
 
     /// A call of the registered client's own resource.
-    pub fn manage(&self, method: Method, client: &Tpp) -> Shot {
+    pub(crate) fn manage(&self, method: Method, client: &Tpp) -> Shot {
         let request = client.request(method, &client.endpoints.client(&self.client_id));
         Shot { client: client.clone(), request: request.bearer_auth(&self.access_token) }
     }
 }
 
 /// A key of the third party under another kid.
-pub fn renamed(key: &SigningKey, kid: &str) -> SigningKey {
+pub(crate) fn renamed(key: &SigningKey, kid: &str) -> SigningKey {
     SigningKey::from_pem(&key.to_pem().unwrap()).unwrap().with_kid(kid)
 }
 

@@ -10,7 +10,7 @@ use crate::PKI;
 const STATEMENT: &str = "invalid_software_statement";
 const UNAPPROVED: &str = "unapproved_software_statement";
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::refused("no statement", ("statement_missing", 400, "invalid_client_metadata"), |scene| {
             scene.post(scene.request().without("software_statement").sign(&PKI.tpp.signing).unwrap())
