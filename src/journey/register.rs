@@ -14,7 +14,7 @@ pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request) -> Resu
     let approved = judge(gate, certificate, &body).await?;
 
     let single_registration = gate.config.profile.registration.single_registration;
-    let created = gate.store.create(&approved.record, approved.single_use(), single_registration).await;
+    let created = gate.store.create(&approved.record, approved.single_use(gate), single_registration).await;
     let client = created.map_err(refused_by_store)?;
-    Ok(Answer::registration(201, &client))
+    Ok(Answer::registration(201, &client, &gate.config.profile))
 }

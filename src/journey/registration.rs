@@ -3,12 +3,12 @@
 use super::{Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::Refusal;
 use crate::policy::catalogue::{CM_03, GW_01, GW_04, MD_26, RG_02, RQ_04_REPLAY};
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;
 use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest};
 use crate::policy::software_statement::{SoftwareStatement, UnverifiedStatement};
+use crate::policy::{Refusal, Timestamp};
 use crate::store::{Record, SingleUse, StoreError};
 use crate::x509::Certificate;
 
@@ -20,8 +20,10 @@ pub(super) struct Approved {
 
 impl Approved {
     /// The request's id, to be consumed with the record's change.
-    pub(super) fn single_use(&self) -> SingleUse {
-        SingleUse::of_request(&self.request, &self.record)
+    pub(super) fn single_use<H: Host>(&self, gate: &Gate<H>) -> SingleUse {
+        let forgotten_after = gate.config.profile.registration.danger_forget_jti_after;
+        let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
+        SingleUse::of_request(&self.request, &self.record, until)
     }
 }
 
@@ -57,6 +59,7 @@ pub(super) async fn judge<H: Host>(
 
     let metadata = ClientMetadata::check(request.claims(), &statement, certificate, config)?;
     Binding::of(&statement).check(certificate, now)?;
+    request.jw_06_lifetime(config, now)?;
     Ok(Approved { record: Record::of(&statement, metadata), request })
 }
 

@@ -7,5 +7,5 @@ use crate::policy::Refusal;
 
 pub(super) async fn retrieve<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
     let client = authorise(gate, request, client_id).await?;
-    Ok(Answer::registration(200, &client))
+    Ok(Answer::registration(200, &client, &gate.config.profile))
 }

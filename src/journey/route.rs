@@ -127,33 +127,41 @@ fn is_client_id(segment: &str) -> bool {
 }
 
 /// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
-/// parameters, joining slashes, resolving dots, ignoring letter case.
+/// parameters, joining slashes, resolving dots or not, ignoring letter case.
 fn looks_like_ours(config: &Config, path: &str) -> bool {
-    let loosest = loosest_reading(path);
-    let paths = &config.profile.paths;
-    let registration = loosest_reading(&paths.registration);
-    loosest == registration
-        || loosest.strip_prefix(&registration).is_some_and(|rest| rest.starts_with('/'))
-        || loosest == loosest_reading(&paths.token)
-        || well_known(config).iter().any(|known| loosest == loosest_reading(known))
+    [Dots::Resolved, Dots::Kept].into_iter().any(|dots| {
+        let loosest = loosest_reading(path, dots);
+        let reads_as = |ours: &str| loosest == loosest_reading(ours, dots);
+        let registration = loosest_reading(&config.profile.paths.registration, dots);
+        loosest.strip_prefix(&registration).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || reads_as(&config.profile.paths.token)
+            || well_known(config).iter().any(|known| reads_as(known))
+    })
 }
 
-fn loosest_reading(path: &str) -> String {
+/// What a server does with `.` and `..` segments.
+#[derive(Clone, Copy, PartialEq)]
+enum Dots {
+    Resolved,
+    Kept,
+}
+
+fn loosest_reading(path: &str, dots: Dots) -> String {
     let mut text = path.as_bytes().to_vec();
-    // Each round shortens what it changes, so this ends; nested encodings deeper than this are nobody's idea of a path.
+    // Encodings nested deeper than this are nobody's idea of a path.
     for _ in 0..4 {
         text = percent_decode(&text).collect();
     }
-    let text: String =
-        text.iter().map(|b| if b.is_ascii() { char::from(*b).to_ascii_lowercase() } else { '\u{fffd}' }).collect();
+    let plain = |octet: &u8| if octet.is_ascii() { char::from(*octet).to_ascii_lowercase() } else { '\u{fffd}' };
+    let text: String = text.iter().map(plain).collect();
     let mut segments: Vec<&str> = Vec::new();
     for segment in text.split(['/', '\\']) {
-        match segment.split([';', '?', '#', '\0']).next().unwrap_or_default().trim() {
-            "" | "." => {}
-            ".." => {
+        match (segment.split([';', '?', '#', '\0']).next().unwrap_or_default().trim(), dots) {
+            ("", _) | (".", Dots::Resolved) => {}
+            ("..", Dots::Resolved) => {
                 segments.pop();
             }
-            plain => segments.push(plain),
+            (segment, _) => segments.push(segment),
         }
     }
     format!("/{}", segments.join("/"))

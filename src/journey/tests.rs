@@ -1,6 +1,7 @@
 //! The journeys over a host in memory. What a real Envoy and the real store add is tested end to end, in `tests/`.
 
 mod management;
+mod profiles;
 mod registration;
 mod token;
 mod vectors;

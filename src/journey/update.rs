@@ -19,8 +19,8 @@ pub(super) async fn update<H: Host>(gate: &Gate<H>, request: &Request, client_id
     let approved = judge(gate, certificate, &body).await?;
     of_the_same_registration(&approved, &client)?;
 
-    let replaced = gate.store.replace(&client, &approved.record, approved.single_use()).await;
-    Ok(Answer::registration(200, &replaced.map_err(refused_by_store)?))
+    let replaced = gate.store.replace(&client, &approved.record, approved.single_use(gate)).await;
+    Ok(Answer::registration(200, &replaced.map_err(refused_by_store)?, &gate.config.profile))
 }
 
 fn of_the_same_registration(approved: &Approved, client: &Client) -> Result<(), Refusal> {

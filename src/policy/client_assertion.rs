@@ -1,5 +1,7 @@
 //! The client assertion (RFC 7523): the JWT by which a client authenticates with `private_key_jwt`.
 
+use serde_json::Value;
+
 use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_08};
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
@@ -98,6 +100,10 @@ fn check_claims(claims: &Claims, config: &Config, now: Timestamp) -> Result<Clie
 }
 
 fn ca_07_audience(claims: &Claims, config: &Config) -> Result<(), Refusal> {
+    // FAPI 2.0: a string and nothing else, so that an assertion is good for one server only.
+    if !config.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
+        return Err(claims.refuse(&CA_07, "aud"));
+    }
     if claims.jw_07_names_audience(&config.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
 }
 

@@ -186,7 +186,8 @@ impl Metadata<'_> {
             (AuthMethod::TlsClientAuth, _, _) => return Err(self.refuse(&MD_06, member)),
         }
         let written = self.text(member)?.unwrap_or_default();
-        if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
+        let is_long = written.chars().count() > self.rules.subject_dn_max_chars;
+        if written.is_empty() || is_long || !written.starts_with(&self.rules.subject_dn_prefix) {
             return Err(self.refuse(&MD_06, member));
         }
         let name = DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member))?;

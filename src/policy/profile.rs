@@ -8,7 +8,12 @@ use serde::{Deserialize, Deserializer};
 use crate::jose::Algorithm;
 
 /// The profiles built in, by name, with the text of their files.
-const BUILT_IN: &[(&str, &str)] = &[("uk-obie-3.3", include_str!("../../profiles/uk-obie-3.3.json"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("uk-obie-3.3", include_str!("../../profiles/uk-obie-3.3.json")),
+    ("uk-obie-3.4", include_str!("../../profiles/uk-obie-3.4.json")),
+    ("wso2-accelerator-3", include_str!("../../profiles/wso2-accelerator-3.json")),
+    ("fapi2", include_str!("../../profiles/fapi2.json")),
+];
 
 /// What one ecosystem asks of registrations, clients and tokens.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +41,8 @@ pub struct Profile {
     pub client_assertion: ClientAssertionProfile,
     /// Access tokens.
     pub access_token: AccessTokenProfile,
+    /// The form of answers.
+    pub answers: AnswersProfile,
 }
 
 /// Paths of the endpoints.
@@ -89,9 +96,15 @@ pub struct StatementClaimNames {
 pub struct RegistrationProfile {
     /// Media types of the body (RG-02).
     pub media_types: Vec<String>,
-    /// The longest time from now to `exp` (JW-06). The store remembers every `jti` as long.
+    /// What `aud` may name (RQ-03).
+    pub audiences: Vec<Audience>,
+    /// The longest time from now to `exp` (JW-06).
     #[serde(deserialize_with = "duration")]
     pub max_lifetime: Duration,
+    /// How long a `jti` is remembered at most, where requests live longer than the store keeps anything. After that time a request that
+    /// has not expired can be replayed.
+    #[serde(deserialize_with = "optional_duration")]
+    pub danger_forget_jti_after: Option<Duration>,
     /// Whether one software may be registered only once at a time (MD-26).
     pub single_registration: bool,
 }
@@ -112,12 +125,17 @@ pub struct ClientMetadataProfile {
     pub application_types: Vec<String>,
     /// Members that must be present and name a signing algorithm (MD-20).
     pub required_signing_algs: Vec<String>,
+    /// Whether a request may register redirect URIs that the statement does not list (MD-01): whoever holds the software's signing key
+    /// then decides where authorization codes go.
+    pub danger_redirect_uris_beyond_statement: bool,
     /// MD-03.
     pub redirect_uri_max_chars: usize,
     /// MD-14.
     pub scope_max_chars: usize,
     /// MD-06.
     pub subject_dn_max_chars: usize,
+    /// What the subject must begin with (MD-06); empty for anything.
+    pub subject_dn_prefix: String,
     /// Which scopes a role gives (MD-15).
     pub role_scopes: BTreeMap<String, Vec<String>>,
     /// Scopes any software may have (MD-15).
@@ -128,6 +146,10 @@ pub struct ClientMetadataProfile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAssertionProfile {
+    /// What `aud` may name (CA-07).
+    pub audiences: Vec<Audience>,
+    /// Whether `aud` may be an array with one of them in it (CA-07).
+    pub audience_arrays: bool,
     /// The longest time from now to `exp` (CA-09).
     #[serde(deserialize_with = "duration")]
     pub max_lifetime: Duration,
@@ -142,17 +164,62 @@ pub struct AccessTokenProfile {
     pub lifetime: Duration,
 }
 
+/// A name of this authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The issuer of the metadata.
+    Issuer,
+    /// The URL of the registration endpoint.
+    RegistrationEndpoint,
+    /// The URL of the token endpoint.
+    TokenEndpoint,
+}
+
+/// The form of answers, where ecosystems differ.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswersProfile {
+    /// The JSON type of `client_id_issued_at` (RG-05).
+    pub client_id_issued_at: JsonType,
+}
+
+/// A JSON type for a point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonType {
+    /// As RFC 7591 section 3.2.1 has it.
+    Number,
+    /// As older servers have it.
+    String,
+}
+
 impl Profile {
     /// The built-in profile of that name.
     ///
     /// # Errors
     /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
     pub fn named(name: &str) -> Result<Self, UnknownProfile> {
-        let (_, text) = BUILT_IN
-            .iter()
-            .find(|(built_in, _)| *built_in == name)
+        let text = Self::text(name)
             .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
         serde_json::from_str(text).map_err(|error| UnknownProfile(error.to_string()))
+    }
+
+    /// What the profile's file says.
+    pub fn text(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+    }
+
+    /// The values in force that widen what the standards allow, each by its name in the profile: worth a warning at start.
+    pub fn dangers(&self) -> Vec<&'static str> {
+        let dangers = [
+            (self.registration.danger_forget_jti_after.is_some(), "registration.danger_forget_jti_after"),
+            (
+                self.client_metadata.danger_redirect_uris_beyond_statement,
+                "client_metadata.danger_redirect_uris_beyond_statement",
+            ),
+        ];
+        dangers.into_iter().filter(|(in_force, _)| *in_force).map(|(_, name)| name).collect()
     }
 
     /// Names of the built-in profiles.
@@ -198,6 +265,13 @@ mod tests {
     fn every_built_in_profile_can_be_read_and_bears_its_name() {
         for name in Profile::names() {
             assert_eq!(Profile::named(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn only_the_profile_of_a_lenient_product_widens_the_standards() {
+        for name in Profile::names() {
+            assert_eq!(Profile::named(name).unwrap().dangers().is_empty(), name != "wso2-accelerator-3", "{name}");
         }
     }
 

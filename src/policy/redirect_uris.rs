@@ -32,7 +32,9 @@ pub fn check(claims: &Claims, statement: &SoftwareStatement, config: &Config) ->
     if !requested.iter().all(|uri| md_03_acceptable(uri, longest)) {
         return Err(claims.refuse(&MD_03, "redirect_uris"));
     }
-    md_01_in_statement(claims, &requested, known)?;
+    if !config.profile.client_metadata.danger_redirect_uris_beyond_statement {
+        md_01_in_statement(claims, &requested, known)?;
+    }
     Ok(requested)
 }
 

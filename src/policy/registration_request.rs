@@ -75,6 +75,16 @@ impl RegistrationRequest {
         Ok(Self { verified, jti, expires_at })
     }
 
+    /// The request does not live longer than its id can be remembered (JW-06). It comes last: whatever else is wrong with the request
+    /// is of more use to its author.
+    ///
+    /// # Errors
+    /// JW-06.
+    pub fn jw_06_lifetime(&self, config: &Config, now: Timestamp) -> Result<(), Refusal> {
+        let longest = config.profile.registration.max_lifetime.as_secs();
+        if self.expires_at.saturating_sub(now) > longest { Err(self.claims().refuse(&JW_06, "exp")) } else { Ok(()) }
+    }
+
     /// The request's id, for single use (RQ-04).
     pub fn jti(&self) -> &str {
         &self.jti
@@ -100,14 +110,7 @@ fn rq_05_dates(claims: &Claims, config: &Config, now: Timestamp) -> Result<Times
     let skew = config.profile.clock_skew.as_secs();
     claims.jw_05_already_issued(now, skew)?;
     claims.jw_04_already_valid(now, skew)?;
-    let expires_at = claims.jw_03_not_expired(now)?.ok_or_else(|| claims.refuse(&RQ_05, "exp"))?;
-    jw_06_lifetime(claims, expires_at.saturating_sub(now), config)?;
-    Ok(expires_at)
-}
-
-fn jw_06_lifetime(claims: &Claims, remaining: u64, config: &Config) -> Result<(), Refusal> {
-    let longest = config.profile.registration.max_lifetime.as_secs();
-    if remaining > longest { Err(claims.refuse(&JW_06, "exp")) } else { Ok(()) }
+    claims.jw_03_not_expired(now)?.ok_or_else(|| claims.refuse(&RQ_05, "exp"))
 }
 
 fn rq_02_issuer(claims: &Claims, statement: &SoftwareStatement) -> Result<(), Refusal> {

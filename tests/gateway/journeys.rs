@@ -3,6 +3,7 @@
 use dcr_cli::client::Answer;
 use dcr_cli::directory::Behaviour;
 use dcr_dev::Gateway;
+use dcr_gate::policy::profile::Profile;
 use serde_json::json;
 
 use crate::PKI;
@@ -151,5 +152,32 @@ async fn settings_that_narrow_what_the_profile_allows() {
     assert_refused(&register(now - 30).await, 400, "invalid_client_metadata", "MD-26");
     for reason in ["statement_too_old", "software_already_registered"] {
         gateway.access_logged(|line| line["dcr_reason"] == reason).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_profile_serves_where_its_metadata_says() {
+    for profile in Profile::names() {
+        let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })).start().await.unwrap();
+        let metadata = gateway.client(None).unwrap().discover().await.unwrap();
+        let endpoint = |name| metadata.member(name).unwrap();
+        let mut tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+        tpp.endpoints.registration = endpoint("registration_endpoint");
+        tpp.endpoints.token = endpoint("token_endpoint");
+
+        let types = metadata.json()["response_types_supported"].clone();
+        let request = gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types);
+        let created = tpp.register(&signed(&request)).await.unwrap();
+        assert_eq!(created.status, 201, "{profile}: {}", created.json());
+        let client_id = created.member("client_id").unwrap();
+        let assertion = signed(&gateway.client_assertion(&client_id));
+        let issued = tpp.token_by_assertion(&assertion, None).await.unwrap();
+        assert_eq!(issued.status, 200, "{profile}: {}", issued.json());
+        let access_token = issued.member("access_token").unwrap();
+        let retrieved = tpp.retrieve(&client_id, &access_token).await.unwrap();
+        assert_eq!((retrieved.status, retrieved.json()), (200, created.json()), "{profile}");
+
+        let warned = gateway.envoy_log().contains("widens what the standards allow");
+        assert_eq!(warned, !Profile::named(profile).unwrap().dangers().is_empty(), "{profile}");
     }
 }

@@ -9,6 +9,7 @@
     reason = "clippy takes helpers beside tests for code"
 )]
 
+mod clients;
 mod journeys;
 mod matrix;
 mod traps;

@@ -85,13 +85,12 @@ fn gw_02_what_only_looks_like_ours_is_refused() {
         "/open-banking/v3.3.0/register/id/more",
         "/open-banking/v3.3.0/register/a%20b",
         "/open-banking/v3.3.0/register/..",
+        "/open-banking/v3.3.0/register/../../../accounts",
+        "/open-banking/v3.3.0/register/%2e%2e/%2e%2e/%2e%2e/accounts",
         "/.well-known//openid-configuration",
     ] {
-        // The last but one climbs out of our endpoint again; it is nobody's business of ours.
-        let climbs_out = path.ends_with("/..");
         match route(&config(), "POST", path) {
             Route::Refuse { refusal, .. } => assert_eq!((refusal.rule.id, refusal.status()), ("GW-02", 400), "{path}"),
-            Route::Pass if climbs_out => {}
             other => panic!("{path}: {other:?}"),
         }
     }
