@@ -22,6 +22,7 @@ pub mod directory;
 pub mod environment;
 mod error;
 pub mod inspect;
+pub mod judge;
 pub mod keys;
 pub mod mint;
 pub mod pki;

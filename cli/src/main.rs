@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{directory, gateway, inspect, mint, pki};
+use crate::commands::{check, directory, gateway, inspect, mint, pki, profile};
 
 /// Dynamic Client Registration from the third party's side: make keys and tokens, act on a gateway, look into a JWT.
 #[derive(Parser)]
@@ -29,6 +29,9 @@ Without a gateway:
   dcr pki new --out keys                          certificates and keys for everybody
   dcr ssa --pki keys                              a software statement, signed by the development directory
   dcr directory serve --pki keys                  publish the key sets on https://localhost:8444
+  dcr check --config gate.yaml --jwks keys.jwks --certificate transport.pem request.jwt
+                                                  what would a gateway with this configuration say?
+  dcr profile diff uk-obie-3.3 fapi2              where two ecosystems differ
 
 Commands that call a gateway exit with 0 only if it accepted.";
 
@@ -58,6 +61,10 @@ enum Command {
     Delete(gateway::Delete),
     /// Show what is in a JWT, without verifying it
     Inspect(inspect::Inspect),
+    Check(check::Check),
+    /// The ecosystems' rules as data
+    #[command(subcommand)]
+    Profile(profile::Command),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -74,6 +81,8 @@ async fn main() -> ExitCode {
         Command::Update(command) => command.run().await,
         Command::Delete(command) => command.run().await,
         Command::Inspect(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Profile(command) => command.run(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("dcr: {error}");

@@ -1,6 +1,11 @@
 //! The commands of `dcr` that need no gateway, one feeding the next.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy takes helpers beside tests for code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy takes helpers beside tests for code"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -91,4 +96,67 @@ fn mistakes_are_told_with_what_to_do() {
         assert!(error.contains(said), "{arguments:?}: {error}");
     }
     assert!(Path::new(&folder.0).join("keys/ca.pem").exists());
+}
+
+const CONFIGURATION: &str = "\
+profile: uk-obie-3.3
+issuer: https://bank.example
+directories:
+- issuer: OpenBanking Ltd
+  jwks_uri: https://localhost:8444/openbanking.jwks
+  cluster: directory
+  software_key_sets: [{ host: 'localhost:8444', cluster: directory }]
+store: { cluster: dcr_store }
+";
+
+#[test]
+fn check_judges_as_the_gateway_would() {
+    let folder = Folder::new();
+    let pki = dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap();
+    std::fs::write(folder.0.join("gate.yaml"), CONFIGURATION).unwrap();
+    std::fs::write(folder.0.join("directory.jwks"), pki.directory_key_set().unwrap().to_string()).unwrap();
+    std::fs::write(folder.0.join("tpp.jwks"), pki.tpp.key_set().unwrap().to_string()).unwrap();
+    let statement = folder.out(&["ssa", "--pki", "keys"], "");
+    let request =
+        ["request", "--ssa", "-", "--signing-key", "keys/tpp/signing.key", "--audience", "https://bank.example"];
+    let good = folder.out(&request, &statement);
+
+    let check = |more: &[&str], request: &str| {
+        let common = [
+            "check",
+            "--json",
+            "--config",
+            "gate.yaml",
+            "--jwks",
+            "tpp.jwks",
+            "--jwks",
+            "https://localhost:8444/openbanking.jwks=directory.jwks",
+        ];
+        let output = folder.dcr(&[&common[..], more, &["-"]].concat(), request);
+        let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let said = verdict["rule"].as_str().or(verdict["verdict"].as_str()).unwrap_or_default().to_owned();
+        (output.status.code().unwrap(), said)
+    };
+    let own = ["--certificate", "keys/tpp/transport.pem"];
+    assert_eq!(check(&own, &good), (0, "accepted".into()));
+    assert_eq!(check(&["--certificate", "keys/other-tpp/transport.pem"], &good), (1, "CB-04".into()));
+    assert_eq!(check(&[], &good), (1, "RG-01".into()));
+    assert_eq!(check(&[&own[..], &["--at", "2100-01-01T00:00:00Z"]].concat(), &good), (1, "JW-03".into()));
+    let broken =
+        folder.out(&[&request[..], &["--claim", "redirect_uris=[\"https://elsewhere.example\"]"]].concat(), &statement);
+    assert_eq!(check(&own, &broken), (1, "MD-01".into()));
+    assert_eq!(check(&[&own[..], &["--at", "tomorrow"]].concat(), &good).0, 2);
+}
+
+#[test]
+fn profiles_are_listed_shown_and_compared() {
+    let folder = Folder::new();
+    let list = folder.out(&["profile", "list"], "");
+    assert!(list.lines().any(|line| line.starts_with("uk-obie-3.3 ")), "{list}");
+    let shown: serde_json::Value = serde_json::from_str(&folder.out(&["profile", "show", "fapi2"], "")).unwrap();
+    assert_eq!(shown["client_assertion"]["audiences"], serde_json::json!(["issuer"]));
+    let differences = folder.out(&["profile", "diff", "uk-obie-3.3", "uk-obie-3.4"], "");
+    assert!(differences.contains("client_metadata.subject_dn_max_chars\n  - 128\n  + 512"), "{differences}");
+    assert!(!differences.contains("clock_skew"), "{differences}");
+    assert!(String::from_utf8(folder.dcr(&["profile", "show", "uk"], "").stderr).unwrap().contains("uk-obie-3.3"));
 }

@@ -1,10 +1,12 @@
 //! One file per group of commands.
 
+pub(crate) mod check;
 pub(crate) mod directory;
 pub(crate) mod gateway;
 pub(crate) mod inspect;
 pub(crate) mod mint;
 pub(crate) mod pki;
+pub(crate) mod profile;
 
 use std::io::Write;
 use std::path::Path;

@@ -115,21 +115,6 @@ fn requests_one_after_the_other_over_one_http1_connection() {
     });
 }
 
-/// Two at a time: Envoy hangs up on whoever has more answers outstanding.
-#[test]
-fn requests_written_ahead_of_their_answers_over_one_http1_connection() {
-    run(async {
-        let doors = doors().await;
-        let mut connection = doors.http1(SHIPPED, Some(&PKI.tpp.transport)).await;
-        for pair in mixed(doors, KEEPING_HTTP1_OPEN, "pipelined").chunks(2) {
-            connection.write(pair.iter().flat_map(Mixed::octets).collect::<Vec<u8>>()).await;
-            for request in pair {
-                request.check(doors, &connection.answer().await).await;
-            }
-        }
-    });
-}
-
 /// Envoy takes every 400 of its own making for a broken message, a filter's too, and trusts an HTTP/1.1 connection no more.
 #[test]
 fn a_400_ends_its_http1_connection_and_says_so() {

@@ -1,0 +1,89 @@
+//! `dcr profile`
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use dcr_cli::Error;
+use dcr_gate::policy::profile::Profile;
+use serde_json::Value;
+
+use super::{Outcome, print};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the profiles there are
+    List,
+    /// Print a profile, the values that `profile: NAME` of the gateway's configuration stands for
+    Show {
+        /// Such as uk-obie-3.3
+        name: String,
+    },
+    /// Print the values in which two profiles differ
+    Diff {
+        /// The profile to start from
+        from: String,
+        /// The profile to compare it with
+        to: String,
+    },
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Outcome {
+        match self {
+            Self::List => {
+                let width = Profile::names().map(str::len).max().unwrap_or_default();
+                let about = |name| Ok(format!("{name:width$}  {}", member(&values(name)?, "about")));
+                let lines: Vec<String> = Profile::names().map(about).collect::<Result<_, Error>>()?;
+                print(&lines.join("\n"));
+            }
+            Self::Show { name } => print(text(&name)?),
+            Self::Diff { from, to } => print(&differences(&values(&from)?, &values(&to)?).join("\n")),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// One line for each value that differs: its path, the value here, the value there.
+fn differences(from: &Value, to: &Value) -> Vec<String> {
+    let (from, to) = (leaves(from), leaves(to));
+    let paths: BTreeSet<&String> = from.iter().chain(&to).map(|(path, _)| path).collect();
+    let value = |leaves: &[(String, String)], path: &String| {
+        leaves.iter().find(|(name, _)| name == path).map_or("-".to_string(), |(_, value)| value.clone())
+    };
+    let pairs = paths.into_iter().map(|path| (path, value(&from, path), value(&to, path)));
+    pairs
+        .filter(|(path, ..)| !matches!(path.as_str(), "name" | "about"))
+        .filter(|(_, here, there)| here != there)
+        .map(|(path, here, there)| format!("{path}\n  - {here}\n  + {there}"))
+        .collect()
+}
+
+/// Values that are no objects, by their paths.
+fn leaves(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, member)| {
+                leaves(member).into_iter().map(move |(path, leaf)| match path.as_str() {
+                    "" => (name.clone(), leaf),
+                    _ => (format!("{name}.{path}"), leaf),
+                })
+            })
+            .collect(),
+        leaf => vec![(String::new(), leaf.to_string())],
+    }
+}
+
+fn member(profile: &Value, name: &str) -> String {
+    profile.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
+}
+
+fn values(name: &str) -> Result<Value, Error> {
+    serde_json::from_str(text(name)?).map_err(|error| Error::Content { path: name.into(), problem: error.to_string() })
+}
+
+fn text(name: &str) -> Result<&'static str, Error> {
+    let problem = || format!("is not a profile; there are {}", Profile::names().collect::<Vec<_>>().join(", "));
+    Profile::text(name).ok_or_else(|| Error::Content { path: name.into(), problem: problem() })
+}
