@@ -226,6 +226,11 @@ impl Config {
         document.complete()
     }
 
+    /// Whether software statements of this issuer are believed. Clients of a directory that was taken off the list are nobody's.
+    pub fn trusts(&self, issuer: &str) -> bool {
+        self.directories.iter().any(|directory| directory.issuer == issuer)
+    }
+
     /// Where the token endpoint is, as the metadata says it.
     pub fn token_endpoint(&self) -> String {
         format!("{}{}", self.gateway_url, self.profile.paths.token)
@@ -529,9 +534,10 @@ impl Config {
     fn check_limits(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
         for (path, value, most) in [
-            ("limits.body_bytes", limits.body_bytes, 1024 * 1024),
-            ("limits.jwt_bytes", limits.jwt_bytes, 1024 * 1024),
-            ("limits.json_depth", limits.json_depth, 64),
+            // A record holds the statement and its claims; the store takes 256 KiB, and its answers nest one level deeper.
+            ("limits.body_bytes", limits.body_bytes, 96 * 1024),
+            ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
+            ("limits.json_depth", limits.json_depth, 24),
             ("limits.redirect_uris", limits.redirect_uris, 1000),
             ("jwks.cached_sets", self.jwks.cached_sets, 100_000),
             ("jwks.bytes", self.jwks.bytes, 4 * 1024 * 1024),

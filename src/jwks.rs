@@ -16,9 +16,8 @@ use crate::policy::Timestamp;
 
 /// Where a key set is: a URL, and the cluster that reaches it. Only [`Source::of_directory`] and [`Source::of_software`] make one, so
 /// that no other URL is ever fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
-    url: String,
     authority: String,
     path: String,
     cluster: String,
@@ -40,12 +39,7 @@ impl Source {
 
     fn new(url: &str, cluster: &str) -> Option<Self> {
         let parsed = KeySetUrl::parse(url)?;
-        Some(Self {
-            authority: parsed.authority.to_owned(),
-            path: parsed.path.to_owned(),
-            url: url.to_owned(),
-            cluster: cluster.to_owned(),
-        })
+        Some(Self { authority: parsed.authority.to_owned(), path: parsed.path.to_owned(), cluster: cluster.to_owned() })
     }
 }
 
@@ -59,7 +53,7 @@ pub struct KeySets<H> {
     host: H,
     config: Rc<JwksConfig>,
     json_depth: usize,
-    entries: Rc<RefCell<HashMap<String, Entry>>>,
+    entries: Rc<RefCell<HashMap<Source, Entry>>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +65,24 @@ struct Entry {
     in_flight: bool,
     waiting: Vec<Waker>,
 }
+
+/// What is known of a source at this moment; times in seconds.
+struct AtHand {
+    keys: Option<Rc<KeySet>>,
+    age: u64,
+    since_attempt: u64,
+    in_flight: bool,
+}
+
+/// Why a fetch brought no key set.
+struct Failure {
+    problem: &'static str,
+    /// The host answered, and says that the set is gone: what was kept must not be used any longer.
+    is_withdrawn: bool,
+}
+
+/// How long, in seconds, a source that has never answered is left alone after a failed fetch.
+const FAILURE_PAUSE: u64 = 2;
 
 impl<H: Host> KeySets<H> {
     /// An empty cache.
@@ -89,44 +101,47 @@ impl<H: Host> KeySets<H> {
     /// # Errors
     /// [`KeySetUnavailable`] where none of these is to be had.
     pub async fn current(&self, source: &Source) -> Result<Rc<KeySet>, KeySetUnavailable> {
-        let now = self.host.now();
-        let (at_hand, fetched_at, attempted_at) = self.at_hand(source, now);
-        if let Some(keys) = at_hand.as_ref().filter(|_| now.saturating_sub(fetched_at) < self.config.max_age.as_secs())
-        {
+        let at_hand = self.at_hand(source);
+        if let Some(keys) = at_hand.keys.as_ref().filter(|_| at_hand.age < self.config.max_age.as_secs()) {
             return Ok(keys.clone());
         }
-        let tried_lately = now.saturating_sub(attempted_at) < self.config.refetch_interval.as_secs();
-        if at_hand.is_none() || !tried_lately {
+        let pause = if at_hand.keys.is_some() { self.config.refetch_interval.as_secs() } else { FAILURE_PAUSE };
+        if at_hand.in_flight || at_hand.since_attempt >= pause {
             self.fetch(source).await;
         }
-        let (keys, fetched_at, _) = self.at_hand(source, now);
+        let at_hand = self.at_hand(source);
         let longest = self.config.max_age.saturating_add(self.config.stale_if_error).as_secs();
-        keys.filter(|_| self.host.now().saturating_sub(fetched_at) < longest).ok_or(KeySetUnavailable)
+        at_hand.keys.filter(|_| at_hand.age < longest).ok_or(KeySetUnavailable)
     }
 
     /// A key set of `source` that is newer than `known`, for a signature that `known` cannot verify. Asks at most once per interval, so
     /// that made-up kids cannot make the gateway hammer the directory (JO-19).
     pub async fn newer_than(&self, known: &Rc<KeySet>, source: &Source) -> Option<Rc<KeySet>> {
-        let now = self.host.now();
         let is_newer = |keys: &Rc<KeySet>| !Rc::ptr_eq(keys, known);
-        let (at_hand, _, attempted_at) = self.at_hand(source, now);
-        if let Some(keys) = at_hand.filter(is_newer) {
+        let at_hand = self.at_hand(source);
+        if let Some(keys) = at_hand.keys.filter(is_newer) {
             return Some(keys);
         }
-        if now.saturating_sub(attempted_at) < self.config.refetch_interval.as_secs() {
+        if !at_hand.in_flight && at_hand.since_attempt < self.config.refetch_interval.as_secs() {
             return None;
         }
         self.fetch(source).await;
-        self.at_hand(source, now).0.filter(is_newer)
+        self.at_hand(source).keys.filter(is_newer)
     }
 
-    fn at_hand(&self, source: &Source, now: Timestamp) -> (Option<Rc<KeySet>>, Timestamp, Timestamp) {
-        match self.entries.borrow_mut().get_mut(&source.url) {
+    fn at_hand(&self, source: &Source) -> AtHand {
+        let now = self.host.now();
+        match self.entries.borrow_mut().get_mut(source) {
             Some(entry) => {
                 entry.used_at = now;
-                (entry.keys.clone(), entry.fetched_at, entry.attempted_at)
+                AtHand {
+                    keys: entry.keys.clone(),
+                    age: now.saturating_sub(entry.fetched_at),
+                    since_attempt: now.saturating_sub(entry.attempted_at),
+                    in_flight: entry.in_flight,
+                }
             }
-            None => (None, 0, 0),
+            None => AtHand { keys: None, age: u64::MAX, since_attempt: u64::MAX, in_flight: false },
         }
     }
 
@@ -139,8 +154,7 @@ impl<H: Host> KeySets<H> {
                 this.end(&source, fetched);
             }));
         }
-        let url = source.url.clone();
-        poll_fn(|context| match self.entries.borrow_mut().get_mut(&url) {
+        poll_fn(|context| match self.entries.borrow_mut().get_mut(source) {
             Some(entry) if entry.in_flight => {
                 entry.waiting.push(context.waker().clone());
                 Poll::Pending
@@ -154,18 +168,18 @@ impl<H: Host> KeySets<H> {
     fn begin(&self, source: &Source) -> bool {
         let now = self.host.now();
         let mut entries = self.entries.borrow_mut();
-        if !entries.contains_key(&source.url) && entries.len() >= self.config.cached_sets {
+        if !entries.contains_key(source) && entries.len() >= self.config.cached_sets {
             make_room(&mut entries);
         }
-        let entry = entries.entry(source.url.clone()).or_default();
+        let entry = entries.entry(source.clone()).or_default();
         entry.used_at = now;
         entry.attempted_at = now;
         !std::mem::replace(&mut entry.in_flight, true)
     }
 
-    fn end(&self, source: &Source, fetched: Result<KeySet, &'static str>) {
+    fn end(&self, source: &Source, fetched: Result<KeySet, Failure>) {
         let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.get_mut(&source.url) else { return };
+        let Some(entry) = entries.get_mut(source) else { return };
         entry.in_flight = false;
         match fetched {
             Ok(keys) => {
@@ -173,20 +187,20 @@ impl<H: Host> KeySets<H> {
                 entry.fetched_at = self.host.now();
                 self.host.record(Event::KeySetFetched);
             }
-            Err(problem) => {
-                let authority = source.authority.clone();
+            Err(failure) => {
+                if failure.is_withdrawn {
+                    entry.keys = None;
+                }
+                let (authority, problem) = (source.authority.clone(), failure.problem);
                 self.host.record(Event::KeySetFetchFailed { authority, problem });
             }
         }
         let waiting = std::mem::take(&mut entry.waiting);
-        if entry.keys.is_none() {
-            entries.remove(&source.url);
-        }
         drop(entries);
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    async fn request(&self, source: &Source) -> Result<KeySet, &'static str> {
+    async fn request(&self, source: &Source) -> Result<KeySet, Failure> {
         let call = Call {
             cluster: source.cluster.clone(),
             method: "GET",
@@ -196,25 +210,30 @@ impl<H: Host> KeySets<H> {
             body: Vec::new(),
             timeout: self.config.timeout,
         };
-        let response = self.host.call(call).await.map_err(|_| "the call could not be sent: check the cluster")?;
+        let failed = |problem| Failure { problem, is_withdrawn: false };
+        let response =
+            self.host.call(call).await.map_err(|_| failed("the call could not be sent: check the cluster"))?;
         match response.status {
             Some(200) => {}
-            Some(503 | 504) => return Err("its host refused the connection or did not answer in time"),
-            _ => return Err("its host answered with another status than 200"),
+            Some(404 | 410) => {
+                return Err(Failure { problem: "its host says that there is none", is_withdrawn: true });
+            }
+            Some(503 | 504) => return Err(failed("its host refused the connection or did not answer in time")),
+            _ => return Err(failed("its host answered with another status than 200")),
         }
         if !matches!(response.media_type().as_deref(), Some("application/json" | "application/jwk-set+json")) {
-            return Err("its content-type is neither application/jwk-set+json nor application/json");
+            return Err(failed("its content-type is neither application/jwk-set+json nor application/json"));
         }
         let limits = KeySetLimits { bytes: self.config.bytes, keys: self.config.keys, json_depth: self.json_depth };
-        KeySet::parse(&response.body, &limits).map_err(|_| "it is not a JWK set within the limits")
+        KeySet::parse(&response.body, &limits).map_err(|_| failed("it is not a JWK set within the limits"))
     }
 }
 
 /// Forgets the set that was used longest ago. One in flight is somebody's; it stays.
-fn make_room(entries: &mut HashMap<String, Entry>) {
+fn make_room(entries: &mut HashMap<Source, Entry>) {
     let oldest = entries.iter().filter(|(_, entry)| !entry.in_flight).min_by_key(|(_, entry)| entry.used_at);
-    if let Some(url) = oldest.map(|(url, _)| url.clone()) {
-        entries.remove(&url);
+    if let Some(source) = oldest.map(|(source, _)| source.clone()) {
+        entries.remove(&source);
     }
 }
 

@@ -79,7 +79,7 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
         ),
         ("certificate", json!({ "source": "header" }), "certificate.source", "forwarded"),
         ("registration", json!({ "audiences": [] }), "registration.audiences", "at least one"),
-        ("limits", json!({ "jwt_bytes": 100_000 }), "limits.jwt_bytes", "body_bytes"),
+        ("limits", json!({ "jwt_bytes": 70_000 }), "limits.jwt_bytes", "body_bytes"),
         ("limits", json!({ "body_bytes": 0 }), "limits.body_bytes", "between"),
         ("jwks", json!({ "max_age": "0s" }), "jwks.max_age", "between"),
         ("client_assertion", json!({ "max_lifetime": "48h" }), "client_assertion.max_lifetime", "between"),
@@ -97,7 +97,7 @@ fn an_issuer_listed_twice_is_refused() {
     let mut document = document();
     let directory = document["directories"][0].clone();
     document["directories"].as_array_mut().unwrap().push(directory);
-    assert_eq!(refused(document).path, "directories[1].issuer");
+    assert_eq!(refused(document).path, "directories[2].issuer");
 }
 
 #[test]

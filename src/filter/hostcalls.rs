@@ -1,4 +1,5 @@
-//! Envoy's hostcalls, as the filter uses them: octets only, failures answered, never a panic.
+//! Envoy's hostcalls, as the filter uses them: octets only. What the SDK reports as a failure is answered; on a status that Envoy is not
+//! meant to give it panics, and Envoy reloads the VM.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::Location;
@@ -154,7 +155,13 @@ fn certificate_of_connection() -> Option<Certificate> {
         );
         return None;
     };
-    Certificate::from_pem(&pem).ok().filter(|certificate| certificate.thumbprint() == digest)
+    match Certificate::from_pem(&pem) {
+        Ok(certificate) => Some(certificate).filter(|certificate| certificate.thumbprint() == digest),
+        Err(error) => {
+            log(LogLevel::Warn, &format!("dcr-gate takes a client certificate for none: {error}"));
+            None
+        }
+    }
 }
 
 /// The right-most element of x-forwarded-client-cert, if its certificate has the hash it states, and either Envoy wrote it for this

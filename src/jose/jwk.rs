@@ -66,11 +66,15 @@ impl KeySet {
     /// The keys that may verify a signature made with `alg`.
     ///
     /// With a `kid`, exactly the one key it names (JO-13, JO-15). Without, every key that fits, in the set's order
-    /// (JO-14); try them one after the other. `Ok` is never empty.
+    /// (JO-14), if they are few; try them one after the other. `Ok` is never empty.
     pub fn select(&self, kid: Option<&str>, alg: Algorithm) -> Result<Vec<&VerificationKey>, SelectError> {
         let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == alg).collect();
         let Some(kid) = kid else {
-            return if fitting.is_empty() { Err(SelectError::NoneFits) } else { Ok(fitting) };
+            return match fitting.len() {
+                0 => Err(SelectError::NoneFits),
+                1..=KEYS_TRIED => Ok(fitting),
+                _ => Err(SelectError::TooMany),
+            };
         };
         let named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
         match named.len() {
@@ -190,6 +194,8 @@ pub enum SelectError {
     Ambiguous,
     /// The token names no `kid`, and no key of the set fits its algorithm.
     NoneFits,
+    /// The token names no `kid`, and more keys fit than are worth trying.
+    TooMany,
 }
 
 impl fmt::Display for SelectError {
@@ -199,11 +205,15 @@ impl fmt::Display for SelectError {
             Self::Unfit => "the key of the token's kid is not one for verifying the token's alg",
             Self::Ambiguous => "several keys of the set have the token's kid",
             Self::NoneFits => "the token has no kid, and no key of the set fits its alg",
+            Self::TooMany => "the token has no kid, and too many keys of the set fit its alg",
         })
     }
 }
 
 impl std::error::Error for SelectError {}
+
+/// How many keys a token without `kid` is tried with. Each costs a signature check, and anybody can send such a token.
+const KEYS_TRIED: usize = 8;
 
 /// Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes one is broken,
 /// and what is public cannot prove who signed.

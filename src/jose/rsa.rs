@@ -15,6 +15,8 @@ use montgomery::{Modulus, bit_length};
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 4096;
+/// Larger exponents gain nothing and cost the verifier: whoever publishes the key would choose how long this gateway works.
+const MAX_EXPONENT: u32 = 65537;
 
 /// An RSA public key with the constants its arithmetic needs, computed once.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ pub enum RsaKeyError {
     TooSmall,
     /// The modulus is longer than 4096 bits.
     TooLarge,
-    /// The exponent is even, below 3, or 2^32 or more.
+    /// The exponent is even, below 3 or above 65537.
     Exponent,
     /// The modulus is even, so not a product of odd primes.
     EvenModulus,
@@ -40,7 +42,7 @@ pub enum RsaKeyError {
 impl RsaPublicKey {
     /// A key from the big-endian octets of `n` and `e`, as a JWK carries them. Leading zero octets are tolerated.
     ///
-    /// `n` is odd and 2048 to 4096 bits long. `e` is odd and from 3 to 2^32 − 1: nearly always 65537, for which
+    /// `n` is odd and 2048 to 4096 bits long. `e` is odd and from 3 to 65537: nearly always 65537, for which
     /// verification takes 18 multiplications; but 3, 17 and others are met, and take two for each bit at most. Whether
     /// `n` is a product of two primes can't be told from the outside.
     ///
@@ -93,7 +95,7 @@ impl RsaPublicKey {
 fn exponent(e: &[u8]) -> Result<u32, RsaKeyError> {
     e.iter()
         .try_fold(0_u32, |value, &octet| value.checked_mul(256).map(|shifted| shifted | u32::from(octet)))
-        .filter(|&exponent| exponent >= 3 && exponent % 2 == 1)
+        .filter(|&exponent| (3..=MAX_EXPONENT).contains(&exponent) && exponent % 2 == 1)
         .ok_or(RsaKeyError::Exponent)
 }
 
@@ -107,7 +109,7 @@ impl fmt::Display for RsaKeyError {
         f.write_str(match self {
             RsaKeyError::TooSmall => "RSA modulus is shorter than 2048 bits; use a key of 2048 to 4096 bits",
             RsaKeyError::TooLarge => "RSA modulus is longer than 4096 bits; use a key of 2048 to 4096 bits",
-            RsaKeyError::Exponent => "RSA exponent must be odd and from 3 to 4294967295; use 65537",
+            RsaKeyError::Exponent => "RSA exponent must be odd and from 3 to 65537; use 65537",
             RsaKeyError::EvenModulus => "RSA modulus is even, so this is not an RSA key",
         })
     }

@@ -37,7 +37,11 @@ pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client
 
 /// The transport certificate is the client's, and not only the token's (CM-15).
 fn cm_15_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Certificate) -> Result<(), Refusal> {
-    client.record.binding.check(certificate, gate.host.now()).map_err(|_| Refusal::by(&CM_15))
+    let bound = client.record.binding.check(certificate, gate.host.now());
+    if bound.is_err() || !gate.config.trusts(&client.record.issuer) {
+        return Err(Refusal::by(&CM_15));
+    }
+    Ok(())
 }
 
 /// Without a certificate, a bearer token is answered in the bearer scheme (AT-03), anything else as at registration (RG-01).

@@ -44,22 +44,23 @@ pub(super) async fn judge<H: Host>(
     certificate: &Certificate,
     body: &[u8],
 ) -> Result<Approved, Refusal> {
-    let (config, now) = (&gate.config, gate.host.now());
-    let request = UnverifiedRequest::open(body, config, now)?;
+    // Time goes on while key sets are fetched, so each check asks anew.
+    let (config, now) = (&gate.config, || gate.host.now());
+    let request = UnverifiedRequest::open(body, config, now())?;
     let statement = UnverifiedStatement::open(request.ss_01_statement()?, &config.profile, &config.limits)?;
 
     let directory = statement.ss_03_directory(config)?;
     let directory_keys = Source::of_directory(directory);
     let statement = signature::verify(gate, statement.unverified(), directory_keys).await?;
-    let statement = SoftwareStatement::check(statement, directory, &config.profile, now)?;
+    let statement = SoftwareStatement::check(statement, directory, &config.profile, now())?;
 
     let software_keys = Source::of_software(config, statement.issuer(), statement.key_set_uri());
     let request = signature::verify(gate, request.unverified(), software_keys).await?;
-    let request = RegistrationRequest::check(request, &statement, config, now)?;
+    let request = RegistrationRequest::check(request, &statement, config, now())?;
 
     let metadata = ClientMetadata::check(request.claims(), &statement, certificate, config)?;
-    Binding::of(&statement).check(certificate, now)?;
-    request.jw_06_lifetime(config, now)?;
+    Binding::of(&statement).check(certificate, now())?;
+    request.jw_06_lifetime(config, now())?;
     Ok(Approved { record: Record::of(&statement, metadata), request })
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn config() -> Value {
             "jwks_uri": format!("{DIRECTORY}/openbanking.jwks"),
             "cluster": "directory",
             "software_key_sets": [{ "host": "keystore.example", "cluster": "directory" }]
+        }, {
+            "issuer": "Another Directory",
+            "jwks_uri": "https://another.example/directory.jwks",
+            "cluster": "another",
+            "software_key_sets": [{ "host": "another.example", "cluster": "another" }]
         }],
         "store": { "cluster": "dcr_store" }
     })

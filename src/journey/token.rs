@@ -1,31 +1,33 @@
 //! Token (RFC 6749 section 4.4): the client authenticates in the one way it registered and receives a token bound to its certificate.
 
-use super::{Answer, Gate, Request, signature};
+use super::{Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CA_01, CA_12_REPLAY, CA_15, CA_15_CERTIFICATE, CA_19, GW_01, RG_13_FORM};
+use crate::policy::catalogue::Answer;
+use crate::policy::catalogue::{
+    CA_01, CA_12_REPLAY, CA_13, CA_15, CA_15_CERTIFICATE, CA_19, CA_19_CERTIFICATE, GW_01, RG_13_FORM,
+};
 use crate::policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
 use crate::policy::client_metadata::AuthMethod;
 use crate::policy::token_request::{
     Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
 };
-use crate::policy::{Document, Refusal};
+use crate::policy::{Document, Refusal, Rule};
 use crate::store::{Client, SingleUse, StoreError};
 use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<super::Answer, Refusal> {
     ca_01_form(request)?;
     let certificate = request.rg_01_certificate()?;
     let form = TokenRequest::ca_01_parse(&request.rg_13_body(&RG_13_FORM).await?)?;
 
     form.ca_20_grant()?;
     let (client, jti) = match form.ca_02_credential(request.header("authorization")?.is_some())? {
-        Credential::Assertion { token, client_id } => by_assertion(gate, token, client_id).await?,
+        Credential::Assertion { token, client_id } => by_assertion(gate, token, client_id, certificate).await?,
         Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate).await?,
     };
-    ca_19_certificate(gate, &client, certificate)?;
 
     let metadata = &client.record.metadata;
     ca_20_registered_grant(metadata)?;
@@ -34,7 +36,7 @@ pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<
     let lifetime = gate.config.profile.access_token.lifetime.as_secs();
     let thumbprint = certificate.thumbprint().x5t_s256();
     let issued = gate.store.issue_token(&client.client_id, &scope, lifetime, &thumbprint, jti).await;
-    Ok(Answer::token(&issued.map_err(refused_by_store)?))
+    Ok(super::Answer::token(&issued.map_err(refused_by_store)?))
 }
 
 /// `private_key_jwt`: algorithm, claims, client, signature (OpenID Connect Core section 9).
@@ -42,10 +44,11 @@ async fn by_assertion<H: Host>(
     gate: &Gate<H>,
     token: &str,
     client_id: Option<&str>,
+    certificate: &Certificate,
 ) -> Result<(Client, Option<SingleUse>), Refusal> {
     let assertion = UnverifiedAssertion::open(token, client_id, &gate.config, gate.host.now())?;
-    let unknown = Refusal::by(&CA_15).in_document(Document::ClientAssertion);
-    let client = registered(gate, assertion.client_id(), unknown).await?;
+    let client = registered(gate, assertion.client_id(), &CA_15).await?;
+    ca_19_certificate(gate, &client, certificate, &CA_19)?;
     ca_03_registered_method(&client.record.metadata, AuthMethod::PrivateKeyJwt)?;
     assertion.ca_13_registered_algorithm(client.record.metadata.token_endpoint_auth_signing_alg.as_deref())?;
 
@@ -66,22 +69,39 @@ async fn by_certificate<H: Host>(
     client_id: &str,
     certificate: &Certificate,
 ) -> Result<(Client, Option<SingleUse>), Refusal> {
-    let client = registered(gate, client_id, Refusal::by(&CA_15_CERTIFICATE)).await?;
+    let client = registered(gate, client_id, &CA_15_CERTIFICATE).await?;
+    ca_19_certificate(gate, &client, certificate, &CA_19_CERTIFICATE)?;
     ca_03_registered_method(&client.record.metadata, AuthMethod::TlsClientAuth)?;
     ca_17_subject(&client.record.metadata, certificate)?;
     Ok((client, None))
 }
 
-/// The transport certificate is the client's, whatever it authenticated with (CA-19).
-fn ca_19_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Certificate) -> Result<(), Refusal> {
-    client.record.binding.check(certificate, gate.host.now()).map_err(|_| Refusal::by(&CA_19))
+/// The transport certificate is the client's (CA-19). Checked before anything else about the client, so that nobody else learns whether
+/// it exists (CA-15), or has keys tried for it.
+fn ca_19_certificate<H: Host>(
+    gate: &Gate<H>,
+    client: &Client,
+    certificate: &Certificate,
+    foreign: &'static Rule,
+) -> Result<(), Refusal> {
+    client.record.binding.check(certificate, gate.host.now()).map_err(|_| refused(foreign))
 }
 
-async fn registered<H: Host>(gate: &Gate<H>, client_id: &str, unknown: Refusal) -> Result<Client, Refusal> {
-    gate.store.client(client_id).await.map_err(|error| match error {
-        StoreError::UnknownClient => unknown,
-        _ => Refusal::by(&GW_01),
-    })
+/// The client of that id, if its directory is still trusted.
+async fn registered<H: Host>(gate: &Gate<H>, client_id: &str, unknown: &'static Rule) -> Result<Client, Refusal> {
+    match gate.store.client(client_id).await {
+        Ok(client) if gate.config.trusts(&client.record.issuer) => Ok(client),
+        Ok(_) | Err(StoreError::UnknownClient) => Err(refused(unknown)),
+        Err(_) => Err(Refusal::by(&GW_01)),
+    }
+}
+
+/// Rules that hide behind one about the assertion are answered as that one is.
+fn refused(rule: &'static Rule) -> Refusal {
+    match rule.answer {
+        Answer::SameAs(shown) if shown == &CA_13 => Refusal::by(rule).in_document(Document::ClientAssertion),
+        _ => Refusal::by(rule),
+    }
 }
 
 fn ca_01_form(request: &Request) -> Result<(), Refusal> {
@@ -94,7 +114,7 @@ fn ca_01_form(request: &Request) -> Result<(), Refusal> {
 fn refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed => Refusal::by(&CA_12_REPLAY).claim("jti"),
-        StoreError::UnknownClient => Refusal::by(&CA_15).in_document(Document::ClientAssertion),
+        StoreError::UnknownClient => refused(&CA_15),
         _ => Refusal::by(&GW_01),
     }
 }

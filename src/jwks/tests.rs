@@ -94,3 +94,39 @@ fn the_cache_is_bounded() {
         use_set("b", true).await;
     });
 }
+
+#[test]
+fn whoever_needs_a_newer_set_joins_the_fetch_in_flight() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({}));
+        let known = key_sets.current(&source).await.unwrap();
+        host.now.set(1_100);
+        let all = join_all((0..4).map(|_| key_sets.newer_than(&known, &source))).await;
+        assert!(all.iter().all(Option::is_some), "none of them is told that there is no newer set");
+        assert_eq!(host.calls_to("directory"), 2);
+    });
+}
+
+#[test]
+fn a_withdrawn_set_is_not_used_any_longer() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s" }));
+        assert!(key_sets.current(&source).await.is_ok());
+        host.instead(|_| Some(Ok(answer(404, json!({})))));
+        host.now.set(1_060);
+        assert!(key_sets.current(&source).await.is_err());
+    });
+}
+
+#[test]
+fn a_source_that_never_answered_is_left_alone_for_a_moment() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({}));
+        fail(&host);
+        for (now, fetches) in [(1_000, 1), (1_001, 1), (1_002, 2), (1_003, 2)] {
+            host.now.set(now);
+            assert!(key_sets.current(&source).await.is_err());
+            assert_eq!(host.calls_to("directory"), fetches, "at {now}");
+        }
+    });
+}

@@ -71,6 +71,8 @@ catalogue! {
     // JOSE: every JWS, be it the statement, the request or the assertion.
     JO_01 "JO-01" jws_malformed OfDocument, "RFC 7515 section 7.1",
         "must be a compact JWS: three base64url parts joined by dots, without padding, white space or anything around it";
+    JO_01_LENGTH "JO-01" jws_too_long OfDocument, "gateway",
+        "is longer than this server takes";
     JO_02 "JO-02" jose_header_malformed OfDocument, "RFC 7515 section 4",
         "the JOSE header must be one JSON object without repeated members, its kid and typ strings";
     JO_03 "JO-03" alg_missing OfDocument, "RFC 7515 section 4.1.1",
@@ -86,7 +88,9 @@ catalogue! {
     JO_12 "JO-12" key_in_header OfDocument, "RFC 8725 section 3.10; OBUK JWS and JWKS",
         "the JOSE header must not carry jwk, jku, x5u or x5c: the key comes from the registered key set";
     JO_13 "JO-13" kid_unknown OfDocument, "RFC 7515 section 4.1.4",
-        "the kid names no key of the signer's key set; publish the key first, or correct the kid";
+        "the kid names no key of the signer's key set; publish the key and wait half a minute, or correct the kid";
+    JO_14 "JO-14" kid_needed OfDocument, "RFC 7515 section 4.1.4",
+        "the signer's key set holds too many keys to try each: name the one by its kid";
     JO_15 "JO-15" kid_ambiguous OfDocument, "FAPI 2.0 Security Profile section 5.4.3",
         "the signer's key set holds several fitting keys under this kid; give each key its own kid";
     JO_16 "JO-16" key_unfit OfDocument, "RFC 7517 section 4; RFC 7518 section 3",
@@ -100,7 +104,7 @@ catalogue! {
 
     // JWT claims that every kind shares.
     JW_01 "JW-01" claims_malformed OfDocument, "RFC 7519 section 4; RFC 8725 section 3.7",
-        "the payload must be one JSON object in UTF-8 without repeated members";
+        "the payload must be one JSON object in UTF-8, without repeated members and not deeply nested";
     JW_02 "JW-02" date_malformed OfDocument, "RFC 7519 section 2",
         "must be a JSON number of seconds since 1970, not a string and not milliseconds";
     JW_03 "JW-03" expired OfDocument, "RFC 7519 section 4.1.4",
@@ -148,7 +152,7 @@ catalogue! {
     RQ_03 "RQ-03" request_audience Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
         "must name this authorization server: use the issuer of its metadata";
     RQ_04 "RQ-04" request_jti Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
-        "must be a string of 1 to 128 characters";
+        "must be present, a string of 1 to 128 characters";
     RQ_04_REPLAY "RQ-04" request_replayed Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
         "was used before: every request needs a jti of its own";
     RQ_05 "RQ-05" request_dates Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
@@ -163,14 +167,16 @@ catalogue! {
         "neither the request nor the software statement names a redirect URI";
     MD_03 "MD-03" redirect_uri_unacceptable Fixed(400, InvalidRedirectUri), "OBUK DCR 3.3 data dictionary; RFC 6749 section 3.1.2",
         "each must be an absolute https URI of at most 256 characters, without fragment or user, and not on localhost";
+    MD_03_COUNT "MD-03" redirect_uris_too_many Fixed(400, InvalidRedirectUri), "gateway",
+        "these are more redirect URIs than this server takes";
     MD_04 "MD-04" auth_method Fixed(400, InvalidClientMetadata), "FAPI 1.0 Advanced section 5.2.2",
         "must be one of the token_endpoint_auth_methods_supported of the metadata";
     MD_05 "MD-05" auth_signing_alg Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
         "private_key_jwt needs token_endpoint_auth_signing_alg, one of those the metadata lists";
     MD_06 "MD-06" subject_dn Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
-        "tls_client_auth, and only it, needs tls_client_auth_subject_dn, at most 128 characters of RFC 4514";
+        "tls_client_auth, and only it, needs tls_client_auth_subject_dn: a name as RFC 4514 writes it, CN first, no longer than the profile allows";
     MD_06_CERTIFICATE "MD-06" subject_dn_not_of_certificate Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
-        "must be the subject of the transport certificate presented on this connection";
+        "must be the subject of the transport certificate presented on this connection, CN first, as openssl prints it with -nameopt RFC2253";
     MD_07 "MD-07" subject_identifiers Fixed(400, InvalidClientMetadata), "RFC 8705 section 2.1.2",
         "name the certificate's subject by exactly one tls_client_auth member";
     MD_10 "MD-10" grant_types Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
@@ -186,7 +192,7 @@ catalogue! {
     MD_15 "MD-15" scope_beyond_roles Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data mapping",
         "a scope goes beyond the software's roles: AISP gives accounts, PISP payments, CBPII fundsconfirmations";
     MD_19 "MD-19" application_type Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
-        "must be web or mobile";
+        "must be an application type of this ecosystem, such as web";
     MD_20 "MD-20" signing_alg_metadata Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
         "must be present and name a signing algorithm the metadata lists";
     MD_21 "MD-21" encryption_metadata Fixed(400, InvalidClientMetadata), "FAPI 1.0 Advanced section 8.6.1",
@@ -199,6 +205,8 @@ catalogue! {
         "must be true or false";
     MD_25 "MD-25" metadata_type Fixed(400, InvalidClientMetadata), "RFC 7591 section 2",
         "has the wrong JSON type; values are never converted";
+    MD_25_REDIRECT "MD-25" redirect_uris_type Fixed(400, InvalidRedirectUri), "RFC 7591 section 2",
+        "must be an array of strings";
     MD_26 "MD-26" software_already_registered Fixed(400, InvalidClientMetadata), "CDR Dynamic Client Registration; Open Finance Brasil DCR section 9.3.1",
         "this software is registered already; update that registration, or delete it first";
 
@@ -228,7 +236,7 @@ catalogue! {
     CM_09 "CM-09" server_member_in_update Fixed(400, InvalidClientMetadata), "RFC 7592 section 2.2",
         "this member is the server's; leave it out of the update";
     CM_15 "CM-15" certificate_not_of_client Fixed(401, InvalidToken), "OBUK DCR 3.3 Authentication",
-        "the transport certificate is not one of this client's";
+        "the transport certificate is not one of this client's, or not valid now";
 
     // Token endpoint: client authentication.
     CA_01 "CA-01" token_request_malformed Fixed(400, InvalidRequest), "RFC 6749 section 3.2",
@@ -252,11 +260,11 @@ catalogue! {
     CA_10 "CA-10" assertion_dates Fixed(401, InvalidClient), "RFC 7523 section 3",
         "exp must be later than iat";
     CA_12 "CA-12" assertion_jti Fixed(401, InvalidClient), "RFC 7523 section 3",
-        "must be a string of 1 to 128 characters";
+        "must be present, a string of 1 to 128 characters";
     CA_12_REPLAY "CA-12" assertion_replayed Fixed(401, InvalidClient), "RFC 7523 section 3",
         "was used before: every assertion needs a jti of its own";
     CA_13 "CA-13" assertion_signature Fixed(401, InvalidClient), "OpenID Connect Core section 9",
-        "the assertion does not verify with a key registered for the client it names";
+        "the assertion does not verify with a key of the client it names, or the transport certificate is not that client's";
     CA_13_ALG "CA-13" assertion_alg Fixed(401, InvalidClient), "OpenID Connect Registration section 2",
         "sign with the client's registered token_endpoint_auth_signing_alg";
     CA_15 "CA-15" assertion_client_unknown SameAs(&CA_13), "RFC 6819",
@@ -266,8 +274,10 @@ catalogue! {
     CA_16 "CA-16" client_id_missing Fixed(401, InvalidClient), "RFC 8705 section 2",
         "authenticate with a client_assertion, or send the client_id your certificate belongs to";
     CA_17 "CA-17" certificate_subject Fixed(401, InvalidClient), "RFC 8705 section 2.1",
-        "the certificate's subject is not the one registered for the client";
-    CA_19 "CA-19" certificate_of_another_client Fixed(401, InvalidClient), "CDR; OIDF holder of key",
+        "the transport certificate is not the one registered for the client";
+    CA_19 "CA-19" assertion_over_foreign_certificate SameAs(&CA_13), "CDR; OIDF holder of key",
+        "the transport certificate is not one of this client's";
+    CA_19_CERTIFICATE "CA-19" certificate_of_another_client SameAs(&CA_17), "CDR; OIDF holder of key",
         "the transport certificate is not one of this client's";
     CA_20 "CA-20" grant_type_missing Fixed(400, InvalidRequest), "RFC 6749 section 4.4.2",
         "must be present";

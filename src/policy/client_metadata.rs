@@ -8,7 +8,7 @@ use super::catalogue::{
     MD_21, MD_22, MD_23, MD_24, MD_25,
 };
 use super::jwt::Claims;
-use super::profile::ClientMetadataProfile;
+use super::profile::{ClientMetadataProfile, StatementClaimNames};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Refusal, Rule, redirect_uris, scope};
 use crate::config::Config;
@@ -27,7 +27,7 @@ const SUBJECT_MEMBERS: [&str; 5] = [
     "tls_client_auth_san_email",
 ];
 
-/// Members that only describe the client to people: kept as they are where they are strings.
+/// Members that only describe the client to people (RFC 7591 section 2).
 const DESCRIPTIVE_MEMBERS: [&str; 6] =
     ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "software_version"];
 
@@ -139,7 +139,7 @@ impl ClientMetadata {
             request_object_signing_alg: metadata.md_20_signing_alg("request_object_signing_alg")?,
             scope: metadata.md_14_md_15_scope(statement)?,
             ciba: metadata.md_23_ciba(&grant_types)?,
-            descriptive: metadata.descriptive(),
+            descriptive: metadata.ss_15_descriptive(statement, &config.profile.software_statement.claims),
             grant_types,
             response_types,
             software_id: statement.software_id().to_owned(),
@@ -320,12 +320,23 @@ impl Metadata<'_> {
         self.boolean("tls_client_certificate_bound_access_tokens", &MD_24).map(|_| ())
     }
 
-    fn descriptive(&self) -> Map<String, Value> {
+    /// What people will see of the client is what the directory says of it. Only where the statement is silent does the request's word
+    /// stand, and then only if it can be shown safely: a consent page must not carry a thief's text.
+    fn ss_15_descriptive(&self, statement: &SoftwareStatement, names: &StatementClaimNames) -> Map<String, Value> {
+        let of_statement = |member: &str| {
+            let name = names.descriptive.get(member).map_or(member, String::as_str);
+            statement.claims().get(name).or_else(|| statement.claims().get(member)).filter(|value| !value.is_null())
+        };
+        let of_request = |member: &str| {
+            let text = self.claims.text(member)?;
+            (text.len() <= DESCRIPTIVE_BYTES && is_presentable(member, text)).then(|| Value::from(text))
+        };
         DESCRIPTIVE_MEMBERS
             .into_iter()
-            .filter_map(|member| Some((member, self.claims.text(member)?)))
-            .filter(|(_, text)| text.len() <= DESCRIPTIVE_BYTES)
-            .map(|(member, text)| (member.to_owned(), Value::from(text)))
+            .filter_map(|member| {
+                let value = of_statement(member).cloned().or_else(|| of_request(member))?;
+                Some((member.to_owned(), value))
+            })
             .collect()
     }
 
@@ -361,6 +372,14 @@ impl Metadata<'_> {
 
 fn algorithm_names(config: &Config) -> Vec<&'static str> {
     config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
+}
+
+/// Whether a text can be shown to people: https where it is a URI, and no character that hides or reorders others.
+fn is_presentable(member: &str, text: &str) -> bool {
+    let reorders =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let plain = !text.chars().any(|c| c.is_control() || reorders(c));
+    plain && (!member.ends_with("_uri") || is_https(text))
 }
 
 fn is_https(uri: &str) -> bool {

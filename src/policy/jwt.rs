@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::catalogue::{
-    CA_13, JO_01, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_15, JO_16, JO_17, JO_18, JW_01, JW_02,
-    JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
+    CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
+    JO_18, JW_01, JW_02, JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
 };
 use super::{Document, Refusal, Rule, Timestamp};
 use crate::config::Limits;
@@ -76,6 +76,7 @@ impl Unverified {
         let candidates = keys.select(kid, self.algorithm).map_err(|error| match error {
             SelectError::UnknownKid => refuse(&JO_13, true),
             SelectError::Ambiguous => refuse(&JO_15, false),
+            SelectError::TooMany => refuse(&JO_14, false),
             SelectError::Unfit => refuse(&JO_16, false),
             SelectError::NoneFits => refuse(&JO_16, true),
         })?;
@@ -137,7 +138,7 @@ impl Claims {
     /// # Errors
     /// JW-02 where the claim is present and not a date between 1970 and 9999.
     pub fn jw_02_date(&self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
-        let Some(value) = self.members.get(name) else { return Ok(None) };
+        let Some(value) = self.get(name) else { return Ok(None) };
         value
             .as_f64()
             .filter(|seconds| (0.0..=LATEST_DATE).contains(seconds))
@@ -211,7 +212,8 @@ fn signature_rule(document: Document) -> &'static Rule {
 fn jose_rule(error: &JwsError, document: Document) -> &'static Rule {
     match error {
         JwsError::SignatureDamaged => signature_rule(document),
-        JwsError::TooLong | JwsError::NotCompact | JwsError::Base64 => &JO_01,
+        JwsError::TooLong => &JO_01_LENGTH,
+        JwsError::NotCompact | JwsError::Base64 => &JO_01,
         JwsError::HeaderJson(_) | JwsError::MemberType => &JO_02,
         JwsError::AlgMissing => &JO_03,
         JwsError::AlgNone | JwsError::SignatureEmpty => &JO_04,

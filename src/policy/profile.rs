@@ -88,6 +88,8 @@ pub struct StatementClaimNames {
     pub key_set_uris: Vec<String>,
     /// The competent authority's claims about the organisation (SS-11, CB-05).
     pub authority_claims: String,
+    /// What the statement calls the members that describe a client to people (SS-15).
+    pub descriptive: BTreeMap<String, String>,
 }
 
 /// What a registration request must look like.

@@ -1,14 +1,12 @@
 //! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
 
-use fluent_uri::Uri;
-use fluent_uri::component::Host;
-use serde_json::Value;
-
-use super::catalogue::{MD_01, MD_02, MD_03};
+use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
 use super::jwt::Claims;
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Document, Refusal};
 use crate::config::Config;
+use fluent_uri::Uri;
+use fluent_uri::component::Host;
 
 /// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
 /// each acceptable in itself (MD-03).
@@ -19,13 +17,21 @@ pub fn check(claims: &Claims, statement: &SoftwareStatement, config: &Config) ->
     let most = config.limits.redirect_uris;
     let longest = config.profile.client_metadata.redirect_uri_max_chars;
     let known = statement.redirect_uris();
-    if known.len() > most || !known.iter().all(|uri| md_03_acceptable(uri, longest)) {
-        return Err(Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim("software_redirect_uris"));
+    let in_statement =
+        |rule| Refusal::by(rule).in_document(Document::SoftwareStatement).claim("software_redirect_uris");
+    if known.len() > most {
+        return Err(in_statement(&MD_03_COUNT));
+    }
+    if !known.iter().all(|uri| md_03_acceptable(uri, longest)) {
+        return Err(in_statement(&MD_03));
     }
     let requested = match claims.members().get("redirect_uris") {
         None => Vec::new(),
-        Some(value) => requested(value, most).ok_or_else(|| claims.refuse(&MD_03, "redirect_uris"))?,
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris"))?,
     };
+    if requested.len() > most {
+        return Err(claims.refuse(&MD_03_COUNT, "redirect_uris"));
+    }
     if requested.is_empty() {
         return md_02_all_of_statement(claims, known);
     }
@@ -41,10 +47,6 @@ pub fn check(claims: &Claims, statement: &SoftwareStatement, config: &Config) ->
 /// Every one of them, character for character: what differs in letter case only is another URI to the server that a browser is sent to.
 fn md_01_in_statement(claims: &Claims, requested: &[String], known: &[String]) -> Result<(), Refusal> {
     if requested.iter().all(|uri| known.contains(uri)) { Ok(()) } else { Err(claims.refuse(&MD_01, "redirect_uris")) }
-}
-
-fn requested(value: &Value, most: usize) -> Option<Vec<String>> {
-    strings(value).filter(|uris| uris.len() <= most)
 }
 
 fn md_02_all_of_statement(claims: &Claims, known: &[String]) -> Result<Vec<String>, Refusal> {

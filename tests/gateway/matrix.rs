@@ -19,7 +19,7 @@ pub(crate) use self::scene::{Case, Scene, Shot};
 const ELSEWHERE: &[(&str, &str)] = &[
     ("store_unavailable", "traps: a store that is down, slow or talks nonsense"),
     ("key_set_unavailable", "journeys: a directory that is down"),
-    ("header_repeated", "traps: duplicated headers"),
+    ("header_repeated", "src/journey/tests/registration.rs: Envoy joins what is repeated before the filter sees it"),
     ("path_not_canonical", "traps: paths"),
     ("record_changed_meanwhile", "src/journey/tests/management.rs: two updates at once"),
     (

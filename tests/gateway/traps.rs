@@ -16,6 +16,7 @@ mod scripted_store;
 mod store;
 mod wire;
 
+use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -52,9 +53,19 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-/// An empty folder for a gateway whose files a test reads; it lies in cargo's target folder and is reused by the next run.
+/// An empty folder for a gateway whose files a test reads. It lies in cargo's target folder, and the next run uses it again.
 fn empty_folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("traps").join(name);
+    // Runs at the same time have folders of their own. The lock ends with the process.
+    static OURS: LazyLock<(PathBuf, File)> = LazyLock::new(|| {
+        let traps = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("traps");
+        std::fs::create_dir_all(&traps).unwrap();
+        let free = (0..).find_map(|number: u32| {
+            let lock = File::create(traps.join(format!("{number}.lock"))).unwrap();
+            lock.try_lock().is_ok().then(|| (traps.join(number.to_string()), lock))
+        });
+        free.unwrap()
+    });
+    let folder = OURS.0.join(name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder

@@ -1,6 +1,6 @@
 //! `dcr check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,7 +43,7 @@ impl Check {
         let request = read_input(&self.request)?;
         let case = Case {
             config: read_config(&self.config)?,
-            certificate: self.certificate.as_ref().map(read_certificate).transpose()?,
+            certificate: self.certificate.as_deref().map(read_certificate).transpose()?,
             at: self.at.as_deref().map_or_else(|| Ok(now()), time)?,
             key_sets: self.key_sets.iter().map(|key_set| read_key_set(key_set)).collect::<Result<_, _>>()?,
         };
@@ -85,16 +85,16 @@ fn as_json(verdict: &Verdict) -> Value {
     }
 }
 
-fn read_config(path: &PathBuf) -> Result<Config, Error> {
-    let content = |problem: String| Error::Content { path: path.clone(), problem };
+fn read_config(path: &Path) -> Result<Config, Error> {
+    let content = |problem: String| Error::Content { path: path.to_owned(), problem };
     // JSON is YAML, so one reader serves both.
     let document: Value = serde_saphyr::from_str(&read_text(path)?).map_err(|error| content(error.to_string()))?;
     Config::from_value(document).map_err(|error| content(error.to_string()))
 }
 
-fn read_certificate(path: &PathBuf) -> Result<Certificate, Error> {
+fn read_certificate(path: &Path) -> Result<Certificate, Error> {
     Certificate::from_pem(read_text(path)?.as_bytes())
-        .map_err(|error| Error::Content { path: path.clone(), problem: error.to_string() })
+        .map_err(|error| Error::Content { path: path.to_owned(), problem: error.to_string() })
 }
 
 fn read_key_set(argument: &str) -> Result<(Option<String>, Value), Error> {

@@ -163,7 +163,7 @@ fn signatures_hold_for_any_length_of_modulus() {
 
 #[test]
 fn signatures_hold_for_any_odd_exponent() {
-    for exponent in [3, 5, 17, 257, 65539, u32::MAX] {
+    for exponent in [3, 5, 17, 257, 65535, 65537] {
         let signer = Signer::new(2048, exponent);
         assert!(signer.public().verify_pss_sha256(b"", &signer.sign(&Encoding::of(b""))).is_ok(), "{exponent}");
     }
@@ -271,10 +271,11 @@ fn components_out_of_bounds_are_refused() {
     even[255] &= 0xfe;
     assert_eq!(key(&even, &f4), Err(RsaKeyError::EvenModulus));
 
-    for refused in [&[][..], &[0], &[1], &[2], &[4], &[1, 0, 0], &[1, 0, 0, 0, 1], &[0xff; 300]] {
+    for refused in [&[][..], &[0], &[1], &[2], &[4], &[1, 0, 0], &[1, 0, 3], &[0xff; 4], &[1, 0, 0, 0, 1], &[0xff; 300]]
+    {
         assert_eq!(key(&modulus(2048), refused), Err(RsaKeyError::Exponent), "{refused:?}");
     }
-    for accepted in [&[3][..], &[17], &[0, 0, 0, 0, 0, 1, 0, 1], &[0xff; 4]] {
+    for accepted in [&[3][..], &[17], &[0, 0, 0, 0, 0, 1, 0, 1]] {
         assert_eq!(key(&modulus(2048), accepted), Ok(2048), "{accepted:?}");
     }
 }

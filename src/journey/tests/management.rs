@@ -103,9 +103,16 @@ fn cm_08_cm_09_rq_07_an_update_stays_with_its_registration() {
         let moved = statement().claim("org_id", "another").sign(&PKI.directory).unwrap();
         let answer = gate.serve(&update, &put(&registration().claim("software_statement", moved))).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "transport_certificate_of_another");
-        host.store.borrow_mut().clients.values_mut().for_each(|client| client["record"]["issuer"] = json!("elsewhere"));
+        let of_issuer = |issuer: &str| {
+            let mut store = host.store.borrow_mut();
+            store.clients.values_mut().for_each(|client| client["record"]["issuer"] = json!(issuer));
+        };
+        of_issuer("Another Directory");
         let answer = gate.serve(&update, &put(&registration())).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "software_changed");
+        of_issuer("A directory taken off the list");
+        let answer = gate.serve(&update, &put(&registration())).await;
+        assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
         assert_eq!(host.store.borrow().consumed.len(), 1, "only the registration itself");
     });
 }

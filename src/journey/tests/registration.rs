@@ -104,6 +104,7 @@ fn jo_19_no_key_set_no_verdict() {
             || Ok(response(503, json!({}))),
         ];
         for answer in broken {
+            host.now.set(host.now.get() + 10);
             host.instead(move |call| (call.cluster == "directory").then(answer));
             let answer = register(&gate, &registration()).await;
             assert_refused(&host, &answer, 503, "temporarily_unavailable", "key_set_unavailable");
@@ -210,4 +211,36 @@ fn jo_13_a_new_key_is_fetched_once() {
 /// The other third party's key, under a kid of our choice.
 fn thief_as(kid: &str) -> dcr_cli::keys::SigningKey {
     dcr_cli::keys::SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap().with_kid(kid)
+}
+
+#[test]
+fn ss_15_what_people_see_of_a_client_is_the_directorys_word() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let thief = registration()
+            .claim("client_name", "Another Bank")
+            .claim("logo_uri", "javascript:alert(1)")
+            .claim("software_version", "evil-9");
+        let answer = register(&gate, &thief).await;
+        assert_eq!(answer.status, 201);
+        let body = body(&answer);
+        assert_eq!(body["client_name"], PKI.tpp.software.client_name.as_str());
+        assert_eq!(body["logo_uri"], statement().claims()["software_logo_uri"]);
+        assert_eq!(body["software_version"], json!(1.0));
+
+        // Where the statement is silent, the request may speak, but only what can be shown.
+        let silent =
+            statement().without("software_client_name").without("software_logo_uri").sign(&PKI.directory).unwrap();
+        let request = || registration().claim("software_statement", silent.clone());
+        let good =
+            register(&gate, &request().claim("client_name", "Harbour").claim("logo_uri", "https://a.example/l.png"))
+                .await;
+        assert_eq!(
+            (&super::body(&good)["client_name"], &super::body(&good)["logo_uri"]),
+            (&json!("Harbour"), &json!("https://a.example/l.png"))
+        );
+        let bad =
+            register(&gate, &request().claim("client_name", "a\u{202e}b").claim("logo_uri", "data:text/html,x")).await;
+        assert_eq!((super::body(&bad).get("client_name"), super::body(&bad).get("logo_uri")), (None, None));
+    });
 }

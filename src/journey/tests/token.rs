@@ -83,7 +83,9 @@ fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good()
         request.head.certificate =
             Some(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap());
         let answer = gate.serve(&Endpoint::Token, &request).await;
-        assert_refused(&host, &answer, 401, "invalid_client", "certificate_of_another_client");
+        assert_refused(&host, &answer, 401, "invalid_client", "assertion_over_foreign_certificate");
+        let unknown = gate.serve(&Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
+        assert_eq!(answer, unknown, "it does not even learn that the client exists");
         assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "its jti was not consumed");
     });
 }
@@ -115,7 +117,22 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
         let thumbprint = post(&PKI.tpp.transport).head.certificate.unwrap().thumbprint().x5t_s256();
         assert_eq!(serde_json::from_slice::<Value>(&issued.body).unwrap()["cnf"]["x5t#S256"], json!(thumbprint));
 
-        let answer = gate.serve(&Endpoint::Token, &post(&PKI.other_tpp.transport)).await;
+        let answer = gate.serve(&Endpoint::Token, &post(&PKI.tpp.obwac)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_subject");
+        let answer = gate.serve(&Endpoint::Token, &post(&PKI.other_tpp.transport)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "certificate_of_another_client");
+    });
+}
+
+#[test]
+fn ca_15_a_client_of_a_directory_taken_off_the_list_is_nobodys() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let subject = PKI.tpp.transport.subject_dn().unwrap();
+        let id = registered(&gate, &registration().for_tls_client_auth(&subject)).await;
+        host.store.borrow_mut().clients.values_mut().for_each(|client| client["record"]["issuer"] = json!("elsewhere"));
+        let body = format!("grant_type=client_credentials&client_id={id}");
+        let answer = gate.serve(&Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "certificate_client_unknown");
     });
 }

@@ -140,12 +140,15 @@ fn clients() -> Vec<Case> {
                 &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)],
             )
         }),
-        Case::refused("another's certificate", ("certificate_subject", 401, CLIENT), |scene| {
+        Case::refused("another certificate of its own", ("certificate_subject", 401, CLIENT), |scene| {
+            scene.post_form(&scene.obwac, &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)])
+        }),
+        Case::refused("another's certificate", ("certificate_of_another_client", 401, CLIENT), |scene| {
             scene.post_form(&scene.other, &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)])
         }),
         Case::refused(
             "a good assertion over another's certificate",
-            ("certificate_of_another_client", 401, CLIENT),
+            ("assertion_over_foreign_certificate", 401, CLIENT),
             |scene| {
                 let assertion = scene.assertion().sign(&PKI.tpp.signing).unwrap();
                 let form = [

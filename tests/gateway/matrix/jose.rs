@@ -92,6 +92,9 @@ fn of_one_document() -> Vec<Case> {
     vec![
         Document::Statement
             .case("typ_wrong", "a statement without typ", |token, key| token.without_header("typ").sign(key).unwrap()),
+        broken_request("jws_too_long", "more than 48 KiB", |token, key| {
+            token.claim("filler", "x".repeat(36 * 1024)).sign(key).unwrap()
+        }),
         broken_request("key_unfit", "signed with the kid of the transport key", |token, key| {
             let keys = PKI.tpp.key_set().unwrap();
             let tls = keys["keys"].as_array().unwrap().iter().find(|key| key["use"] == "tls").unwrap();
@@ -106,6 +109,15 @@ fn of_one_document() -> Vec<Case> {
                 scene.statement().claim("software_jwks_endpoint", format!("{}/twins.jwks", directory.url()));
             let statement = statement.sign(&PKI.directory).unwrap();
             scene.post(scene.request().claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap())
+        }),
+        Case::refused("no kid, and nine keys to try", ("kid_needed", request.0, request.1), |scene| {
+            let directory = scene.gateway.directory();
+            let keys = vec![PKI.tpp.signing.public_jwk().unwrap(); 9];
+            directory.publish("/many.jwks", json!({ "keys": keys }));
+            let statement = scene.statement().claim("software_jwks_endpoint", format!("{}/many.jwks", directory.url()));
+            let statement = statement.sign(&PKI.directory).unwrap();
+            let token = scene.request().claim("software_statement", statement).without_header("kid");
+            scene.post(token.sign(&PKI.tpp.signing).unwrap())
         }),
         broken_request("expired", "expired a moment ago", |token, key| {
             token.claim("exp", mint::now()).sign(key).unwrap()

@@ -36,16 +36,17 @@ fn redirect_uris() -> Vec<Case> {
             let request = scene.request().without("redirect_uris").claim("software_statement", statement);
             scene.post(request.sign(&PKI.tpp.signing).unwrap())
         }),
-        broken("null", "redirect_uri_unacceptable", REDIRECT, |token| token.claim("redirect_uris", Value::Null)),
-        broken("a string", "redirect_uri_unacceptable", REDIRECT, |token| {
-            token.claim("redirect_uris", "https://a.example")
-        }),
+        broken("null", "redirect_uris_type", REDIRECT, |token| token.claim("redirect_uris", Value::Null)),
+        broken("a string", "redirect_uris_type", REDIRECT, |token| token.claim("redirect_uris", "https://a.example")),
         broken("http", "redirect_uri_unacceptable", REDIRECT, |token| {
             token.claim("redirect_uris", json!(["http://harbour.example/callback"]))
         }),
         Case::refused("localhost in the statement", ("redirect_uri_unacceptable", 400, REDIRECT), move |scene| {
             let uris = json!([uri(), "https://localhost/callback"]);
             scene.post_statement(scene.statement().claim("software_redirect_uris", uris).sign(&PKI.directory).unwrap())
+        }),
+        broken("33 of them", "redirect_uris_too_many", REDIRECT, |token| {
+            token.claim("redirect_uris", vec![PKI.tpp.software.redirect_uris[0].clone(); 33])
         }),
         accepted("left out: the whole of the statement's", |token| token.without("redirect_uris")),
         accepted("a part of the statement's", |token| {

@@ -13,6 +13,7 @@ use super::{
     text,
 };
 
+const JWS_TOO_LONG: Refused = Refused(400, "invalid_client_metadata", "JO-01", "jws_too_long");
 const FORM_TOO_LARGE: Refused = Refused(413, "invalid_request", "RG-13", "form_too_large");
 const JWT: (&str, &str) = ("content-type", "application/jwt");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -108,7 +109,7 @@ fn a_body_over_the_filters_limit_is_413() {
             let answer = tpp.register(&"a".repeat(BODY_BYTES + 1)).await.unwrap();
             BODY_TOO_LARGE.check(&doors.gateway, &answer, &format!("{version:?}, one byte too many")).await;
             let answer = tpp.register(&"a".repeat(BODY_BYTES)).await.unwrap();
-            NOT_A_JWS.check(&doors.gateway, &answer, &format!("{version:?}, exactly as much as is taken")).await;
+            JWS_TOO_LONG.check(&doors.gateway, &answer, &format!("{version:?}, exactly as much as is taken")).await;
             let answer = tpp.token(&[("scope", &"a".repeat(BODY_BYTES))]).await.unwrap();
             FORM_TOO_LARGE.check(&doors.gateway, &answer, &format!("{version:?}, a form")).await;
         }

@@ -135,6 +135,21 @@ fn a_refused_request_sends_not_one_byte_upstream() {
     });
 }
 
+/// A backend that does not resolve dots would take these for paths below the registration endpoint.
+#[test]
+fn without_envoys_normalisation_dots_do_not_lead_out_of_a_registration() {
+    run(async {
+        let doors = doors().await;
+        let mut connection = doors.http1(RAW_PATHS, None).await;
+        for path in
+            ["/open-banking/v3.3.0/register/../../../accounts", "/open-banking/v3.3.0/register/one/%2e%2e/../../x"]
+        {
+            let answer = connection.request(&format!("GET {path}"), &[], b"").await;
+            NEAR_MISS.check(&doors.gateway, &answer, path).await;
+        }
+    });
+}
+
 #[test]
 fn a_path_that_is_not_ours_reaches_the_backend_whole() {
     run(async {
