@@ -82,6 +82,33 @@ pub fn software_statement(software: &Software, directory_url: &str) -> Token {
     }))
 }
 
+/// A software statement as the register of the Australian Consumer Data Right makes it: good for ten minutes, claims by their RFC 7591
+/// names, one role, and the scopes the software may have.
+pub fn cdr_software_statement(software: &Software, directory_url: &str) -> Token {
+    let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
+    Token::of(json!({
+        "iss": DIRECTORY_ISSUER,
+        "iat": now(),
+        "exp": now() + 600,
+        "jti": short_id(),
+        "org_id": software.org_id,
+        "org_name": software.org_name,
+        "client_name": software.client_name,
+        "client_description": format!("{} by {}", software.client_name, software.org_name),
+        "client_uri": site,
+        "redirect_uris": software.redirect_uris,
+        "logo_uri": format!("{site}/logo.png"),
+        "policy_uri": format!("{site}/policy"),
+        "tos_uri": null,
+        "jwks_uri": format!("{directory_url}{}", software.key_set_path()),
+        "revocation_uri": format!("{site}/revocation"),
+        "recipient_base_uri": site,
+        "software_id": software.software_id,
+        "software_roles": "data-recipient-software-product",
+        "scope": "openid bank:accounts.basic:read bank:transactions:read common:customer.basic:read cdr:registration"
+    }))
+}
+
 /// A registration request (UK profile 3.3) for `private_key_jwt`, with all of the statement's redirect URIs and the scope of its roles.
 /// `audience` is the authorization server's issuer.
 pub fn registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
@@ -110,6 +137,15 @@ pub fn registration_request(software: &Software, audience: &str, software_statem
         "redirect_uris": software.redirect_uris,
         "software_statement": software_statement
     }))
+}
+
+/// A registration request of the Consumer Data Right for `private_key_jwt`: scopes are the statement's, authorization responses are signed.
+pub fn cdr_registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
+    registration_request(software, audience, software_statement)
+        .without("scope")
+        .without("application_type")
+        .claim("response_types", json!(["code"]))
+        .claim("authorization_signed_response_alg", "PS256")
 }
 
 /// A client assertion for `private_key_jwt` (RFC 7523, section 3). `audience` is the authorization server's issuer or its token endpoint.

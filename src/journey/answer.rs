@@ -80,14 +80,14 @@ impl Answer {
     }
 
     /// A refusal: exactly `error` and `error_description`. Bearer refusals carry RFC 6750's challenge too.
-    pub(super) fn refused(refusal: &Refusal, allow: Option<&'static str>) -> Self {
-        let (error, description) = (refusal.error(), refusal.description());
+    pub(super) fn refused(refusal: &Refusal, allow: Option<&'static str>, profile: &Profile) -> Self {
+        let (error, description) = (refusal.error_in(profile), refusal.description());
         let mut answer =
             Self::json(refusal.status(), &json!({ "error": error.as_str(), "error_description": description }));
         answer.www_authenticate = match error {
             // RFC 6750 section 3.1: who sent no token learns only that one is needed.
             ErrorCode::InvalidToken if refusal.rule == &AT_05 => Some("Bearer".to_owned()),
-            ErrorCode::InvalidToken => {
+            ErrorCode::InvalidToken | ErrorCode::InsufficientScope => {
                 Some(format!("Bearer error=\"{}\", error_description=\"{description}\"", error.as_str()))
             }
             // RFC 6749 section 5.2: who tried the authorization header is answered in its scheme.

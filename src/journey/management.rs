@@ -32,12 +32,14 @@ pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
     cm_15_certificate(gate, &client, certificate)?;
+    access_token::at_07_scope(&introspection, gate.config.profile.access_token.management_scope.as_deref())?;
     Ok(client)
 }
 
 /// The transport certificate is the client's, and not only the token's (CM-15).
 fn cm_15_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Certificate) -> Result<(), Refusal> {
-    let bound = client.record.binding.check(certificate, gate.host.now());
+    let kind = gate.config.profile.certificate_binding;
+    let bound = client.record.binding.check(certificate, kind, gate.host.now());
     if bound.is_err() || !gate.config.trusts(&client.record.issuer) {
         return Err(Refusal::by(&CM_15));
     }

@@ -67,7 +67,7 @@ impl<H: Host> Gate<H> {
 
     /// Answers a request that was refused before it reached an endpoint; `allow` lists the methods of the resource.
     pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Answer {
-        let answer = Answer::refused(&refusal, allow);
+        let answer = Answer::refused(&refusal, allow, &self.config.profile);
         self.host.record(Event::Denied { endpoint, refusal });
         answer
     }

@@ -59,7 +59,7 @@ pub(super) async fn judge<H: Host>(
     let request = RegistrationRequest::check(request, &statement, config, now())?;
 
     let metadata = ClientMetadata::check(request.claims(), &statement, certificate, config)?;
-    Binding::of(&statement).check(certificate, now())?;
+    Binding::of(&statement).check(certificate, config.profile.certificate_binding, now())?;
     request.jw_06_lifetime(config, now())?;
     Ok(Approved { record: Record::of(&statement, metadata), request })
 }

@@ -84,7 +84,8 @@ fn ca_19_certificate<H: Host>(
     certificate: &Certificate,
     foreign: &'static Rule,
 ) -> Result<(), Refusal> {
-    client.record.binding.check(certificate, gate.host.now()).map_err(|_| refused(foreign))
+    let kind = gate.config.profile.certificate_binding;
+    client.record.binding.check(certificate, kind, gate.host.now()).map_err(|_| refused(foreign))
 }
 
 /// The client of that id, if its directory is still trusted.

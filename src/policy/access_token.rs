@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use super::catalogue::{AT_01, AT_02, AT_04, AT_05, CM_02, CM_03, CM_04};
+use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_02, CM_03, CM_04};
 use crate::x509::Certificate;
 
 /// The longest access token read, in bytes.
@@ -17,6 +17,9 @@ pub struct Introspection {
     /// The client it was issued to.
     #[serde(default)]
     pub client_id: Option<String>,
+    /// What it was issued for.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// The certificate it is bound to.
     #[serde(default)]
     pub cnf: Option<Confirmation>,
@@ -81,6 +84,15 @@ pub fn cm_03_cm_04_own(token: &Introspection, client_id: &str, is_registered: bo
         (false, true) => Err(Refusal::by(&CM_04)),
         (_, false) => Err(Refusal::by(&CM_03)),
     }
+}
+
+/// The token was issued for the scope that managing a registration takes, if it takes one (AT-07, CM-05).
+///
+/// # Errors
+/// AT-07.
+pub fn at_07_scope(token: &Introspection, needed: Option<&str>) -> Result<(), Refusal> {
+    let has = |needed: &str| token.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|word| word == needed));
+    if needed.is_none_or(has) { Ok(()) } else { Err(Refusal::by(&AT_07)) }
 }
 
 /// RFC 6750 section 2.1.

@@ -41,8 +41,9 @@ macro_rules! catalogue {
 
 use Answer::{Fixed, OfDocument, SameAs};
 use ErrorCode::{
-    InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest, InvalidScope, InvalidSoftwareStatement,
-    InvalidToken, TemporarilyUnavailable, UnapprovedSoftwareStatement, UnauthorizedClient, UnsupportedGrantType,
+    InsufficientScope, InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest, InvalidScope,
+    InvalidSoftwareStatement, InvalidToken, TemporarilyUnavailable, UnapprovedSoftwareStatement, UnauthorizedClient,
+    UnsupportedGrantType,
 };
 
 catalogue! {
@@ -190,7 +191,7 @@ catalogue! {
     MD_14 "MD-14" scope_malformed Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary; RFC 6749 section 3.3",
         "must be a string of 1 to 256 characters: scopes separated by single spaces";
     MD_15 "MD-15" scope_beyond_roles Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data mapping",
-        "a scope goes beyond the software's roles: AISP gives accounts, PISP payments, CBPII fundsconfirmations";
+        "a scope goes beyond what the software statement allows: in Open Banking UK, AISP gives accounts, PISP payments, CBPII fundsconfirmations";
     MD_19 "MD-19" application_type Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
         "must be an application type of this ecosystem, such as web";
     MD_20 "MD-20" signing_alg_metadata Fixed(400, InvalidClientMetadata), "OBUK DCR 3.3 data dictionary",
@@ -211,6 +212,8 @@ catalogue! {
         "this software is registered already; update that registration, or delete it first";
 
     // Transport certificate and software statement.
+    CB_01_DATES "CB-01" certificate_dates Fixed(400, InvalidSoftwareStatement), "CDR certificate validation; RFC 5280 section 4.1.2.5",
+        "the transport certificate is not valid at this time";
     CB_04 "CB-04" transport_certificate_of_another Fixed(400, InvalidSoftwareStatement), "OBIE registration profile",
         "the transport certificate must carry the statement's software_id as its only CN and the statement's org_id as its only OU";
     CB_04_DATES "CB-04" transport_certificate_dates Fixed(400, InvalidSoftwareStatement), "RFC 5280 section 4.1.2.5",
@@ -299,4 +302,6 @@ catalogue! {
         "send the access token in the authorization header only";
     AT_05 "AT-05" token_missing Fixed(401, InvalidToken), "RFC 6750 section 3.1",
         "send an access token in the authorization header";
+    AT_07 "AT-07" scope_insufficient Fixed(403, InsufficientScope), "RFC 6750 section 3.1; CDR registration endpoints",
+        "the access token lacks the scope that managing a registration takes";
 }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{CB_04, CB_04_DATES, CB_05, CB_05_DATES, Rule};
+use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, Rule};
+use super::profile::CertificateBinding;
 use super::software_statement::SoftwareStatement;
 use super::{Refusal, Timestamp};
 use crate::x509::{Attribute, Certificate};
@@ -33,14 +34,16 @@ impl Binding {
     /// its organizationIdentifier (CB-05).
     ///
     /// # Errors
-    /// CB-04 or CB-05. Dates are checked here although TLS did too: a connection may outlive its certificate.
-    pub fn check(&self, certificate: &Certificate, now: Timestamp) -> Result<(), Refusal> {
+    /// CB-01, CB-04 or CB-05. Dates are checked here although TLS did too: a connection may outlive its certificate.
+    pub fn check(&self, certificate: &Certificate, kind: CertificateBinding, now: Timestamp) -> Result<(), Refusal> {
         let is_valid = (certificate.not_before()..=certificate.not_after()).contains(&now);
         let has_organisation_identifier = !certificate.subject().values(&Attribute::OrganizationIdentifier).is_empty();
-        let (dates, binding, holds): (&'static Rule, &'static Rule, bool) = if has_organisation_identifier {
-            (&CB_05_DATES, &CB_05, self.cb_05_organisation_certificate(certificate))
-        } else {
-            (&CB_04_DATES, &CB_04, self.cb_04_ob_transport(certificate))
+        let (dates, binding, holds): (&'static Rule, &'static Rule, bool) = match (kind, has_organisation_identifier) {
+            (CertificateBinding::None, _) => (&CB_01_DATES, &CB_01_DATES, true),
+            (CertificateBinding::OpenBankingUk, true) => {
+                (&CB_05_DATES, &CB_05, self.cb_05_organisation_certificate(certificate))
+            }
+            (CertificateBinding::OpenBankingUk, false) => (&CB_04_DATES, &CB_04, self.cb_04_ob_transport(certificate)),
         };
         match (is_valid, holds) {
             (false, _) => Err(Refusal::by(dates)),

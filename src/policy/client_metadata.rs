@@ -8,7 +8,7 @@ use super::catalogue::{
     MD_21, MD_22, MD_23, MD_24, MD_25,
 };
 use super::jwt::Claims;
-use super::profile::{ClientMetadataProfile, StatementClaimNames};
+use super::profile::{ClientMetadataProfile, ScopesFrom, StatementClaimNames};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Refusal, Rule, redirect_uris, scope};
 use crate::config::Config;
@@ -62,6 +62,9 @@ pub struct ClientMetadata {
     /// Content encryption of its ID tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_encrypted_response_enc: Option<String>,
+    /// The algorithm of its signed authorization responses (JARM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_signed_response_alg: Option<String>,
     /// The algorithm of its request objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_object_signing_alg: Option<String>,
@@ -136,8 +139,9 @@ impl ClientMetadata {
             id_token_signed_response_alg: metadata.md_20_signing_alg("id_token_signed_response_alg")?,
             id_token_encrypted_response_alg: encrypted_alg,
             id_token_encrypted_response_enc: encrypted_enc,
+            authorization_signed_response_alg: metadata.md_20_signing_alg("authorization_signed_response_alg")?,
             request_object_signing_alg: metadata.md_20_signing_alg("request_object_signing_alg")?,
-            scope: metadata.md_14_md_15_scope(statement)?,
+            scope: metadata.md_14_md_15_scope(statement, &config.profile.software_statement.claims)?,
             ciba: metadata.md_23_ciba(&grant_types)?,
             descriptive: metadata.ss_15_descriptive(statement, &config.profile.software_statement.claims),
             grant_types,
@@ -231,11 +235,20 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_14_md_15_scope(&self, statement: &SoftwareStatement) -> Result<String, Refusal> {
+    fn md_14_md_15_scope(&self, statement: &SoftwareStatement, names: &StatementClaimNames) -> Result<String, Refusal> {
         let of_roles = statement.roles().iter().filter_map(|role| self.rules.role_scopes.get(role)).flatten();
-        let allowed: Vec<&String> = self.rules.universal_scopes.iter().chain(of_roles).collect();
+        let of_roles = self.rules.universal_scopes.iter().chain(of_roles).map(String::as_str);
+        let allowed: Vec<&str> = match self.rules.scopes_from {
+            ScopesFrom::Roles => of_roles.collect(),
+            // What the statement names and this ecosystem does not know is ignored (MD-17).
+            ScopesFrom::Statement => {
+                let in_statement = names.scope.as_deref().and_then(|name| statement.claims().get(name)?.as_str());
+                let known: Vec<&str> = of_roles.collect();
+                in_statement.unwrap_or_default().split(' ').filter(|scope| known.contains(scope)).collect()
+            }
+        };
         let Some(scope) = self.text("scope")? else {
-            return Ok(allowed.into_iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+            return Ok(allowed.join(" "));
         };
         let words = scope::words(&scope)
             .filter(|_| scope.chars().count() <= self.rules.scope_max_chars)
@@ -248,9 +261,11 @@ impl Metadata<'_> {
     }
 
     fn md_19_application_type(&self) -> Result<String, Refusal> {
-        self.text("application_type")?
-            .filter(|kind| self.rules.application_types.contains(kind))
-            .ok_or_else(|| self.refuse(&MD_19, "application_type"))
+        match (self.text("application_type")?, self.rules.application_types.first()) {
+            (Some(kind), _) if self.rules.application_types.contains(&kind) => Ok(kind),
+            (None, Some(default)) if !self.rules.application_type_required => Ok(default.clone()),
+            _ => Err(self.refuse(&MD_19, "application_type")),
+        }
     }
 
     fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::refusal::ErrorCode;
 use crate::jose::Algorithm;
 
 /// The profiles built in, by name, with the text of their files.
@@ -13,6 +14,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("uk-obie-3.4", include_str!("../../profiles/uk-obie-3.4.json")),
     ("wso2-accelerator-3", include_str!("../../profiles/wso2-accelerator-3.json")),
     ("fapi2", include_str!("../../profiles/fapi2.json")),
+    ("au-cdr", include_str!("../../profiles/au-cdr.json")),
 ];
 
 /// What one ecosystem asks of registrations, clients and tokens.
@@ -37,6 +39,8 @@ pub struct Profile {
     pub registration: RegistrationProfile,
     /// Client metadata.
     pub client_metadata: ClientMetadataProfile,
+    /// Whose transport certificates are a client's.
+    pub certificate_binding: CertificateBinding,
     /// Client assertions.
     pub client_assertion: ClientAssertionProfile,
     /// Access tokens.
@@ -66,6 +70,8 @@ pub struct SoftwareStatementProfile {
     /// The oldest `iat` believed, if there is a limit (SS-06).
     #[serde(deserialize_with = "optional_duration")]
     pub max_age: Option<Duration>,
+    /// How statements write roles (SS-10).
+    pub roles_shape: RolesShape,
     /// The ecosystem's names of the claims.
     pub claims: StatementClaimNames,
 }
@@ -78,16 +84,18 @@ pub struct StatementClaimNames {
     pub software_id: String,
     /// The organisation's id.
     pub organisation_id: String,
-    /// The organisation's status in the directory (SS-09).
-    pub organisation_status: String,
+    /// The organisation's status in the directory, where statements have it (SS-09).
+    pub organisation_status: Option<String>,
     /// The software's redirect URIs (MD-01).
     pub redirect_uris: String,
     /// The software's roles (SS-10).
     pub roles: String,
     /// Where the software's key set lives, first one present wins (SS-13).
     pub key_set_uris: Vec<String>,
-    /// The competent authority's claims about the organisation (SS-11, CB-05).
-    pub authority_claims: String,
+    /// The competent authority's claims about the organisation, where statements have them (SS-11, CB-05).
+    pub authority_claims: Option<String>,
+    /// The scopes the software may have, where statements have them (MD-17).
+    pub scope: Option<String>,
     /// What the statement calls the members that describe a client to people (SS-15).
     pub descriptive: BTreeMap<String, String>,
 }
@@ -125,6 +133,8 @@ pub struct ClientMetadataProfile {
     pub default_response_types: Vec<String>,
     /// MD-19.
     pub application_types: Vec<String>,
+    /// Whether a request must say its application_type (MD-19).
+    pub application_type_required: bool,
     /// Members that must be present and name a signing algorithm (MD-20).
     pub required_signing_algs: Vec<String>,
     /// Whether a request may register redirect URIs that the statement does not list (MD-01): whoever holds the software's signing key
@@ -138,6 +148,8 @@ pub struct ClientMetadataProfile {
     pub subject_dn_max_chars: usize,
     /// What the subject must begin with (MD-06); empty for anything.
     pub subject_dn_prefix: String,
+    /// Where the scopes of a software come from (MD-15, MD-17).
+    pub scopes_from: ScopesFrom,
     /// Which scopes a role gives (MD-15).
     pub role_scopes: BTreeMap<String, Vec<String>>,
     /// Scopes any software may have (MD-15).
@@ -161,6 +173,8 @@ pub struct ClientAssertionProfile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessTokenProfile {
+    /// The scope that managing a registration takes, if it takes one (CM-05).
+    pub management_scope: Option<String>,
     /// From issue to expiry.
     #[serde(deserialize_with = "duration")]
     pub lifetime: Duration,
@@ -184,6 +198,38 @@ pub enum Audience {
 pub struct AnswersProfile {
     /// The JSON type of `client_id_issued_at` (RG-05).
     pub client_id_issued_at: JsonType,
+    /// Rules, by their ids, that this ecosystem answers with another `error`.
+    pub errors: BTreeMap<String, ErrorCode>,
+}
+
+/// How a statement writes roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolesShape {
+    /// As an array of strings.
+    Array,
+    /// As one string.
+    String,
+}
+
+/// Where the scopes of a software come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopesFrom {
+    /// From its roles; the request chooses among them.
+    Roles,
+    /// From the statement, as far as its roles know them; the request may choose among them.
+    Statement,
+}
+
+/// What ties a transport certificate to a software.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateBinding {
+    /// Names in the certificate are the directory's ids (CB-04, CB-05).
+    OpenBankingUk,
+    /// Nothing in the certificate names the software (CB-10); only its dates are checked (CB-01).
+    None,
 }
 
 /// A JSON type for a point in time.

@@ -1,10 +1,14 @@
 //! A refusal: the broken rule, where it was broken, and what the caller reads. It carries data; the wire form is made in
 //! [`crate::journey`], once.
 
+use serde::Deserialize;
+
 use super::catalogue::{Answer, Rule};
+use super::profile::Profile;
 
 /// The `error` of an answer. The words are those of RFC 7591 section 3.2.2, RFC 6749 section 5.2 and RFC 6750 section 3.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// RFC 7591: a redirect URI is missing or unacceptable.
     InvalidRedirectUri,
@@ -26,6 +30,8 @@ pub enum ErrorCode {
     UnsupportedGrantType,
     /// RFC 6749: the scope is malformed or beyond what the client is registered for.
     InvalidScope,
+    /// RFC 6750: the access token lacks the scope.
+    InsufficientScope,
     /// RFC 6749 section 4.1.2.1: a service behind the gateway is out of reach.
     TemporarilyUnavailable,
 }
@@ -44,6 +50,7 @@ impl ErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InsufficientScope => "insufficient_scope",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
@@ -116,6 +123,11 @@ impl Refusal {
     /// The answer's `error`.
     pub fn error(&self) -> ErrorCode {
         self.answer().1
+    }
+
+    /// The answer's `error` where `profile` answers.
+    pub fn error_in(&self, profile: &Profile) -> ErrorCode {
+        profile.answers.errors.get(self.shown_rule().id).copied().unwrap_or_else(|| self.error())
     }
 
     /// The answer's `error_description`: document, claim, what to do, rule. Printable ASCII without `"` and `\`, at most 500 characters.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::catalogue::{JO_18, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_13};
 use super::jwt::{Claims, Unverified, Verified};
-use super::profile::{Profile, SoftwareStatementProfile};
+use super::profile::{Profile, RolesShape, SoftwareStatementProfile};
 use super::{Document, Refusal, Timestamp};
 use crate::config::{Config, Directory, KeySetUrl, Limits};
 
@@ -201,16 +201,21 @@ fn ss_06_ss_07_age(
 }
 
 fn ss_09_organisation_active(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<(), Refusal> {
-    match claims.get(&rules.claims.organisation_status) {
-        Some(Value::String(status)) if status == "Active" => Ok(()),
+    let Some(name) = &rules.claims.organisation_status else { return Ok(()) };
+    match claims.text(name) {
+        Some("Active") => Ok(()),
         _ => Err(claims.refuse(&SS_09, "org_status")),
     }
 }
 
 fn ss_10_roles(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<String>, Refusal> {
+    let read = |roles: &Value| match rules.roles_shape {
+        RolesShape::Array => strings(roles),
+        RolesShape::String => roles.as_str().filter(|role| !role.is_empty()).map(|role| vec![role.to_owned()]),
+    };
     claims
         .get(&rules.claims.roles)
-        .and_then(strings)
+        .and_then(read)
         .filter(|roles| !roles.is_empty())
         .ok_or_else(|| claims.refuse(&SS_10, "software_roles"))
 }
@@ -218,7 +223,9 @@ fn ss_10_roles(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<
 /// Both shapes the directory has used: an object, and an array of such objects. Answers the registration id, where there is one.
 fn ss_11_authority_claims(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Option<String>, Refusal> {
     let refuse = || claims.refuse(&SS_11, "organisation_competent_authority_claims");
-    let Some(value) = claims.get(&rules.claims.authority_claims) else { return Ok(None) };
+    let Some(value) = rules.claims.authority_claims.as_deref().and_then(|name| claims.get(name)) else {
+        return Ok(None);
+    };
     let entries: Vec<&Map<String, Value>> = match value {
         Value::Object(entry) => vec![entry],
         Value::Array(entries) => entries.iter().map(Value::as_object).collect::<Option<_>>().ok_or_else(refuse)?,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dcr_cli::client::Answer;
 use dcr_cli::directory::Behaviour;
+use dcr_cli::mint;
 use dcr_dev::Gateway;
 use dcr_gate::policy::profile::Profile;
 use serde_json::json;
@@ -177,7 +178,13 @@ async fn each_profile_serves_where_its_metadata_says() {
         tpp.endpoints.token = endpoint("token_endpoint");
 
         let types = metadata.json()["response_types_supported"].clone();
-        let request = gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types);
+        let directory = gateway.directory().url();
+        let request = if profile == "au-cdr" {
+            let statement = mint::cdr_software_statement(&PKI.tpp.software, &directory).sign(&PKI.directory).unwrap();
+            mint::cdr_registration_request(&PKI.tpp.software, gateway.url(), &statement)
+        } else {
+            gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types)
+        };
         let created = tpp.register(&signed(&request)).await.unwrap();
         assert_eq!(created.status, 201, "{profile}: {}", created.json());
         let client_id = created.member("client_id").unwrap();

@@ -73,3 +73,109 @@ fn ca_07_fapi_2_takes_the_issuer_as_a_string_and_nothing_else() {
         }
     });
 }
+
+fn cdr_statement() -> Token {
+    mint::cdr_software_statement(&PKI.tpp.software, DIRECTORY)
+}
+
+fn cdr_request(statement: &Token) -> Token {
+    mint::cdr_registration_request(&PKI.tpp.software, ISSUER, &statement.sign(&PKI.directory).unwrap())
+}
+
+#[test]
+fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_authority() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, of_profile("au-cdr"));
+        let statement = cdr_statement().claim("scope", "openid unheard:of cdr:registration");
+        let body = cdr_request(&statement).sign(&PKI.tpp.signing).unwrap();
+        let answer = gate
+            .serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.other_tpp.transport), &body))
+            .await;
+        let registered = super::body(&answer);
+        assert_eq!(answer.status, 201, "{registered}");
+        assert_eq!(
+            registered["scope"], "openid bank:accounts.basic:read cdr:registration",
+            "what nobody knows is ignored"
+        );
+        assert_eq!(
+            (&registered["application_type"], &registered["client_name"]),
+            (&json!("web"), &json!(PKI.tpp.software.client_name))
+        );
+        let asked: Value = serde_json::from_slice(&host.calls.borrow().last().unwrap().body).unwrap();
+        assert_eq!(asked["single_registration"], true);
+    });
+}
+
+#[test]
+fn au_differs_in_what_it_demands_and_in_how_it_answers() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, of_profile("au-cdr"));
+        for (token, error, reason) in [
+            (cdr_request(&cdr_statement().without("exp")), "invalid_software_statement", "statement_claim_missing"),
+            (
+                cdr_request(&cdr_statement().without("revocation_uri")),
+                "invalid_software_statement",
+                "statement_claim_missing",
+            ),
+            (
+                cdr_request(&cdr_statement().claim("exp", mint::now())),
+                "invalid_software_statement",
+                "statement_expired",
+            ),
+            (
+                cdr_request(&cdr_statement()).without("software_statement"),
+                "invalid_software_statement",
+                "statement_missing",
+            ),
+            (
+                cdr_request(&cdr_statement()).claim("token_endpoint_auth_method", "tls_client_auth"),
+                "invalid_client_metadata",
+                "auth_method",
+            ),
+            (
+                cdr_request(&cdr_statement()).claim("response_types", json!(["code id_token"])),
+                "invalid_client_metadata",
+                "response_types",
+            ),
+            (
+                cdr_request(&cdr_statement()).without("authorization_signed_response_alg"),
+                "invalid_client_metadata",
+                "signing_alg_metadata",
+            ),
+            (
+                cdr_request(&cdr_statement()).claim("scope", "bank:payees:read"),
+                "invalid_client_metadata",
+                "scope_beyond_roles",
+            ),
+        ] {
+            let answer = register(&gate, &token).await;
+            assert_refused(&host, &answer, 400, error, reason);
+        }
+        host.instead(|call| {
+            (call.cluster == "dcr_store")
+                .then(|| Ok(crate::host::mock::answer(409, json!({ "error": "duplicate_software" }))))
+        });
+        let answer = register(&gate, &cdr_request(&cdr_statement())).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "software_already_registered");
+    });
+}
+
+#[test]
+fn at_07_au_wants_a_scope_for_managing_a_registration() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, of_profile("au-cdr"));
+        let id = registered(&gate, &cdr_request(&cdr_statement())).await;
+        let get = || with_token(request("GET", "", Some(&PKI.tpp.transport), ""), "token");
+        let thumbprint = get().head.certificate.unwrap().thumbprint().x5t_s256();
+        for (scope, status) in [("bank:accounts.basic:read", 403), ("openid cdr:registration", 200)] {
+            host.store.borrow_mut().introspection =
+                json!({ "active": true, "client_id": id, "scope": scope, "cnf": { "x5t#S256": thumbprint } });
+            let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get()).await;
+            assert_eq!(answer.status, status, "{scope}");
+            if status == 403 {
+                assert_refused(&host, &answer, 403, "insufficient_scope", "scope_insufficient");
+                assert!(answer.www_authenticate.unwrap().contains("insufficient_scope"));
+            }
+        }
+    });
+}

@@ -33,25 +33,26 @@ fn every_verdict_of_the_profiles_there_are_comes_out() {
         .iter()
         .filter(|verdict| Profile::names().any(|name| verdict["profile"] == name))
         .collect();
-    assert!(verdicts.len() >= 9, "the verdicts are there");
+    assert!(verdicts.len() >= 10, "the verdicts are there");
     for verdict in verdicts {
-        if verdict.get("transport").is_some() {
-            judge_registration(&folder, verdict)
-        } else {
-            judge_assertion(&folder, verdict)
-        }
+        let signatures = expected["signatures"].as_array().unwrap();
+        let kind = &signatures.iter().find(|signature| signature["file"] == verdict["file"]).unwrap()["kind"];
+        if kind == "registration" { judge_registration(&folder, verdict) } else { judge_assertion(&folder, verdict) }
     }
 }
 
 fn configuration(verdict: &Value) -> Value {
     let mut config = config();
     config["profile"] = verdict["profile"].clone();
-    config["directories"] = json!([{
-        "issuer": "OpenBanking Ltd",
-        "jwks_uri": format!("https://{KEYSTORE}/keystore/openbanking.jwks"),
-        "cluster": "directory",
-        "software_key_sets": [{ "host": KEYSTORE, "cluster": "directory" }]
-    }]);
+    let directory = |issuer: &str| {
+        json!({
+            "issuer": issuer,
+            "jwks_uri": format!("https://{KEYSTORE}/keystore/directory.jwks"),
+            "cluster": "directory",
+            "software_key_sets": [{ "host": KEYSTORE, "cluster": "directory" }]
+        })
+    };
+    config["directories"] = json!([directory("OpenBanking Ltd"), directory("cdr-register")]);
     config["registration"] = json!({ "audiences": [verdict["audience"]] });
     config["client_assertion"] = json!({ "audiences": [verdict["audience"]] });
     config
@@ -59,7 +60,10 @@ fn configuration(verdict: &Value) -> Value {
 
 fn judge_registration(folder: &Path, verdict: &Value) {
     let (token, keys) = (read(folder, &verdict["file"]), read(folder, &json!("jwks.json")));
-    let certificate = Certificate::from_pem(read(folder, &verdict["transport"]).as_bytes()).unwrap();
+    // Where the verdict does not depend on the certificate it names none.
+    let any = json!("certificates/ob-transport-sgsMuc8ACBgBzinpr8oJ8B.pem");
+    let transport = verdict.get("transport").unwrap_or(&any);
+    let certificate = Certificate::from_pem(read(folder, transport).as_bytes()).unwrap();
     let (config, at, verdict) = (configuration(verdict), verdict["at"].as_u64().unwrap(), verdict.clone());
     run(at, |host| async move {
         let keys: Value = serde_json::from_str(&keys).unwrap();
@@ -73,8 +77,11 @@ fn judge_registration(folder: &Path, verdict: &Value) {
         if verdict["verdict"] == "accept" {
             assert_eq!(answer.status, 201, "{verdict}: {}", body(&answer));
         } else {
-            assert_eq!(refusal(&host).rule.id, verdict["rule"].as_str().unwrap(), "{verdict}");
-            assert_eq!(body(&answer)["error"], verdict["error"], "{verdict}");
+            // A verdict may leave open which of several rules comes first.
+            let either =
+                |expected: &Value, found: &str| expected.as_str().unwrap().split(" or ").any(|one| one == found);
+            assert!(either(&verdict["rule"], refusal(&host).rule.id), "{verdict}: {}", refusal(&host).rule.id);
+            assert!(either(&verdict["error"], body(&answer)["error"].as_str().unwrap()), "{verdict}");
         }
     });
 }

@@ -51,12 +51,15 @@ fn obwac(common_name: &str, identifier: &str) -> Certificate {
 
 #[track_caller]
 fn refused(certificate: &Certificate, now: Timestamp, reason: &str) {
-    assert_eq!(binding().check(certificate, now).unwrap_err().rule.reason, reason);
+    assert_eq!(binding().check(certificate, CertificateBinding::OpenBankingUk, now).unwrap_err().rule.reason, reason);
 }
 
 #[test]
 fn cb_04_software_and_organisation_of_a_legacy_certificate() {
-    assert_eq!(binding().check(&ob_transport(SOFTWARE, ORGANISATION), WITHIN), Ok(()));
+    assert_eq!(
+        binding().check(&ob_transport(SOFTWARE, ORGANISATION), CertificateBinding::OpenBankingUk, WITHIN),
+        Ok(())
+    );
     for (common_name, unit) in [
         ("u3ZWlf9Yt42dyZgIvzkvqb", ORGANISATION),
         (SOFTWARE, "0015800001HQQrZAAY"),
@@ -71,7 +74,7 @@ fn cb_04_software_and_organisation_of_a_legacy_certificate() {
 #[test]
 fn cb_05_organisation_and_registration_of_an_obwac() {
     let identifier = format!("PSDGB-OB-{REGISTRATION}");
-    assert_eq!(binding().check(&obwac(ORGANISATION, &identifier), WITHIN), Ok(()));
+    assert_eq!(binding().check(&obwac(ORGANISATION, &identifier), CertificateBinding::OpenBankingUk, WITHIN), Ok(()));
     for identifier in [
         "PSDGB-OB-Unknown0015800001HQQrZAAY",
         "PSDGB-OB-x-Unknown0015800001HQQrZAAX",
@@ -90,7 +93,7 @@ fn cb_05_organisation_and_registration_of_an_obwac() {
 fn cb_05_a_statement_without_registration_binds_no_obwac() {
     let without = Binding { registration_id: None, ..binding() };
     let certificate = obwac(ORGANISATION, "PSDGB-OB-");
-    assert_eq!(without.check(&certificate, WITHIN).unwrap_err().rule.id, "CB-05");
+    assert_eq!(without.check(&certificate, CertificateBinding::OpenBankingUk, WITHIN).unwrap_err().rule.id, "CB-05");
 }
 
 #[test]
@@ -101,4 +104,12 @@ fn cb_04_cb_05_certificates_are_valid_between_their_dates() {
         refused(&ob_transport(SOFTWARE, ORGANISATION), now, "transport_certificate_dates");
         refused(&obwac(ORGANISATION, &format!("PSDGB-OB-{REGISTRATION}")), now, "organisation_certificate_dates");
     }
+}
+
+#[test]
+fn cb_10_where_nothing_names_the_software_only_the_dates_count() {
+    let certificate = ob_transport("a product", "Consumer Data Right");
+    assert_eq!(binding().check(&certificate, CertificateBinding::None, WITHIN), Ok(()));
+    let refusal = binding().check(&certificate, CertificateBinding::None, 1_640_995_200).unwrap_err();
+    assert_eq!((refusal.rule.id, refusal.rule.reason), ("CB-01", "certificate_dates"));
 }
