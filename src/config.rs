@@ -289,6 +289,7 @@ struct Document {
 struct PathsDocument {
     registration: Option<String>,
     token: Option<String>,
+    distinguished_name: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -343,6 +344,7 @@ impl Document {
             .map_err(|unknown| wrong("profile", format!("is not a profile: {}", unknown.0)))?;
         override_with(&mut profile.paths.registration, self.paths.registration);
         override_with(&mut profile.paths.token, self.paths.token);
+        profile.paths.distinguished_name = self.paths.distinguished_name.or(profile.paths.distinguished_name);
         override_with(&mut profile.clock_skew, self.clock_skew);
         override_with(&mut profile.registration.single_registration, self.registration.single_registration);
         override_with(&mut profile.client_assertion.max_lifetime, self.client_assertion.max_lifetime);
@@ -440,7 +442,9 @@ impl Config {
 
     fn check_paths(&self) -> Result<(), ConfigError> {
         let paths = &self.profile.paths;
-        for (place, path) in [("paths.registration", &paths.registration), ("paths.token", &paths.token)] {
+        let named = [("paths.registration", &paths.registration), ("paths.token", &paths.token)];
+        let optional = paths.distinguished_name.iter().map(|path| ("paths.distinguished_name", path));
+        for (place, path) in named.into_iter().chain(optional) {
             if !is_plain_path(path) {
                 return Err(wrong(
                     place,
@@ -451,6 +455,12 @@ impl Config {
         let below = |path: &str, parent: &str| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'));
         if paths.token == paths.registration || below(&paths.token, &paths.registration) {
             return Err(wrong("paths.token", "must not be paths.registration or below it: a ClientId would hide it"));
+        }
+        let name = paths.distinguished_name.as_deref();
+        if name
+            .is_some_and(|name| name == paths.token || name == paths.registration || below(name, &paths.registration))
+        {
+            return Err(wrong("paths.distinguished_name", "must not be another endpoint or below paths.registration"));
         }
         if paths.registration.starts_with("/.well-known") || paths.token.starts_with("/.well-known") {
             return Err(wrong("paths", "/.well-known holds the metadata: choose other paths"));

@@ -181,6 +181,8 @@ impl<H: Host> KeySets<H> {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(source) else { return };
         entry.in_flight = false;
+        // Pauses count from the end of an attempt: one that timed out must not be followed by the next at once.
+        entry.attempted_at = self.host.now();
         match fetched {
             Ok(keys) => {
                 entry.keys = Some(Rc::new(keys));

@@ -68,6 +68,7 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
         ("store.timeout", json!("2 fortnights"), "store.timeout", "30s"),
         ("clock_skew", json!("5m"), "clock_skew", "between"),
         ("paths", json!({ "token": "token" }), "paths.token", "/"),
+        ("paths", json!({ "distinguished_name": "/token" }), "paths.distinguished_name", "another"),
         ("paths", json!({ "token": "/open-banking/v3.3.0/register/t" }), "paths.token", "below"),
         ("paths", json!({ "token": "/.well-known/token" }), "paths", ".well-known"),
         ("certificate", json!({ "trusted_proxies": ["00"] }), "certificate.trusted_proxies", "forwarded"),

@@ -171,7 +171,13 @@ fn forwarded_certificate(headers: &[(String, Vec<u8>)], trusted_proxies: &[Thumb
     let mut values = headers.iter().filter(|(name, _)| name == "x-forwarded-client-cert");
     let (header, second) = (values.next(), values.next());
     let element = match (header, second) {
-        (Some((_, header)), None) => xfcc::parse(header).ok()?.pop()?,
+        (Some((_, header)), None) => match xfcc::parse(header) {
+            Ok(mut elements) => elements.pop()?,
+            Err(error) => {
+                log(LogLevel::Warn, &format!("dcr-gate takes x-forwarded-client-cert for none: {error}"));
+                return None;
+            }
+        },
         _ => return None,
     };
     let (certificate, hash) = (element.certificate?, element.hash?);

@@ -53,7 +53,12 @@ impl Answer {
         members.insert("client_id".to_owned(), json!(client.client_id));
         members.insert("client_id_issued_at".to_owned(), issued_at);
         if let Ok(Value::Object(metadata)) = serde_json::to_value(&client.record.metadata) {
-            members.extend(metadata);
+            // The subject bears the name that the ecosystem has for it (MD-09).
+            let named = |name: String| match name.as_str() {
+                "tls_client_auth_subject_dn" => profile.client_metadata.subject_dn_member.clone(),
+                _ => name,
+            };
+            members.extend(metadata.into_iter().map(|(name, value)| (named(name), value)));
         }
         members.insert("software_statement".to_owned(), json!(client.record.software_statement));
         let of_software = client

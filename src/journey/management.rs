@@ -4,7 +4,8 @@ use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
-use crate::policy::catalogue::{AT_03, CM_03, CM_15, GW_01, RG_01};
+use crate::policy::catalogue::{AT_03, CM_03, CM_11, CM_15, GW_01, RG_01};
+use crate::policy::token_request::ca_17_subject;
 use crate::policy::{Refusal, access_token};
 use crate::store::{Client, StoreError};
 use crate::x509::Certificate;
@@ -32,6 +33,7 @@ pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
     cm_15_certificate(gate, &client, certificate)?;
+    cm_11_registered_subject(gate, &client, certificate)?;
     access_token::at_07_scope(&introspection, gate.config.profile.access_token.management_scope.as_deref())?;
     Ok(client)
 }
@@ -42,6 +44,20 @@ fn cm_15_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Cer
     let bound = client.record.binding.check(certificate, kind, gate.host.now());
     if bound.is_err() || !gate.config.trusts(&client.record.issuer) {
         return Err(Refusal::by(&CM_15));
+    }
+    Ok(())
+}
+
+/// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).
+fn cm_11_registered_subject<H: Host>(
+    gate: &Gate<H>,
+    client: &Client,
+    certificate: &Certificate,
+) -> Result<(), Refusal> {
+    let metadata = &client.record.metadata;
+    let is_needed = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
+    if is_needed && ca_17_subject(metadata, certificate).is_err() {
+        return Err(Refusal::by(&CM_11));
     }
     Ok(())
 }

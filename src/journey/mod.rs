@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod delete;
 mod discovery;
+mod distinguished_name;
 mod management;
 mod register;
 mod registration;
@@ -54,6 +55,7 @@ impl<H: Host> Gate<H> {
             Endpoint::Update(client_id) => update::update(self, request, client_id).await,
             Endpoint::Delete(client_id) => delete::delete(self, request, client_id).await,
             Endpoint::Token => token::token(self, request).await,
+            Endpoint::DistinguishedName => distinguished_name::distinguished_name(self, request),
             Endpoint::Discovery => Ok(discovery::discovery(&self.config)),
         };
         match outcome {

@@ -11,7 +11,7 @@ pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request) -> Resu
     let certificate = request.rg_01_certificate()?;
     let body = request.rg_13_body(&RG_13).await?;
 
-    let approved = judge(gate, certificate, &body).await?;
+    let approved = judge(gate, certificate, Some(certificate), &body).await?;
 
     let single_registration = gate.config.profile.registration.single_registration;
     let created = gate.store.create(&approved.record, approved.single_use(gate), single_registration).await;

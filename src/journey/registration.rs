@@ -38,10 +38,13 @@ pub(super) fn rg_02_media_type<H: Host>(gate: &Gate<H>, request: &Request) -> Re
 
 /// Judges a registration request: the statement first, then whoever signed the request, then what it asks for.
 ///
+/// `subject` is the certificate whose subject a `tls_client_auth` client must name, if it must name one.
+///
 /// No URL is used before the statement that names it is verified, and nothing is spent before the last check has passed.
 pub(super) async fn judge<H: Host>(
     gate: &Gate<H>,
     certificate: &Certificate,
+    subject: Option<&Certificate>,
     body: &[u8],
 ) -> Result<Approved, Refusal> {
     // Time goes on while key sets are fetched, so each check asks anew.
@@ -58,7 +61,7 @@ pub(super) async fn judge<H: Host>(
     let request = signature::verify(gate, request.unverified(), software_keys).await?;
     let request = RegistrationRequest::check(request, &statement, config, now())?;
 
-    let metadata = ClientMetadata::check(request.claims(), &statement, certificate, config)?;
+    let metadata = ClientMetadata::check(request.claims(), &statement, subject, config)?;
     Binding::of(&statement).check(certificate, config.profile.certificate_binding, now())?;
     request.jw_06_lifetime(config, now())?;
     Ok(Approved { record: Record::of(&statement, metadata), request })

@@ -41,14 +41,16 @@ pub enum Endpoint {
     Delete(String),
     /// POST to the token endpoint.
     Token,
+    /// GET of the subject of the caller's certificate.
+    DistinguishedName,
     /// GET of the metadata.
     Discovery,
 }
 
 impl Endpoint {
     /// Names of all endpoints, for metrics.
-    pub const NAMES: [&'static str; 7] =
-        ["register", "retrieve", "update", "delete", "token", "discovery", "registration"];
+    pub const NAMES: [&'static str; 8] =
+        ["register", "retrieve", "update", "delete", "token", "distinguished_name", "discovery", "registration"];
 
     /// The endpoint's name in metrics and logs.
     pub fn name(&self) -> &'static str {
@@ -58,6 +60,7 @@ impl Endpoint {
             Self::Update(_) => "update",
             Self::Delete(_) => "delete",
             Self::Token => "token",
+            Self::DistinguishedName => "distinguished_name",
             Self::Discovery => "discovery",
         }
     }
@@ -68,6 +71,7 @@ enum Resource<'a> {
     Registrations,
     Registration(&'a str),
     Token,
+    DistinguishedName,
     Metadata,
 }
 
@@ -86,10 +90,12 @@ pub fn route(config: &Config, method: &str, path: &str) -> Route {
         (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),
         (Resource::Registration(id), "DELETE") => Route::Serve(Endpoint::Delete(id.to_owned())),
         (Resource::Token, "POST") => Route::Serve(Endpoint::Token),
+        (Resource::DistinguishedName, "GET" | "HEAD") => Route::Serve(Endpoint::DistinguishedName),
         (Resource::Metadata, "GET" | "HEAD") => Route::Serve(Endpoint::Discovery),
         (Resource::Registrations, _) => rg_14_method("register", "POST"),
         (Resource::Registration(_), _) => rg_14_method("registration", "GET, PUT, DELETE"),
         (Resource::Token, _) => rg_14_method("token", "POST"),
+        (Resource::DistinguishedName, _) => rg_14_method("distinguished_name", "GET, HEAD"),
         (Resource::Metadata, _) => rg_14_method("discovery", "GET, HEAD"),
     }
 }
@@ -105,6 +111,9 @@ fn resource<'a>(config: &Config, path: &'a str) -> Option<Resource<'a>> {
     }
     if path == paths.token {
         return Some(Resource::Token);
+    }
+    if paths.distinguished_name.as_deref() == Some(path) {
+        return Some(Resource::DistinguishedName);
     }
     if well_known(config).iter().any(|known| known == path) {
         return Some(Resource::Metadata);
@@ -135,6 +144,7 @@ fn looks_like_ours(config: &Config, path: &str) -> bool {
         let registration = loosest_reading(&config.profile.paths.registration, dots);
         loosest.strip_prefix(&registration).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || reads_as(&config.profile.paths.token)
+            || config.profile.paths.distinguished_name.as_deref().is_some_and(reads_as)
             || well_known(config).iter().any(|known| reads_as(known))
     })
 }

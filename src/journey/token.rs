@@ -1,11 +1,10 @@
 //! Token (RFC 6749 section 4.4): the client authenticates in the one way it registered and receives a token bound to its certificate.
 
-use super::{Gate, Request, signature};
+use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::Answer;
 use crate::policy::catalogue::{
-    CA_01, CA_12_REPLAY, CA_13, CA_15, CA_15_CERTIFICATE, CA_19, CA_19_CERTIFICATE, GW_01, RG_13_FORM,
+    self, CA_01, CA_12_REPLAY, CA_13, CA_15, CA_15_CERTIFICATE, CA_19, CA_19_CERTIFICATE, GW_01, RG_13_FORM,
 };
 use crate::policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
 use crate::policy::client_metadata::AuthMethod;
@@ -18,7 +17,7 @@ use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<super::Answer, Refusal> {
+pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
     ca_01_form(request)?;
     let certificate = request.rg_01_certificate()?;
     let form = TokenRequest::ca_01_parse(&request.rg_13_body(&RG_13_FORM).await?)?;
@@ -36,7 +35,7 @@ pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<
     let lifetime = gate.config.profile.access_token.lifetime.as_secs();
     let thumbprint = certificate.thumbprint().x5t_s256();
     let issued = gate.store.issue_token(&client.client_id, &scope, lifetime, &thumbprint, jti).await;
-    Ok(super::Answer::token(&issued.map_err(refused_by_store)?))
+    Ok(Answer::token(&issued.map_err(refused_by_store)?))
 }
 
 /// `private_key_jwt`: algorithm, claims, client, signature (OpenID Connect Core section 9).
@@ -100,7 +99,7 @@ async fn registered<H: Host>(gate: &Gate<H>, client_id: &str, unknown: &'static 
 /// Rules that hide behind one about the assertion are answered as that one is.
 fn refused(rule: &'static Rule) -> Refusal {
     match rule.answer {
-        Answer::SameAs(shown) if shown == &CA_13 => Refusal::by(rule).in_document(Document::ClientAssertion),
+        catalogue::Answer::SameAs(shown) if shown == &CA_13 => Refusal::by(rule).in_document(Document::ClientAssertion),
         _ => Refusal::by(rule),
     }
 }

@@ -16,7 +16,9 @@ pub(super) async fn update<H: Host>(gate: &Gate<H>, request: &Request, client_id
     let certificate = request.rg_01_certificate()?;
     let body = request.rg_13_body(&RG_13).await?;
 
-    let approved = judge(gate, certificate, &body).await?;
+    // Who announces a new certificate does so over the old one (CM-11).
+    let may_announce = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
+    let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body).await?;
     of_the_same_registration(&approved, &client)?;
 
     let replaced = gate.store.replace(&client, &approved.record, approved.single_use(gate)).await;

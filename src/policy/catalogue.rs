@@ -238,6 +238,8 @@ catalogue! {
         "an update must carry a statement of the same directory, organisation and software as the registration";
     CM_09 "CM-09" server_member_in_update Fixed(400, InvalidClientMetadata), "RFC 7592 section 2.2",
         "this member is the server's; leave it out of the update";
+    CM_11 "CM-11" certificate_subject_not_registered Fixed(401, InvalidToken), "Revolut, update certificates",
+        "manage the registration over the certificate whose subject is registered; a new subject takes effect after the update";
     CM_15 "CM-15" certificate_not_of_client Fixed(401, InvalidToken), "OBUK DCR 3.3 Authentication",
         "the transport certificate is not one of this client's, or not valid now";
 
@@ -257,7 +259,7 @@ catalogue! {
     CA_06 "CA-06" client_id_differs Fixed(401, InvalidClient), "RFC 7521 section 4.2",
         "where the client_id parameter is sent, it must be the assertion's sub";
     CA_07 "CA-07" assertion_audience Fixed(401, InvalidClient), "RFC 7523 section 3",
-        "must name this authorization server: its issuer or its token endpoint";
+        "must name this authorization server: use the issuer of its metadata";
     CA_09 "CA-09" assertion_exp Fixed(401, InvalidClient), "RFC 7523 section 3",
         "must be present and in the future, no further than this server accepts";
     CA_10 "CA-10" assertion_dates Fixed(401, InvalidClient), "RFC 7523 section 3",

@@ -18,9 +18,14 @@ const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
+const SUBJECT_DN: &str = "tls_client_auth_subject_dn";
+/// What older servers call it (MD-09).
+const SUBJECT_DN_ALIAS: &str = "tls_client_auth_dn";
+
 /// Members that name the certificate's subject (RFC 8705 section 2.1.2).
-const SUBJECT_MEMBERS: [&str; 5] = [
-    "tls_client_auth_subject_dn",
+const SUBJECT_MEMBERS: [&str; 6] = [
+    SUBJECT_DN,
+    SUBJECT_DN_ALIAS,
     "tls_client_auth_san_dns",
     "tls_client_auth_san_uri",
     "tls_client_auth_san_ip",
@@ -112,12 +117,14 @@ pub struct Ciba {
 impl ClientMetadata {
     /// Checks what the signed request asks for (MD-01 to MD-25, DN-01). Members nobody knows are ignored (RG-09).
     ///
+    /// `certificate` is the one whose subject a `tls_client_auth` client must name; none where another may be announced (CM-11).
+    ///
     /// # Errors
     /// The first broken rule.
     pub fn check(
         claims: &Claims,
         statement: &SoftwareStatement,
-        certificate: &Certificate,
+        certificate: Option<&Certificate>,
         config: &Config,
     ) -> Result<Self, Refusal> {
         let metadata = Metadata { claims, rules: &config.profile.client_metadata, algorithms: algorithm_names(config) };
@@ -179,8 +186,12 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_06_md_07_subject_dn(&self, method: AuthMethod, certificate: &Certificate) -> Result<Option<String>, Refusal> {
-        let member = "tls_client_auth_subject_dn";
+    fn md_06_md_07_subject_dn(
+        &self,
+        method: AuthMethod,
+        certificate: Option<&Certificate>,
+    ) -> Result<Option<String>, Refusal> {
+        let member = if self.rules.subject_dn_member == SUBJECT_DN_ALIAS { SUBJECT_DN_ALIAS } else { SUBJECT_DN };
         let mut given = SUBJECT_MEMBERS.into_iter().filter(|member| self.claims.members().contains_key(*member));
         match (method, given.next(), given.next()) {
             (_, _, Some(second)) => return Err(self.refuse(&MD_07, second)),
@@ -195,7 +206,7 @@ impl Metadata<'_> {
             return Err(self.refuse(&MD_06, member));
         }
         let name = DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member))?;
-        if !name.matches(certificate.subject()) {
+        if certificate.is_some_and(|certificate| !name.matches(certificate.subject())) {
             return Err(self.refuse(&MD_06_CERTIFICATE, member));
         }
         Ok(Some(written))
@@ -247,7 +258,7 @@ impl Metadata<'_> {
                 in_statement.unwrap_or_default().split(' ').filter(|scope| known.contains(scope)).collect()
             }
         };
-        let Some(scope) = self.text("scope")? else {
+        let Some(scope) = self.md_16_scope()? else {
             return Ok(allowed.join(" "));
         };
         let words = scope::words(&scope)
@@ -257,6 +268,16 @@ impl Metadata<'_> {
             Ok(scope)
         } else {
             Err(self.refuse(&MD_15, "scope"))
+        }
+    }
+
+    /// The scope as one string, from a string or, where the ecosystem has it so, an array (MD-16).
+    fn md_16_scope(&self) -> Result<Option<String>, Refusal> {
+        match self.claims.members().get("scope") {
+            Some(value @ Value::Array(_)) if self.rules.scope_arrays => {
+                strings(value).map(|words| Some(words.join(" "))).ok_or_else(|| self.refuse(&MD_25, "scope"))
+            }
+            _ => self.text("scope"),
         }
     }
 
@@ -340,7 +361,8 @@ impl Metadata<'_> {
     fn ss_15_descriptive(&self, statement: &SoftwareStatement, names: &StatementClaimNames) -> Map<String, Value> {
         let of_statement = |member: &str| {
             let name = names.descriptive.get(member).map_or(member, String::as_str);
-            statement.claims().get(name).or_else(|| statement.claims().get(member)).filter(|value| !value.is_null())
+            let value = statement.claims().get(name).or_else(|| statement.claims().get(member));
+            value.filter(|value| value.is_string() || value.is_number())
         };
         let of_request = |member: &str| {
             let text = self.claims.text(member)?;

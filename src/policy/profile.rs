@@ -14,6 +14,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("uk-obie-3.4", include_str!("../../profiles/uk-obie-3.4.json")),
     ("wso2-accelerator-3", include_str!("../../profiles/wso2-accelerator-3.json")),
     ("fapi2", include_str!("../../profiles/fapi2.json")),
+    ("revolut", include_str!("../../profiles/revolut.json")),
     ("au-cdr", include_str!("../../profiles/au-cdr.json")),
 ];
 
@@ -57,6 +58,8 @@ pub struct Paths {
     pub registration: String,
     /// The token endpoint.
     pub token: String,
+    /// Where a third party reads how its certificate's subject is written, if there is such a place.
+    pub distinguished_name: Option<String>,
 }
 
 /// What a software statement must look like, and what its claims are called.
@@ -148,6 +151,13 @@ pub struct ClientMetadataProfile {
     pub subject_dn_max_chars: usize,
     /// What the subject must begin with (MD-06); empty for anything.
     pub subject_dn_prefix: String,
+    /// What the member that holds the subject is called (MD-09).
+    pub subject_dn_member: String,
+    /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
+    /// afterwards (CM-11).
+    pub subject_changes_over_old_certificate: bool,
+    /// Whether `scope` may be an array of scopes (MD-16).
+    pub scope_arrays: bool,
     /// Where the scopes of a software come from (MD-15, MD-17).
     pub scopes_from: ScopesFrom,
     /// Which scopes a role gives (MD-15).

@@ -179,17 +179,27 @@ async fn each_profile_serves_where_its_metadata_says() {
 
         let types = metadata.json()["response_types_supported"].clone();
         let directory = gateway.directory().url();
-        let request = if profile == "au-cdr" {
-            let statement = mint::cdr_software_statement(&PKI.tpp.software, &directory).sign(&PKI.directory).unwrap();
-            mint::cdr_registration_request(&PKI.tpp.software, gateway.url(), &statement)
-        } else {
-            gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types)
+        let request = match profile {
+            "au-cdr" => {
+                let statement =
+                    mint::cdr_software_statement(&PKI.tpp.software, &directory).sign(&PKI.directory).unwrap();
+                mint::cdr_registration_request(&PKI.tpp.software, gateway.url(), &statement)
+            }
+            "revolut" => gateway
+                .registration_request(&PKI.tpp)
+                .unwrap()
+                .claim("token_endpoint_auth_method", "tls_client_auth")
+                .claim("tls_client_auth_dn", PKI.tpp.transport.subject_dn().unwrap()),
+            _ => gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types),
         };
         let created = tpp.register(&signed(&request)).await.unwrap();
         assert_eq!(created.status, 201, "{profile}: {}", created.json());
         let client_id = created.member("client_id").unwrap();
-        let assertion = signed(&gateway.client_assertion(&client_id));
-        let issued = tpp.token_by_assertion(&assertion, None).await.unwrap();
+        let issued = if profile == "revolut" {
+            tpp.token_by_certificate(&client_id, None).await.unwrap()
+        } else {
+            tpp.token_by_assertion(&signed(&gateway.client_assertion(&client_id)), None).await.unwrap()
+        };
         assert_eq!(issued.status, 200, "{profile}: {}", issued.json());
         let access_token = issued.member("access_token").unwrap();
         let retrieved = tpp.retrieve(&client_id, &access_token).await.unwrap();

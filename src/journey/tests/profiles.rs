@@ -93,10 +93,7 @@ fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_aut
             .await;
         let registered = super::body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
-        assert_eq!(
-            registered["scope"], "openid bank:accounts.basic:read cdr:registration",
-            "what nobody knows is ignored"
-        );
+        assert_eq!(registered["scope"], "openid cdr:registration", "what nobody knows is ignored");
         assert_eq!(
             (&registered["application_type"], &registered["client_name"]),
             (&json!("web"), &json!(PKI.tpp.software.client_name))
@@ -177,5 +174,65 @@ fn at_07_au_wants_a_scope_for_managing_a_registration() {
                 assert!(answer.www_authenticate.unwrap().contains("insufficient_scope"));
             }
         }
+    });
+}
+
+fn revolut_request(subject: &str) -> Token {
+    registration()
+        .without("token_endpoint_auth_signing_alg")
+        .without("application_type")
+        .claim("token_endpoint_auth_method", "tls_client_auth")
+        .claim("tls_client_auth_dn", subject)
+        .claim("scope", json!(["openid", "accounts", "payments"]))
+}
+
+#[test]
+fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, of_profile("revolut"));
+        let asked = gate.serve(&Endpoint::DistinguishedName, &request("GET", "", Some(&PKI.tpp.obwac), "")).await;
+        let subject = body(&asked)["tls_client_auth_dn"].as_str().unwrap().to_owned();
+        let signed = revolut_request(&subject).sign(&PKI.tpp.signing).unwrap();
+        let answer =
+            gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.obwac), &signed)).await;
+        let registered = body(&answer);
+        assert_eq!(answer.status, 201, "{registered}");
+        assert_eq!(
+            (&registered["tls_client_auth_dn"], &registered["scope"]),
+            (&json!(subject), &json!("openid accounts payments"))
+        );
+        assert!(registered.get("tls_client_auth_subject_dn").is_none());
+
+        let nobody = gate.serve(&Endpoint::DistinguishedName, &request("GET", "", None, "")).await;
+        assert_refused(&host, &nobody, 401, "invalid_client", "client_certificate_missing");
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "auth_method");
+        let both = revolut_request(&subject).claim("tls_client_auth_subject_dn", subject.clone());
+        assert_refused(&host, &register(&gate, &both).await, 400, "invalid_client_metadata", "subject_identifiers");
+    });
+}
+
+#[test]
+fn cm_11_revolut_changes_the_subject_over_the_old_certificate() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, of_profile("revolut"));
+        let (old, new) = (&PKI.tpp.transport, &PKI.tpp.obwac);
+        let id = registered(&gate, &revolut_request(&old.subject_dn().unwrap())).await;
+        let call = |method: &str, certificate: &Identity, body: &str| {
+            let request = with_token(request(method, "application/jwt", Some(certificate), body), "token");
+            let thumbprint = request.head.certificate.as_ref().unwrap().thumbprint().x5t_s256();
+            host.store.borrow_mut().introspection =
+                json!({ "active": true, "client_id": id, "cnf": { "x5t#S256": thumbprint } });
+            request
+        };
+        let update = revolut_request(&new.subject_dn().unwrap()).sign(&PKI.tpp.signing).unwrap();
+        let over_new = gate.serve(&Endpoint::Update(id.clone()), &call("PUT", new, &update)).await;
+        assert_refused(&host, &over_new, 401, "invalid_token", "certificate_subject_not_registered");
+        let over_old = gate.serve(&Endpoint::Update(id.clone()), &call("PUT", old, &update)).await;
+        assert_eq!(over_old.status, 200, "{}", body(&over_old));
+
+        assert_eq!(gate.serve(&Endpoint::Retrieve(id.clone()), &call("GET", new, "")).await.status, 200);
+        let over_old = gate.serve(&Endpoint::Retrieve(id.clone()), &call("GET", old, "")).await;
+        assert_refused(&host, &over_old, 401, "invalid_token", "certificate_subject_not_registered");
     });
 }

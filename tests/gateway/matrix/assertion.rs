@@ -1,9 +1,12 @@
 //! CA: client authentication at the token endpoint.
 
-use dcr_cli::client::JWT_BEARER;
+use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, Token};
+use dcr_gate::policy::profile::Profile;
 use serde_json::json;
 
+use super::coverage::binds_certificates;
+use super::dialect::{AUDIENCES, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, scopes};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
@@ -11,44 +14,100 @@ use crate::PKI;
 const CLIENT: &str = "invalid_client";
 const REQUEST: &str = "invalid_request";
 
-pub(super) fn cases() -> Vec<Case> {
-    let mut cases = forms();
-    cases.extend(assertions());
-    cases.extend(clients());
+pub(super) fn cases(profile: &Profile) -> Vec<Case> {
+    let mut cases = forms(profile);
+    cases.extend(scope(profile));
+    if allows(profile, PRIVATE_KEY_JWT) {
+        cases.extend(assertions(profile));
+        cases.extend(dates(profile));
+        cases.extend(signatures(profile));
+    }
+    if allows(profile, TLS_CLIENT_AUTH) {
+        cases.extend(certificates(profile));
+    }
     cases
 }
 
-fn forms() -> Vec<Case> {
+fn forms(profile: &Profile) -> Vec<Case> {
+    let scope = scopes(profile).0[0].clone();
     vec![
         Case::refused("a JSON body", ("token_request_malformed", 400, REQUEST), |scene| {
             let request = scene.tpp.request(reqwest::Method::POST, &scene.tpp.endpoints.token);
             Shot { client: scene.tpp.clone(), request: request.json(&json!({ "grant_type": "client_credentials" })) }
         }),
-        Case::refused("a repeated parameter", ("token_request_malformed", 400, REQUEST), |scene| {
-            scene.post_form(
-                &scene.tpp,
-                &[("grant_type", "client_credentials"), ("scope", "openid"), ("scope", "accounts")],
-            )
+        Case::refused("a repeated parameter", ("token_request_malformed", 400, REQUEST), move |scene| {
+            with_credential(scene, &[("scope", &scope), ("scope", &scope)])
         }),
-        Case::refused("an assertion and a secret", ("several_authentication_methods", 400, REQUEST), |scene| {
-            with_assertion(scene, &[("client_secret", "secret")])
+        Case::refused("a form over the limit", ("form_too_large", 413, REQUEST), |scene| {
+            with_credential(scene, &[("x", &"x".repeat(64 * 1024))])
         }),
-        Case::refused("an assertion and Basic", ("several_authentication_methods", 400, REQUEST), |scene| {
-            let shot = with_assertion(scene, &[]);
+        Case::refused("two methods", ("several_authentication_methods", 400, REQUEST), |scene| {
+            let shot = with_credential(scene, &[("client_secret", "secret")]);
             Shot { request: shot.request.basic_auth("client", Some("secret")), ..shot }
         }),
         Case::refused("Basic", ("basic_authentication_refused", 401, CLIENT), |scene| {
             let shot = scene.post_form(&scene.tpp, &[("grant_type", "client_credentials")]);
             Shot { request: shot.request.basic_auth(&scene.client_id, Some("secret")), ..shot }
         }),
-        Case::refused("a form over the limit", ("form_too_large", 413, REQUEST), |scene| {
-            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("x", &"x".repeat(64 * 1024))])
-        }),
         Case::refused("a secret", ("authentication_method_not_registered", 401, CLIENT), |scene| {
-            scene.post_form(
-                &scene.tpp,
-                &[("grant_type", "client_credentials"), ("client_id", &scene.client_id), ("client_secret", "s")],
-            )
+            let form =
+                [("grant_type", "client_credentials"), ("client_id", scene.client_id.as_str()), ("client_secret", "s")];
+            scene.post_form(&scene.tpp, &form)
+        }),
+        Case::refused("nobody says who it is", ("client_id_missing", 401, CLIENT), |scene| {
+            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials")])
+        }),
+        Case::refused("no grant_type", ("grant_type_missing", 400, REQUEST), |scene| {
+            let form: Vec<_> = scene.credential().into_iter().filter(|(name, _)| name != "grant_type").collect();
+            scene.post_form(&scene.tpp, &form)
+        }),
+        Case::refused("another grant", ("grant_type_unsupported", 400, "unsupported_grant_type"), |scene| {
+            let mut form = scene.credential();
+            form.retain(|(name, _)| name != "grant_type");
+            form.push(("grant_type".to_owned(), "password".to_owned()));
+            scene.post_form(&scene.tpp, &form)
+        }),
+        Case::refused("no certificate", ("client_certificate_missing", 401, CLIENT), |scene| {
+            scene.post_form(&scene.anonymous, &scene.credential())
+        }),
+        Case::refused("an unknown client's certificate", ("certificate_client_unknown", 401, CLIENT), |scene| {
+            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("client_id", "../no/body")])
+        }),
+        Case::refused(
+            "not registered for client_credentials",
+            ("grant_type_not_registered", 400, "unauthorized_client"),
+            |scene| scene.post_form(&scene.tpp, &scene.credential_of(&scene.code_only_client_id)),
+        ),
+        Case::accepted("parameters nobody knows", 200, |scene| {
+            with_credential(scene, &[("redirect_uri", "https://harbour.example/callback")])
+        }),
+    ]
+}
+
+fn scope(profile: &Profile) -> Vec<Case> {
+    let (allowed, beyond) = scopes(profile);
+    let more = format!("{} {beyond}", allowed[0]);
+    let part = allowed[0].clone();
+    vec![
+        Case::refused("a scope never registered", ("scope_not_registered", 400, "invalid_scope"), move |scene| {
+            with_credential(scene, &[("scope", &more)])
+        }),
+        Case::accepted("an empty scope is none", 200, |scene| with_credential(scene, &[("scope", "")])),
+        Case::accepted("a part of the scope", 200, move |scene| with_credential(scene, &[("scope", &part)])),
+        Case::accepted("all of the scope", 200, move |scene| with_credential(scene, &[("scope", &allowed.join(" "))])),
+    ]
+}
+
+fn assertions(profile: &Profile) -> Vec<Case> {
+    let rules = &profile.client_assertion;
+    let known = rules.audiences[0];
+    let mut cases = vec![
+        Case::refused("an assertion and a secret", ("several_authentication_methods", 400, REQUEST), |scene| {
+            with_credential(scene, &[("client_secret", "secret")])
+        }),
+        Case::refused("an assertion and Basic", ("several_authentication_methods", 400, REQUEST), |scene| {
+            let shot = with_credential(scene, &[]);
+            Shot { request: shot.request.basic_auth("client", Some("secret")), ..shot }
         }),
         Case::refused("the certificate alone", ("authentication_method_not_registered", 401, CLIENT), |scene| {
             scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("client_id", &scene.client_id)])
@@ -62,128 +121,110 @@ fn forms() -> Vec<Case> {
             ];
             scene.post_form(&scene.tpp, &form)
         }),
-        Case::refused("nobody says who it is", ("client_id_missing", 401, CLIENT), |scene| {
-            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials")])
-        }),
-        Case::refused("no grant_type", ("grant_type_missing", 400, REQUEST), |scene| {
-            scene.post_form(&scene.tpp, &[("client_id", &scene.tls_client_id)])
-        }),
-        Case::refused("another grant", ("grant_type_unsupported", 400, "unsupported_grant_type"), |scene| {
-            scene.post_form(&scene.tpp, &[("grant_type", "password"), ("client_id", &scene.tls_client_id)])
-        }),
-        Case::refused("a scope never registered", ("scope_not_registered", 400, "invalid_scope"), |scene| {
-            with_assertion(scene, &[("scope", "accounts fundsconfirmations")])
-        }),
-        Case::accepted("an empty scope is none", 200, |scene| with_assertion(scene, &[("scope", "")])),
-        Case::accepted("a part of the scope", 200, |scene| with_assertion(scene, &[("scope", "accounts openid")])),
-        Case::accepted("the client_id beside the assertion", 200, |scene| {
-            with_assertion(scene, &[("client_id", &scene.client_id)])
-        }),
-        Case::accepted("parameters nobody knows", 200, |scene| {
-            with_assertion(scene, &[("redirect_uri", "https://harbour.example/callback")])
-        }),
-        Case::accepted("tls_client_auth", 200, |scene| {
-            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)])
-        }),
-    ]
-}
-
-fn assertions() -> Vec<Case> {
-    vec![
         broken("no sub", "assertion_subject", |token| token.without("sub")),
         broken("iss is another", "assertion_subject", |token| token.claim("iss", "another")),
         Case::refused("the client_id is another", ("client_id_differs", 401, CLIENT), |scene| {
-            with_assertion(scene, &[("client_id", &scene.tls_client_id)])
+            with_credential(scene, &[("client_id", &scene.code_only_client_id)])
+        }),
+        Case::accepted("the client_id beside the assertion", 200, |scene| {
+            with_credential(scene, &[("client_id", &scene.client_id)])
         }),
         broken("another server's audience", "assertion_audience", |token| {
             token.claim("aud", "https://other.example/api")
         }),
         broken("no audience", "assertion_audience", |token| token.without("aud")),
+        Case::refused("one of several audiences", ("assertion_audience", 401, CLIENT), move |scene| {
+            let audience = json!(["https://other.example", scene.audience(known)]);
+            post(scene, &scene.assertion().claim("aud", audience))
+        })
+        .accepted_where(rules.audience_arrays, 200),
+    ];
+    cases.extend(AUDIENCES.map(|(name, audience)| {
+        Case::refused(format!("the audience is {name}"), ("assertion_audience", 401, CLIENT), move |scene| {
+            post(scene, &scene.assertion().claim("aud", scene.audience(audience)))
+        })
+        .accepted_where(rules.audiences.contains(&audience), 200)
+    }));
+    if rules.audience_arrays {
+        cases.push(broken("aud holds a number", "aud_malformed", |token| token.claim("aud", json!([7]))));
+    }
+    cases
+}
+
+fn dates(profile: &Profile) -> Vec<Case> {
+    let longest = profile.client_assertion.max_lifetime.as_secs();
+    vec![
         broken("no exp", "assertion_exp", |token| token.without("exp")),
-        broken("exp in eleven hours", "assertion_exp", |token| token.claim("exp", mint::now() + 11 * 3600)),
+        broken("exp too far ahead", "assertion_exp", move |token| token.claim("exp", mint::now() + longest + 60)),
         broken("exp before iat", "assertion_dates", |token| {
             token.claim("exp", mint::now() + 5).claim("iat", mint::now() + 6)
         }),
         broken("no jti", "assertion_jti", |token| token.without("jti")),
+        Case::accepted("exp as far ahead as it may be", 200, move |scene| {
+            post(scene, &scene.assertion().claim("exp", mint::now() + longest))
+        }),
         Case::refused("used before", ("assertion_replayed", 401, CLIENT), |scene| {
             scene.post_assertion(&scene.used_assertion)
         }),
+    ]
+}
+
+fn signatures(profile: &Profile) -> Vec<Case> {
+    let mut cases = vec![
         Case::refused("another's key", ("assertion_signature", 401, CLIENT), |scene| {
             let key = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
             scene.post_assertion(&scene.assertion().sign(&key).unwrap())
         }),
-        Case::accepted("exp in an hour", 200, |scene| {
-            scene.post_assertion(&scene.assertion().claim("exp", mint::now() + 3600).sign(&PKI.tpp.signing).unwrap())
-        }),
-        Case::accepted("the token endpoint among the audiences", 200, |scene| {
-            let audience = json!(["https://other.example", scene.tpp.endpoints.token]);
-            scene.post_assertion(&scene.assertion().claim("aud", audience).sign(&PKI.tpp.signing).unwrap())
-        }),
-    ]
-}
-
-fn clients() -> Vec<Case> {
-    vec![
-        Case::refused("an ES256 assertion of a PS256 client", ("assertion_alg", 401, CLIENT), |scene| {
-            let key = dcr_cli::keys::SigningKey::generate_es256();
-            scene.post_assertion(&scene.assertion().sign(&key).unwrap())
-        }),
         Case::refused("an unknown client's assertion", ("assertion_client_unknown", 401, CLIENT), |scene| {
-            scene.post_assertion(&scene.gateway.client_assertion("nobody").sign(&PKI.tpp.signing).unwrap())
-        }),
-        Case::refused("an unknown client's certificate", ("certificate_client_unknown", 401, CLIENT), |scene| {
-            scene.post_form(&scene.tpp, &[("grant_type", "client_credentials"), ("client_id", "../no/body")])
-        }),
-        Case::refused("no certificate", ("client_certificate_missing", 401, CLIENT), |scene| {
-            scene.post_form(
-                &scene.anonymous,
-                &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)],
-            )
-        }),
-        Case::refused("another certificate of its own", ("certificate_subject", 401, CLIENT), |scene| {
-            scene.post_form(&scene.obwac, &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)])
-        }),
-        Case::refused("another's certificate", ("certificate_of_another_client", 401, CLIENT), |scene| {
-            scene.post_form(&scene.other, &[("grant_type", "client_credentials"), ("client_id", &scene.tls_client_id)])
+            post(scene, &scene.gateway.client_assertion("nobody"))
         }),
         Case::refused(
             "a good assertion over another's certificate",
             ("assertion_over_foreign_certificate", 401, CLIENT),
-            |scene| {
-                let assertion = scene.assertion().sign(&PKI.tpp.signing).unwrap();
-                let form = [
-                    ("grant_type", "client_credentials"),
-                    ("client_assertion_type", JWT_BEARER),
-                    ("client_assertion", &assertion),
-                ];
-                scene.post_form(&scene.other, &form)
-            },
-        ),
-        Case::refused(
-            "not registered for client_credentials",
-            ("grant_type_not_registered", 400, "unauthorized_client"),
-            |scene| {
-                scene.post_assertion(
-                    &scene.gateway.client_assertion(&scene.code_only_client_id).sign(&PKI.tpp.signing).unwrap(),
-                )
-            },
-        ),
+            |scene| scene.post_form(&scene.other, &scene.credential()),
+        )
+        .accepted_where(!binds_certificates(profile), 200),
+        Case::accepted("an assertion without kid", 200, |scene| post(scene, &scene.assertion().without_header("kid"))),
+    ];
+    if profile.signing_algorithms.len() > 1 {
+        cases.push(Case::refused("an ES256 assertion of a PS256 client", ("assertion_alg", 401, CLIENT), |scene| {
+            scene.post_assertion(&scene.assertion().sign(&SigningKey::generate_es256()).unwrap())
+        }));
+    }
+    cases
+}
+
+fn certificates(profile: &Profile) -> Vec<Case> {
+    let form =
+        |scene: &Scene| [("grant_type", "client_credentials".to_owned()), ("client_id", scene.tls_client_id.clone())];
+    let foreign = if binds_certificates(profile) { "certificate_of_another_client" } else { "certificate_subject" };
+    vec![
+        Case::accepted(TLS_CLIENT_AUTH, 200, move |scene| scene.post_form(&scene.tpp, &form(scene))),
+        Case::refused("an assertion of its own", ("authentication_method_not_registered", 401, CLIENT), |scene| {
+            post(scene, &scene.gateway.client_assertion(&scene.tls_client_id))
+        }),
+        Case::refused("no certificate", ("client_certificate_missing", 401, CLIENT), move |scene| {
+            scene.post_form(&scene.anonymous, &form(scene))
+        }),
+        Case::refused("another certificate of its own", ("certificate_subject", 401, CLIENT), move |scene| {
+            scene.post_form(&scene.obwac, &form(scene))
+        }),
+        Case::refused("another's certificate", (foreign, 401, CLIENT), move |scene| {
+            scene.post_form(&scene.other, &form(scene))
+        }),
     ]
 }
 
-fn broken(name: &'static str, reason: &'static str, change: fn(Token) -> Token) -> Case {
-    Case::refused(name, (reason, 401, CLIENT), move |scene| {
-        scene.post_assertion(&change(scene.assertion()).sign(&PKI.tpp.signing).unwrap())
-    })
+fn broken(name: &'static str, reason: &'static str, change: impl Fn(Token) -> Token + 'static) -> Case {
+    Case::refused(name, (reason, 401, CLIENT), move |scene| post(scene, &change(scene.assertion())))
 }
 
-fn with_assertion(scene: &Scene, more: &[(&str, &str)]) -> Shot {
-    let assertion = scene.assertion().sign(&PKI.tpp.signing).unwrap();
-    let mut form = vec![
-        ("grant_type", "client_credentials"),
-        ("client_assertion_type", JWT_BEARER),
-        ("client_assertion", assertion.as_str()),
-    ];
-    form.extend_from_slice(more);
+fn post(scene: &Scene, assertion: &Token) -> Shot {
+    scene.post_assertion(&assertion.sign(&PKI.tpp.signing).unwrap())
+}
+
+fn with_credential(scene: &Scene, more: &[(&str, &str)]) -> Shot {
+    let mut form = scene.credential();
+    form.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     scene.post_form(&scene.tpp, &form)
 }

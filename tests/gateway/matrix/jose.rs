@@ -2,8 +2,11 @@
 
 use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
+use dcr_gate::jose::Algorithm as Allowed;
+use dcr_gate::policy::profile::Profile;
 use serde_json::json;
 
+use super::dialect::{PRIVATE_KEY_JWT, allows};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
@@ -49,24 +52,37 @@ const BROKEN: &[(&str, &str, Break)] = &[
     ("claims_malformed", "a repeated claim", |token, key| token.payload(r#"{"iss":"a","iss":"b"}"#).sign(key).unwrap()),
     ("claims_malformed", "not UTF-8", |token, key| token.payload(b"{\"a\":\"\xff\"}".to_vec()).sign(key).unwrap()),
     ("date_malformed", "exp is a string", |token, key| token.claim("exp", "2147483647").sign(key).unwrap()),
+    ("date_malformed", "iat in milliseconds", |token, key| token.claim("iat", mint::now() * 1000).sign(key).unwrap()),
     ("date_malformed", "exp in milliseconds", |token, key| token.claim("exp", mint::now() * 1000).sign(key).unwrap()),
-    ("not_yet_valid", "nbf far ahead", |token, key| token.claim("nbf", mint::now() + 120).sign(key).unwrap()),
 ];
 
-pub(super) fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = [Document::Request, Document::Statement, Document::Assertion]
-        .into_iter()
-        .flat_map(|document| BROKEN.iter().map(move |(reason, name, change)| document.case(reason, name, *change)))
-        .collect();
-    cases.extend(of_one_document());
-    cases.extend(edges());
+pub(super) fn cases(profile: &Profile) -> Vec<Case> {
+    let documents: &[Document] = if allows(profile, PRIVATE_KEY_JWT) {
+        &[Document::Request, Document::Statement, Document::Assertion]
+    } else {
+        &[Document::Request, Document::Statement]
+    };
+    let mut cases = Vec::new();
+    for document in documents {
+        cases.extend(BROKEN.iter().map(|(reason, name, change)| document.case(reason, name, *change)));
+        cases.extend(document.dates(profile));
+    }
+    cases.extend(of_the_request(profile));
+    cases.extend(keys());
+    cases.extend(kinds(profile));
+    cases.extend(edges(profile));
     cases
 }
 
 impl Document {
-    fn case(self, reason: &'static str, name: &'static str, change: Break) -> Case {
+    fn case(
+        self,
+        reason: &'static str,
+        name: &'static str,
+        change: impl Fn(Token, &SigningKey) -> String + 'static,
+    ) -> Case {
         let (status, error) = self.answer();
-        Case::refused(name, (reason, status, error), move |scene| self.send(scene, change))
+        Case::refused(name, (reason, status, error), move |scene| self.send(scene, &change))
     }
 
     fn answer(self) -> (u16, &'static str) {
@@ -77,120 +93,130 @@ impl Document {
         }
     }
 
-    fn send(self, scene: &Scene, change: Break) -> Shot {
+    /// Dates too far ahead. What a statement says of its own date is a rule of its own.
+    fn dates(self, profile: &Profile) -> Vec<Case> {
+        let beyond_skew = profile.clock_skew.as_secs() + 30;
+        let ahead = |claim: &'static str| {
+            move |token: Token, key: &SigningKey| token.claim(claim, mint::now() + beyond_skew).sign(key).unwrap()
+        };
+        let mut cases = vec![self.case("not_yet_valid", "nbf too far ahead", ahead("nbf"))];
+        if !matches!(self, Self::Statement) {
+            cases.push(self.case("issued_in_the_future", "iat too far ahead", ahead("iat")));
+            cases.push(self.case("expired", "exp is now", |token, key| {
+                token.claim("iat", mint::now() - 60).claim("exp", mint::now()).sign(key).unwrap()
+            }));
+        }
+        cases
+    }
+
+    fn send(self, scene: &Scene, change: impl Fn(Token, &SigningKey) -> String) -> Shot {
         match self {
             Self::Request => scene.post(change(scene.request(), &PKI.tpp.signing)),
-            Self::Statement => scene.post_statement(change(scene.statement(), &PKI.directory)),
+            Self::Statement => scene.post_statement(&change(scene.statement(), &PKI.directory)),
             Self::Assertion => scene.post_assertion(&change(scene.assertion(), &PKI.tpp.signing)),
         }
     }
 }
 
-fn of_one_document() -> Vec<Case> {
-    let request = Document::Request.answer();
-    let broken_request = |reason: &'static str, name, change: Break| Document::Request.case(reason, name, change);
+fn of_the_request(profile: &Profile) -> Vec<Case> {
+    let longest = profile.registration.max_lifetime.as_secs();
     vec![
-        Document::Statement
-            .case("typ_wrong", "a statement without typ", |token, key| token.without_header("typ").sign(key).unwrap()),
-        broken_request("jws_too_long", "more than 48 KiB", |token, key| {
+        Document::Request.case("jws_too_long", "more than 48 KiB", |token, key| {
             token.claim("filler", "x".repeat(36 * 1024)).sign(key).unwrap()
         }),
-        broken_request("key_unfit", "signed with the kid of the transport key", |token, key| {
+        Document::Request.case("lifetime_too_long", "lives too long", move |token, key| {
+            token.claim("exp", mint::now() + longest + 60).sign(key).unwrap()
+        }),
+        Case::accepted("lives as long as it may", 201, move |scene| {
+            scene.post_request(&scene.request().claim("exp", mint::now() + longest))
+        }),
+        Document::Request
+            .case("aud_malformed", "aud is a number", |token, key| token.claim("aud", 7).sign(key).unwrap()),
+    ]
+}
+
+/// Which key of a set verifies.
+fn keys() -> Vec<Case> {
+    let (status, error) = Document::Request.answer();
+    vec![
+        Document::Request.case("key_unfit", "signed with the kid of the transport key", |token, key| {
             let keys = PKI.tpp.key_set().unwrap();
             let tls = keys["keys"].as_array().unwrap().iter().find(|key| key["use"] == "tls").unwrap();
             token.header("kid", tls["kid"].clone()).sign(key).unwrap()
         }),
-        Case::refused("two fitting keys share a kid", ("kid_ambiguous", request.0, request.1), |scene| {
-            let directory = scene.gateway.directory();
+        Case::refused("two fitting keys share a kid", ("kid_ambiguous", status, error), |scene| {
             let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
-            let keys = json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap(), twin.public_jwk().unwrap()] });
-            directory.publish("/twins.jwks", keys);
-            let statement =
-                scene.statement().claim("software_jwks_endpoint", format!("{}/twins.jwks", directory.url()));
-            let statement = statement.sign(&PKI.directory).unwrap();
-            scene.post(scene.request().claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap())
+            let keys = [PKI.tpp.signing.public_jwk().unwrap(), twin.public_jwk().unwrap()];
+            scene.post_request(&scene.request_of_keys("/twins.jwks", &keys))
         }),
-        Case::refused("no kid, and nine keys to try", ("kid_needed", request.0, request.1), |scene| {
-            let directory = scene.gateway.directory();
+        Case::refused("no kid, and nine keys to try", ("kid_needed", status, error), |scene| {
             let keys = vec![PKI.tpp.signing.public_jwk().unwrap(); 9];
-            directory.publish("/many.jwks", json!({ "keys": keys }));
-            let statement = scene.statement().claim("software_jwks_endpoint", format!("{}/many.jwks", directory.url()));
-            let statement = statement.sign(&PKI.directory).unwrap();
-            let token = scene.request().claim("software_statement", statement).without_header("kid");
-            scene.post(token.sign(&PKI.tpp.signing).unwrap())
+            scene.post_request(&scene.request_of_keys("/many.jwks", &keys).without_header("kid"))
         }),
-        broken_request("expired", "expired a moment ago", |token, key| {
-            token.claim("exp", mint::now()).sign(key).unwrap()
-        }),
-        Document::Assertion.case("expired", "expired five minutes ago", |token, key| {
-            token.claim("iat", mint::now() - 600).claim("exp", mint::now() - 300).sign(key).unwrap()
-        }),
-        broken_request("issued_in_the_future", "iat a minute ahead", |token, key| {
-            token.claim("iat", mint::now() + 65).sign(key).unwrap()
-        }),
-        Document::Assertion.case("issued_in_the_future", "iat a minute ahead", |token, key| {
-            token.claim("iat", mint::now() + 65).sign(key).unwrap()
-        }),
-        broken_request("lifetime_too_long", "lives for years", |token, key| {
-            token.claim("exp", mint::now() + 100_000_000).sign(key).unwrap()
-        }),
-        broken_request("aud_malformed", "aud is a number", |token, key| token.claim("aud", 7).sign(key).unwrap()),
-        Document::Assertion.case("aud_malformed", "aud holds a number", |token, key| {
-            token.claim("aud", json!([7])).sign(key).unwrap()
-        }),
-        Case::refused("a statement sent as request", ("token_confused", request.0, request.1), |scene| {
-            scene.post(scene.statement().sign(&PKI.directory).unwrap())
-        }),
-        Case::refused("an assertion sent as request", ("token_confused", request.0, request.1), |scene| {
-            scene.post(scene.assertion().sign(&PKI.tpp.signing).unwrap())
-        }),
-        Document::Statement.case("token_confused", "a request sent as statement", |token, key| {
-            token.claim("software_statement", "e30.e30.e30").sign(key).unwrap()
-        }),
-        Document::Assertion.case("token_confused", "a request object sent as assertion", |token, key| {
-            token.claim("response_type", "code").sign(key).unwrap()
+        Case::accepted("a kid with = / and +", 201, |scene| {
+            let key = renamed(&PKI.tpp.signing, "/HFQ+Rpv=");
+            let request = scene.request_of_keys("/odd.jwks", &[key.public_jwk().unwrap()]);
+            scene.post(request.sign(&key).unwrap())
         }),
     ]
 }
 
+/// One kind of token in the place of another.
+fn kinds(profile: &Profile) -> Vec<Case> {
+    let (status, error) = Document::Request.answer();
+    let mut cases = vec![Document::Statement.case("token_confused", "a request sent as statement", |token, key| {
+        token.claim("software_statement", "e30.e30.e30").sign(key).unwrap()
+    })];
+    // Elsewhere a statement has no claim by which it is known as one; it lacks a statement like any other token.
+    if profile.software_statement.claims.organisation_status.as_deref() == Some("org_status") {
+        cases.push(Case::refused("a statement sent as request", ("token_confused", status, error), |scene| {
+            scene.post(scene.statement().sign(&PKI.directory).unwrap())
+        }));
+    } else {
+        cases.push(Case::refused("a statement sent as request", ("statement_missing", status, error), |scene| {
+            scene.post(scene.statement().sign(&PKI.directory).unwrap())
+        }));
+    }
+    if allows(profile, PRIVATE_KEY_JWT) {
+        cases.extend([
+            Case::refused("an assertion sent as request", ("token_confused", status, error), |scene| {
+                scene.post(scene.assertion().sign(&PKI.tpp.signing).unwrap())
+            }),
+            Document::Assertion.case("token_confused", "a request object sent as assertion", |token, key| {
+                token.claim("response_type", "code").sign(key).unwrap()
+            }),
+        ]);
+    }
+    cases
+}
+
 /// What is still accepted, one step before it is not.
-fn edges() -> Vec<Case> {
+fn edges(profile: &Profile) -> Vec<Case> {
+    let (status, error) = Document::Statement.answer();
+    let takes_es256 = profile.signing_algorithms.contains(&Allowed::Es256);
     vec![
         Case::accepted("iat and nbf ten seconds ahead", 201, |scene| {
             let ahead = mint::now() + 10;
-            scene.post(scene.request().claim("iat", ahead).claim("nbf", ahead).sign(&PKI.tpp.signing).unwrap())
+            scene.post_request(&scene.request().claim("iat", ahead).claim("nbf", ahead))
         }),
         Case::accepted("white space around the payload's JSON", 201, |scene| {
             let token = scene.request();
             let claims = serde_json::to_string_pretty(token.claims()).unwrap();
-            scene.post(token.payload(format!("\n   {claims}\n\n")).sign(&PKI.tpp.signing).unwrap())
+            scene.post_request(&token.payload(format!("\n   {claims}\n\n")))
         }),
-        Case::accepted("no typ", 201, |scene| {
-            scene.post(scene.request().without_header("typ").sign(&PKI.tpp.signing).unwrap())
-        }),
+        Case::accepted("no typ", 201, |scene| scene.post_request(&scene.request().without_header("typ"))),
         Case::accepted("typ application/jwt", 201, |scene| {
-            scene.post(scene.request().header("typ", "application/jwt").sign(&PKI.tpp.signing).unwrap())
+            scene.post_request(&scene.request().header("typ", "application/jwt"))
         }),
-        Case::accepted("an assertion without kid", 200, |scene| {
-            scene.post_assertion(&scene.assertion().without_header("kid").sign(&PKI.tpp.signing).unwrap())
-        }),
-        Case::accepted("a kid with = / and +", 201, |scene| {
-            let directory = scene.gateway.directory();
-            let key = renamed(&PKI.tpp.signing, "/HFQ+Rpv=");
-            directory.publish("/odd.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
-            let statement = scene.statement().claim("software_jwks_endpoint", format!("{}/odd.jwks", directory.url()));
-            let statement = statement.sign(&PKI.directory).unwrap();
-            scene.post(scene.request().claim("software_statement", statement).sign(&key).unwrap())
-        }),
-        Case::accepted("ES256", 201, |scene| {
-            let directory = scene.gateway.directory();
+        Case::refused("a statement without typ", ("typ_wrong", status, error), |scene| {
+            scene.post_statement(&scene.statement().without_header("typ").sign(&PKI.directory).unwrap())
+        })
+        .accepted_where(!profile.software_statement.required_typ, 201),
+        Case::refused("ES256", ("alg_not_allowed", 400, "invalid_client_metadata"), |scene| {
             let key = SigningKey::generate_es256();
-            directory.publish("/es256.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
-            let statement =
-                scene.statement().claim("software_jwks_endpoint", format!("{}/es256.jwks", directory.url()));
-            let statement = statement.sign(&PKI.directory).unwrap();
-            let request = scene.request().claim("software_statement", statement);
+            let request = scene.request_of_keys("/es256.jwks", &[key.public_jwk().unwrap()]);
             scene.post(request.claim("token_endpoint_auth_signing_alg", "ES256").sign(&key).unwrap())
-        }),
+        })
+        .accepted_where(takes_es256, 201),
     ]
 }

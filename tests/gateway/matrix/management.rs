@@ -1,14 +1,27 @@
 //! CM and AT: managing a registration with a token bound to the client's certificate.
 
+use dcr_cli::mint::Token;
+use dcr_gate::policy::profile::Profile;
 use reqwest::Method;
 
+use super::dialect::{by_subject, scopes};
 use super::{Case, Scene, Shot};
 use crate::PKI;
 
 const TOKEN: &str = "invalid_token";
 const METADATA: &str = "invalid_client_metadata";
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases(profile: &Profile) -> Vec<Case> {
+    let mut cases = tokens(profile);
+    cases.extend(updates(profile));
+    // This ends the token, so it stands last.
+    cases.extend(of_another_client());
+    cases
+}
+
+fn tokens(profile: &Profile) -> Vec<Case> {
+    let wanted = profile.access_token.management_scope.clone();
+    let has_scope = wanted.is_none_or(|wanted| scopes(profile).0[0] == wanted);
     vec![
         Case::refused("a bearer without token", ("bearer_malformed", 401, TOKEN), |scene| authorised(scene, "Bearer")),
         Case::refused("Basic", ("bearer_malformed", 401, TOKEN), |scene| authorised(scene, "Basic Zm9vOmJhcg==")),
@@ -30,20 +43,60 @@ pub(super) fn cases() -> Vec<Case> {
             scene.manage(Method::DELETE, &scene.anonymous)
         }),
         Case::accepted("retrieve", 200, |scene| scene.manage(Method::GET, &scene.tpp)),
-        Case::refused("an update for another client_id", ("client_id_mismatch", 400, METADATA), |scene| {
-            update(scene, "client_id", "another")
-        }),
-        Case::refused("an update with the server's members", ("server_member_in_update", 400, METADATA), |scene| {
-            update(scene, "registration_access_token", "mine")
-        }),
-        Case::accepted("update", 200, |scene| update(scene, "client_id", &scene.client_id)),
+        Case::refused("a token for another scope", ("scope_insufficient", 403, "insufficient_scope"), |scene| {
+            authorised(scene, &format!("Bearer {}", scene.narrow_token))
+        })
+        .accepted_where(has_scope, 200),
         Case::refused("PATCH", ("method_not_allowed", 405, "invalid_request"), |scene| {
             scene.manage(Method::PATCH, &scene.tpp)
         }),
+    ]
+}
+
+fn updates(profile: &Profile) -> Vec<Case> {
+    let mut cases = vec![
+        Case::refused("an update for another client_id", ("client_id_mismatch", 400, METADATA), |scene| {
+            update(scene, &scene.request().claim("client_id", "another"))
+        }),
+        Case::refused("an update with the server's members", ("server_member_in_update", 400, METADATA), |scene| {
+            update(scene, &scene.request().claim("registration_access_token", "mine"))
+        }),
+        Case::accepted("update", 200, |scene| {
+            update(scene, &scene.request().claim("client_id", scene.client_id.as_str()))
+        }),
         Case::accepted("the token survives the update", 200, |scene| scene.manage(Method::GET, &scene.tpp)),
-        // This one ends the token, so it stands last.
+        another_software(profile),
+    ];
+    if profile.client_metadata.subject_changes_over_old_certificate {
+        let by_subject = by_subject(profile);
+        cases.push(Case::accepted("a new subject, over the old certificate", 200, move |scene| {
+            update(scene, &by_subject(scene.request(), &PKI.tpp.obwac.subject_dn().unwrap()))
+        }));
+        let refused = ("certificate_subject_not_registered", 401, TOKEN);
+        cases.push(Case::refused("the old certificate after that", refused, |scene| {
+            scene.manage(Method::GET, &scene.tpp)
+        }));
+    }
+    cases
+}
+
+/// The organisation's certificate goes with each software of the organisation, but a registration stays with its own.
+fn another_software(profile: &Profile) -> Case {
+    let claim = profile.software_statement.claims.software_id.clone();
+    Case::refused("another software of the organisation", ("software_changed", 400, METADATA), move |scene| {
+        let statement = scene.statement().claim(&claim, "another").sign(&PKI.directory).unwrap();
+        let request = scene.request_with(&statement).claim("iss", "another").claim("software_id", "another");
+        let request = scene.over(&PKI.tpp.obwac, request).sign(&PKI.tpp.signing).unwrap();
+        let url = scene.obwac.endpoints.client(&scene.obwac_client_id);
+        let put = scene.obwac.request(Method::PUT, &url).bearer_auth(&scene.obwac_token);
+        Shot { client: scene.obwac.clone(), request: put.header("content-type", "application/jwt").body(request) }
+    })
+}
+
+fn of_another_client() -> Vec<Case> {
+    vec![
         Case::refused("another client's registration", ("client_of_another", 401, TOKEN), |scene| {
-            let url = scene.tpp.endpoints.client(&scene.tls_client_id);
+            let url = scene.tpp.endpoints.client(&scene.code_only_client_id);
             let request = scene.tpp.request(Method::GET, &url).bearer_auth(&scene.access_token);
             Shot { client: scene.tpp.clone(), request }
         }),
@@ -58,8 +111,8 @@ fn authorised(scene: &Scene, authorization: &str) -> Shot {
     Shot { client: scene.tpp.clone(), request: request.header("authorization", authorization) }
 }
 
-fn update(scene: &Scene, claim: &str, value: &str) -> Shot {
-    let body = scene.request().claim(claim, value).sign(&PKI.tpp.signing).unwrap();
+fn update(scene: &Scene, request: &Token) -> Shot {
     let shot = scene.manage(Method::PUT, &scene.tpp);
+    let body = request.sign(&PKI.tpp.signing).unwrap();
     Shot { request: shot.request.header("content-type", "application/jwt").body(body), ..shot }
 }

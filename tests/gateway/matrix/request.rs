@@ -1,68 +1,127 @@
 //! RG and RQ: the envelope of the registration endpoint, and the claims of the request that are not metadata.
 
+use dcr_cli::client::Tpp;
+use dcr_cli::mint::{self, Token};
+use dcr_gate::policy::profile::Profile;
 use reqwest::Method;
 use serde_json::json;
 
+use super::dialect::AUDIENCES;
+use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
 
-pub(super) fn cases() -> Vec<Case> {
+const METADATA: &str = "invalid_client_metadata";
+
+pub(super) fn cases(profile: &Profile) -> Vec<Case> {
+    let mut cases = envelope();
+    cases.extend(media_types(profile));
+    cases.extend(claims());
+    cases.extend(audiences(profile));
+    cases.extend(distinguished_name(profile));
+    cases
+}
+
+/// Where a third party reads its certificate's subject.
+fn distinguished_name(profile: &Profile) -> Vec<Case> {
+    let Some(path) = profile.paths.distinguished_name.clone() else { return Vec::new() };
+    let ask = move |scene: &Scene, method: Method, client: &Tpp| {
+        let request = client.request(method, &format!("{}{path}", scene.gateway.url()));
+        Shot { client: client.clone(), request }
+    };
+    let (over_certificate, anonymous, posted) = (ask.clone(), ask.clone(), ask);
+    vec![
+        Case::accepted("the subject's name", 200, move |scene| over_certificate(scene, Method::GET, &scene.tpp)),
+        Case::refused("nobody's name", ("client_certificate_missing", 401, "invalid_client"), move |scene| {
+            anonymous(scene, Method::GET, &scene.anonymous)
+        }),
+        Case::refused("POST of a name", ("method_not_allowed", 405, "invalid_request"), move |scene| {
+            posted(scene, Method::POST, &scene.tpp)
+        }),
+    ]
+}
+
+fn envelope() -> Vec<Case> {
     vec![
         Case::refused("no certificate", ("client_certificate_missing", 401, "invalid_client"), |scene| {
             scene.post_by(&scene.anonymous, scene.request().sign(&PKI.tpp.signing).unwrap())
         }),
-        Case::refused("a JSON body", ("media_type_unsupported", 400, "invalid_client_metadata"), |scene| {
-            typed(scene, Some("application/json"))
-        }),
-        Case::refused("no media type", ("media_type_unsupported", 400, "invalid_client_metadata"), |scene| {
-            typed(scene, None)
-        }),
-        Case::accepted("application/jose", 201, |scene| typed(scene, Some("application/jose"))),
-        Case::accepted("a parameter and capitals", 201, |scene| {
-            typed(scene, Some("Application/JWT; charset=ISO-8859-1"))
-        }),
-        Case::refused("a body over the limit", ("body_too_large", 413, "invalid_client_metadata"), |scene| {
+        Case::refused("a body over the limit", ("body_too_large", 413, METADATA), |scene| {
             scene.post("x".repeat(64 * 1024 + 1))
         }),
         Case::refused("GET of the collection", ("method_not_allowed", 405, "invalid_request"), |scene| {
             let request = scene.tpp.request(Method::GET, &scene.tpp.endpoints.registration);
             Shot { client: scene.tpp.clone(), request }
         }),
-        Case::refused("another's key", ("request_signature", 400, "invalid_client_metadata"), |scene| {
-            let key = super::scene::renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
+        Case::refused("another's key", ("request_signature", 400, METADATA), |scene| {
+            let key = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
             scene.post(scene.request().sign(&key).unwrap())
         }),
+        Case::refused("used before", ("request_replayed", 400, METADATA), |scene| {
+            scene.post(scene.used_request.clone())
+        }),
+        Case::accepted("a second before exp", 201, |scene| {
+            // Two seconds, for a clock that ticks between here and Envoy.
+            scene.post_request(&scene.request().claim("exp", mint::now() + 2))
+        }),
+        Case::accepted("unknown metadata", 201, |scene| {
+            scene.post_request(&scene.request().claim("unheard_of", json!({ "a": [1] })))
+        }),
+    ]
+}
+
+fn media_types(profile: &Profile) -> Vec<Case> {
+    let refused = ("media_type_unsupported", 400, METADATA);
+    let mut cases: Vec<Case> = ["application/jwt", "application/jose", "application/json", "text/plain"]
+        .into_iter()
+        .map(|media_type| {
+            let allowed = profile.registration.media_types.iter().any(|known| known == media_type);
+            Case::refused(media_type, refused, move |scene| typed(scene, Some(media_type))).accepted_where(allowed, 201)
+        })
+        .collect();
+    cases.push(Case::refused("no media type", refused, |scene| typed(scene, None)));
+    cases.push(Case::accepted("a parameter and capitals", 201, |scene| {
+        typed(scene, Some("Application/JWT; charset=ISO-8859-1"))
+    }));
+    cases
+}
+
+fn claims() -> Vec<Case> {
+    vec![
         broken("iss is not the software_id", "request_issuer", |token| token.claim("iss", "foo.is/invalid")),
         broken("iss is empty", "request_issuer", |token| token.claim("iss", "")),
-        broken("aud is somebody else", "request_audience", |token| token.claim("aud", "https://other.example")),
-        broken("no aud", "request_audience", |token| token.without("aud")),
         broken("no jti", "request_jti", |token| token.without("jti")),
         broken("a jti of 129 characters", "request_jti", |token| token.claim("jti", "j".repeat(129))),
         broken("a control character in jti", "request_jti", |token| token.claim("jti", "a\u{0}b")),
         broken("no iat", "request_dates", |token| token.without("iat")),
         broken("no exp", "request_dates", |token| token.without("exp")),
-        broken("iat with a fraction", "request_dates", |token| token.claim("iat", dcr_cli::mint::now() as f64 - 0.5)),
-        Case::refused("used before", ("request_replayed", 400, "invalid_client_metadata"), |scene| {
-            scene.post(scene.used_request.clone())
-        }),
-        Case::accepted("several audiences", 201, |scene| {
-            let audience = json!([scene.gateway.url(), "https://other.example"]);
-            scene.post(scene.request().claim("aud", audience).sign(&PKI.tpp.signing).unwrap())
-        }),
-        Case::accepted("a second before exp", 201, |scene| {
-            // Two seconds, for a clock that ticks between here and Envoy.
-            scene.post(scene.request().claim("exp", dcr_cli::mint::now() + 2).sign(&PKI.tpp.signing).unwrap())
-        }),
-        Case::accepted("unknown metadata", 201, |scene| {
-            scene.post(scene.request().claim("unheard_of", json!({ "a": [1] })).sign(&PKI.tpp.signing).unwrap())
-        }),
+        broken("iat with a fraction", "request_dates", |token| token.claim("iat", mint::now() as f64 - 0.5)),
     ]
 }
 
-fn broken(name: &'static str, reason: &'static str, change: fn(dcr_cli::mint::Token) -> dcr_cli::mint::Token) -> Case {
-    Case::refused(name, (reason, 400, "invalid_client_metadata"), move |scene| {
-        scene.post(change(scene.request()).sign(&PKI.tpp.signing).unwrap())
-    })
+fn audiences(profile: &Profile) -> Vec<Case> {
+    let of_name = |(name, audience)| {
+        let allowed = profile.registration.audiences.contains(&audience);
+        Case::refused(format!("aud is {name}"), ("request_audience", 400, METADATA), move |scene| {
+            scene.post_request(&scene.request().claim("aud", scene.audience(audience)))
+        })
+        .accepted_where(allowed, 201)
+    };
+    let mut cases: Vec<Case> = AUDIENCES.into_iter().map(of_name).collect();
+    let known = profile.registration.audiences[0];
+    cases.extend([
+        broken("aud is somebody else", "request_audience", |token| token.claim("aud", "https://other.example")),
+        broken("no aud", "request_audience", |token| token.without("aud")),
+        Case::accepted("several audiences", 201, move |scene| {
+            let audience = json!([scene.audience(known), "https://other.example"]);
+            scene.post_request(&scene.request().claim("aud", audience))
+        }),
+    ]);
+    cases
+}
+
+fn broken(name: &'static str, reason: &'static str, change: fn(Token) -> Token) -> Case {
+    Case::refused(name, (reason, 400, METADATA), move |scene| scene.post_request(&change(scene.request())))
 }
 
 fn typed(scene: &Scene, media_type: Option<&str>) -> Shot {

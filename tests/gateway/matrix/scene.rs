@@ -1,59 +1,25 @@
 //! One gateway, registered clients, and requests that are accepted until a case breaks one thing.
 
-use dcr_cli::client::Tpp;
+use std::collections::HashMap;
+
+use dcr_cli::client::{Answer, JWT_BEARER, Tpp};
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::Token;
+use dcr_cli::pki::Identity;
 use dcr_dev::Gateway;
 use dcr_gate::policy::catalogue::RULES;
-use reqwest::{Method, RequestBuilder};
+use dcr_gate::policy::profile::{Audience, JsonType};
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::dialect::{Dialect, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, by_certificate, by_subject, scopes};
+use super::{Case, Shot};
 use crate::PKI;
 
-/// What a request is expected to meet.
-pub(crate) struct Case {
-    /// What is broken, or still at the edge.
-    pub(crate) name: &'static str,
-    /// The reason of the refusal; `None` where the request is still accepted.
-    pub(crate) reason: Option<&'static str>,
-    /// HTTP status.
-    pub(crate) status: u16,
-    /// The answer's `error`.
-    pub(crate) error: Option<&'static str>,
-    /// Makes the request.
-    pub(crate) shot: Box<dyn Fn(&Scene) -> Shot>,
-}
-
-/// One request, by one client.
-pub(crate) struct Shot {
-    pub(crate) client: Tpp,
-    pub(crate) request: RequestBuilder,
-}
-
-impl Case {
-    /// A request that must be refused.
-    pub(crate) fn refused(
-        name: &'static str,
-        (reason, status, error): (&'static str, u16, &'static str),
-        shot: impl Fn(&Scene) -> Shot + 'static,
-    ) -> Self {
-        Self { name, reason: Some(reason), status, error: Some(error), shot: Box::new(shot) }
-    }
-
-    /// A request at the edge that must be accepted.
-    pub(crate) fn accepted(name: &'static str, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
-        Self { name, reason: None, status, error: None, shot: Box::new(shot) }
-    }
-
-    /// The rule's id, for the report.
-    pub(crate) fn rule(&self) -> &'static str {
-        RULES.iter().find(|rule| Some(rule.reason) == self.reason).map_or("edge", |rule| rule.id)
-    }
-}
-
-/// One gateway with a client of each authentication method.
+/// One gateway of one profile, with a client of each authentication method the profile has.
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
+    dialect: Dialect,
     /// The third party, with its legacy transport certificate.
     pub(crate) tpp: Tpp,
     /// The same third party, with its OBWAC.
@@ -62,87 +28,182 @@ pub(crate) struct Scene {
     pub(crate) other: Tpp,
     /// Nobody.
     pub(crate) anonymous: Tpp,
-    /// A client registered with `private_key_jwt`, and an access token of it.
+    /// A client registered with `private_key_jwt`, or with `tls_client_auth` where there is nothing else.
     pub(crate) client_id: String,
+    /// An access token of that client for all it may do.
     pub(crate) access_token: String,
-    /// A client registered with `tls_client_auth`.
+    /// An access token of that client for its first scope.
+    pub(crate) narrow_token: String,
+    /// A client registered with `tls_client_auth`; empty where the profile does not have it.
     pub(crate) tls_client_id: String,
     /// A client registered for the authorization code grant only.
     pub(crate) code_only_client_id: String,
-    /// A request and an assertion that were used before.
+    /// A client registered over the OBWAC, which names the organisation and no software.
+    pub(crate) obwac_client_id: String,
+    /// An access token of that client, bound to the OBWAC.
+    pub(crate) obwac_token: String,
+    /// A request that was used before.
     pub(crate) used_request: String,
+    /// An assertion that was used before.
     pub(crate) used_assertion: String,
 }
 
 impl Scene {
-    pub(crate) async fn new() -> Self {
-        let gateway = Gateway::builder(PKI.clone())
-            .plugin(json!({ "jwks": { "refetch_interval": "1s" } }))
-            .start()
-            .await
-            .unwrap();
-        let client = |identity| gateway.client(identity).unwrap();
+    /// Starts the gateway and registers its clients. What every case starts from has to be accepted, or the profile asks for something
+    /// that its dialect does not have yet.
+    pub(crate) async fn new(dialect: Dialect) -> Result<Self, String> {
+        // The third party registers over and over; that a software is registered once has a journey of its own.
+        let plugin = json!({
+            "profile": dialect.profile.name,
+            "jwks": { "refetch_interval": "1s" },
+            "registration": { "single_registration": false }
+        });
+        let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.map_err(|error| error.to_string())?;
+        let client = |identity| {
+            let mut client = gateway.client(identity).unwrap();
+            let paths = &dialect.profile.paths;
+            client.endpoints.registration = format!("{}{}", gateway.url(), paths.registration);
+            client.endpoints.token = format!("{}{}", gateway.url(), paths.token);
+            client
+        };
         let tpp = client(Some(&PKI.tpp.transport));
-        let used_request = gateway.registration_request(&PKI.tpp).unwrap().sign(&PKI.tpp.signing).unwrap();
-        let client_id = member(tpp.register(&used_request).await.unwrap(), 201, "client_id");
-        let subject = PKI.tpp.transport.subject_dn().unwrap();
-        let tls_request = gateway.registration_request(&PKI.tpp).unwrap().for_tls_client_auth(&subject);
-        let tls_request = tls_request.sign(&PKI.tpp.signing).unwrap();
-        let tls_client_id = member(tpp.register(&tls_request).await.unwrap(), 201, "client_id");
-        let code_only =
-            gateway.registration_request(&PKI.tpp).unwrap().claim("grant_types", json!(["authorization_code"]));
-        let code_only = code_only.sign(&PKI.tpp.signing).unwrap();
-        let code_only_client_id = member(tpp.register(&code_only).await.unwrap(), 201, "client_id");
-        let used_assertion = gateway.client_assertion(&client_id).sign(&PKI.tpp.signing).unwrap();
-        let access_token = member(tpp.token_by_assertion(&used_assertion, None).await.unwrap(), 200, "access_token");
-        Self {
+        let mut scene = Self {
             obwac: client(Some(&PKI.tpp.obwac)),
             other: client(Some(&PKI.other_tpp.transport)),
             anonymous: client(None),
             tpp,
-            client_id,
-            access_token,
-            tls_client_id,
-            code_only_client_id,
-            used_request,
-            used_assertion,
+            client_id: String::new(),
+            access_token: String::new(),
+            narrow_token: String::new(),
+            tls_client_id: String::new(),
+            code_only_client_id: String::new(),
+            obwac_client_id: String::new(),
+            obwac_token: String::new(),
+            used_request: String::new(),
+            used_assertion: String::new(),
             gateway,
-        }
+            dialect,
+        };
+        scene.register_clients().await?;
+        Ok(scene)
     }
 
-    /// Sends the case's request, and says what came out otherwise than expected.
-    pub(crate) async fn play(&self, case: &Case) -> Result<(), String> {
-        let id = uuid::Uuid::new_v4().to_string();
+    async fn register_clients(&mut self) -> Result<(), String> {
+        self.used_request = self.request().sign(&PKI.tpp.signing).unwrap();
+        self.client_id = registered(&self.tpp, &self.used_request).await?;
+        if allows(&self.dialect.profile, TLS_CLIENT_AUTH) {
+            let request = by_certificate(&self.dialect.profile)(self.request()).sign(&PKI.tpp.signing).unwrap();
+            self.tls_client_id = registered(&self.tpp, &request).await?;
+        }
+        let code_only = self.request().claim("grant_types", json!(["authorization_code"]));
+        self.code_only_client_id = registered(&self.tpp, &code_only.sign(&PKI.tpp.signing).unwrap()).await?;
+        let over_obwac = self.over(&PKI.tpp.obwac, self.request());
+        self.obwac_client_id = registered(&self.obwac, &over_obwac.sign(&PKI.tpp.signing).unwrap()).await?;
+
+        self.used_assertion = self.assertion().sign(&PKI.tpp.signing).unwrap();
+        let credential = self.credential_with(&self.client_id, &self.used_assertion);
+        self.access_token = self.token(&self.tpp, &credential).await?;
+        let mut narrow = self.credential();
+        narrow.push(("scope".to_owned(), scopes(&self.dialect.profile).0[0].clone()));
+        self.narrow_token = self.token(&self.tpp, &narrow).await?;
+        self.obwac_token = self.token(&self.obwac, &self.credential_of(&self.obwac_client_id)).await?;
+        Ok(())
+    }
+
+    async fn token(&self, client: &Tpp, form: &[(String, String)]) -> Result<String, String> {
+        let shot = self.post_form(client, form);
+        starting_point(shot.client.send(shot.request).await.unwrap(), 200, "access_token")
+    }
+
+    /// Sends the requests of all cases in turn, and says what came out otherwise than expected.
+    pub(crate) async fn play(&self, cases: &[Case]) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut answered = Vec::new();
+        for case in cases {
+            let id = uuid::Uuid::new_v4().to_string();
+            match self.send(case, &id).await {
+                Ok(()) => answered.push((id, case)),
+                Err(problem) => problems.push((case, problem)),
+            }
+        }
+        let mut reasons = self.logged_reasons(answered.last().map_or("", |(id, _)| id)).await;
+        for (id, case) in answered {
+            let reason = match reasons.remove(&id) {
+                Some(reason) => reason,
+                None => self.logged_reasons(&id).await.remove(&id).flatten(),
+            };
+            if reason.as_deref() != case.reason {
+                problems.push((case, format!("the reason is {reason:?} instead of {:?}", case.reason)));
+            }
+        }
+        let of_rule = |case: &Case| case.rule().map_or("accepted", |rule| rule.id);
+        problems.into_iter().map(|(case, problem)| format!("{}: {}: {problem}", of_rule(case), case.name)).collect()
+    }
+
+    async fn send(&self, case: &Case, id: &str) -> Result<(), String> {
         let shot = (case.shot)(self);
         let answer =
-            shot.client.send(shot.request.header("x-request-id", &id)).await.map_err(|error| error.to_string())?;
+            shot.client.send(shot.request.header("x-request-id", id)).await.map_err(|error| error.to_string())?;
         let body = answer.json();
-        let error = body.get("error").and_then(Value::as_str);
-        if (answer.status, error) != (case.status, case.error) {
-            return Err(format!("answered {} {body}", answer.status));
-        }
-        let logged = self
-            .gateway
-            .access_logged(|line| line["request_id"] == id.as_str())
-            .await
-            .map_err(|error| error.to_string())?;
-        if logged["dcr_reason"].as_str() != case.reason {
-            return Err(format!("the reason is {}", logged["dcr_reason"]));
+        let (error, expected) = (body.get("error").and_then(Value::as_str), case.error_in(&self.dialect.profile));
+        if (answer.status, error) != (case.status, expected) {
+            return Err(format!("answered {} {body} instead of {} {expected:?}", answer.status, case.status));
         }
         match case.reason {
             Some(_) => explained(&body, answer.header("cache-control")),
-            None => Ok(()),
+            None => self.dated(&body),
         }
+    }
+
+    /// The reasons in the access log by request id, once that request is in it: Envoy writes behind the answers, several at a time.
+    async fn logged_reasons(&self, id: &str) -> HashMap<String, Option<String>> {
+        self.gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
+        let of_line = |line: Value| {
+            Some((line["request_id"].as_str()?.to_owned(), line["dcr_reason"].as_str().map(str::to_owned)))
+        };
+        self.gateway.access_log().into_iter().filter_map(of_line).collect()
+    }
+
+    /// A registration is dated in the profile's form (RG-05).
+    fn dated(&self, body: &Value) -> Result<(), String> {
+        let Some(issued_at) = body.get("client_id_issued_at") else { return Ok(()) };
+        let is_right = match self.dialect.profile.answers.client_id_issued_at {
+            JsonType::Number => issued_at.is_u64(),
+            JsonType::String => issued_at.as_str().is_some_and(|text| text.parse::<u64>().is_ok()),
+        };
+        if is_right { Ok(()) } else { Err(format!("client_id_issued_at is {issued_at}")) }
     }
 
     /// A registration request with a fresh statement, not signed yet.
     pub(crate) fn request(&self) -> Token {
-        self.gateway.registration_request(&PKI.tpp).unwrap()
+        self.request_with(&self.statement().sign(&PKI.directory).unwrap())
+    }
+
+    /// A registration request with this statement, not signed yet.
+    pub(crate) fn request_with(&self, statement: &str) -> Token {
+        self.dialect.request(&PKI.tpp.software, self.gateway.url(), statement)
+    }
+
+    /// The request as it has to be over this transport certificate: a client known by its subject names that one.
+    pub(crate) fn over(&self, transport: &Identity, request: Token) -> Token {
+        if allows(&self.dialect.profile, PRIVATE_KEY_JWT) {
+            return request;
+        }
+        by_subject(&self.dialect.profile)(request, &transport.subject_dn().unwrap())
     }
 
     /// A statement, not signed yet.
     pub(crate) fn statement(&self) -> Token {
-        self.gateway.software_statement(&PKI.tpp)
+        self.dialect.statement(&PKI.tpp.software, &self.gateway.directory().url())
+    }
+
+    /// A registration request whose statement names a key set of these keys, not signed yet.
+    pub(crate) fn request_of_keys(&self, path: &str, keys: &[Value]) -> Token {
+        let directory = self.gateway.directory();
+        directory.publish(path, json!({ "keys": keys }));
+        let claim = &self.dialect.profile.software_statement.claims.key_set_uris[0];
+        let statement = self.statement().claim(claim, format!("{}{path}", directory.url()));
+        self.request_with(&statement.sign(&PKI.directory).unwrap())
     }
 
     /// A client assertion, not signed yet.
@@ -150,25 +211,40 @@ impl Scene {
         self.gateway.client_assertion(&self.client_id)
     }
 
+    /// What a name of the gateway is.
+    pub(crate) fn audience(&self, audience: Audience) -> &str {
+        match audience {
+            Audience::Issuer => self.gateway.url(),
+            Audience::RegistrationEndpoint => &self.tpp.endpoints.registration,
+            Audience::TokenEndpoint => &self.tpp.endpoints.token,
+        }
+    }
+
     /// POST of a registration request as it stands.
     pub(crate) fn post(&self, body: String) -> Shot {
         self.post_by(&self.tpp, body)
     }
 
-    /// The same by somebody else.
+    /// POST of a registration request signed by the third party.
+    pub(crate) fn post_request(&self, request: &Token) -> Shot {
+        self.post(request.sign(&PKI.tpp.signing).unwrap())
+    }
+
+    /// POST of a registration request by somebody else.
     pub(crate) fn post_by(&self, client: &Tpp, body: String) -> Shot {
         let request = client.request(Method::POST, &client.endpoints.registration);
         Shot { client: client.clone(), request: request.header("content-type", "application/jwt").body(body) }
     }
 
     /// POST of a registration request that carries this statement.
-    pub(crate) fn post_statement(&self, statement: String) -> Shot {
-        self.post(self.request().claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap())
+    pub(crate) fn post_statement(&self, statement: &str) -> Shot {
+        self.post_request(&self.request_with(statement))
     }
 
     /// POST of a token request.
-    pub(crate) fn post_form(&self, client: &Tpp, form: &[(&str, &str)]) -> Shot {
-        Shot { client: client.clone(), request: client.request(Method::POST, &client.endpoints.token).form(form) }
+    pub(crate) fn post_form(&self, client: &Tpp, form: &[(impl AsRef<str>, impl AsRef<str>)]) -> Shot {
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+        Shot { client: client.clone(), request: client.request(Method::POST, &client.endpoints.token).form(&form) }
     }
 
     /// POST of a token request with this assertion.
@@ -177,10 +253,31 @@ impl Scene {
             &self.tpp,
             &[
                 ("grant_type", "client_credentials"),
-                ("client_assertion_type", dcr_cli::client::JWT_BEARER),
+                ("client_assertion_type", JWT_BEARER),
                 ("client_assertion", assertion),
             ],
         )
+    }
+
+    /// The form by which the client authenticates and asks for a token.
+    pub(crate) fn credential(&self) -> Vec<(String, String)> {
+        self.credential_of(&self.client_id)
+    }
+
+    /// The same for another client of the third party, registered with the same method.
+    pub(crate) fn credential_of(&self, client_id: &str) -> Vec<(String, String)> {
+        let assertion = self.gateway.client_assertion(client_id).sign(&PKI.tpp.signing).unwrap();
+        self.credential_with(client_id, &assertion)
+    }
+
+    fn credential_with(&self, client_id: &str, assertion: &str) -> Vec<(String, String)> {
+        let form = if allows(&self.dialect.profile, PRIVATE_KEY_JWT) {
+            vec![("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)]
+        } else {
+            vec![("client_id", client_id)]
+        };
+        let form = [("grant_type", "client_credentials")].into_iter().chain(form);
+        form.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// A call of the registered client's own resource.
@@ -209,7 +306,18 @@ fn explained(body: &Value, cache_control: Option<&str>) -> Result<(), String> {
     if cache_control == Some("no-store") { Ok(()) } else { Err(format!("cache-control is {cache_control:?}")) }
 }
 
-fn member(answer: dcr_cli::client::Answer, status: u16, name: &str) -> String {
-    assert_eq!(answer.status, status, "{}", answer.json());
-    answer.member(name).unwrap()
+async fn registered(client: &Tpp, request: &str) -> Result<String, String> {
+    starting_point(client.register(request).await.unwrap(), 201, "client_id")
+}
+
+/// What every case starts from is accepted.
+fn starting_point(answer: Answer, status: u16, member: &str) -> Result<String, String> {
+    if answer.status != status {
+        return Err(format!(
+            "what every case starts from is answered {} {}: teach tests/gateway/matrix/dialect.rs what this profile asks for",
+            answer.status,
+            answer.json()
+        ));
+    }
+    answer.member(member).ok_or_else(|| format!("no {member} in {}", answer.json()))
 }

@@ -1,0 +1,64 @@
+//! One case: a request, and what it is expected to meet.
+
+use dcr_cli::client::Tpp;
+use dcr_gate::policy::catalogue::{Answer, RULES, Rule};
+use dcr_gate::policy::profile::Profile;
+use reqwest::RequestBuilder;
+
+use super::Scene;
+
+/// What a request is expected to meet.
+pub(crate) struct Case {
+    /// What is broken, or still at the edge.
+    pub(crate) name: String,
+    /// The reason of the refusal; `None` where the request is still accepted.
+    pub(crate) reason: Option<&'static str>,
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// The answer's `error`, where the profile has no word of its own for the rule.
+    error: Option<&'static str>,
+    /// Makes the request.
+    pub(crate) shot: Box<dyn Fn(&Scene) -> Shot>,
+}
+
+/// One request, by one client.
+pub(crate) struct Shot {
+    pub(crate) client: Tpp,
+    pub(crate) request: RequestBuilder,
+}
+
+impl Case {
+    /// A request that must be refused.
+    pub(crate) fn refused(
+        name: impl Into<String>,
+        (reason, status, error): (&'static str, u16, &'static str),
+        shot: impl Fn(&Scene) -> Shot + 'static,
+    ) -> Self {
+        Self { name: name.into(), reason: Some(reason), status, error: Some(error), shot: Box::new(shot) }
+    }
+
+    /// A request at the edge that must be accepted.
+    pub(crate) fn accepted(name: impl Into<String>, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
+        Self { name: name.into(), reason: None, status, error: None, shot: Box::new(shot) }
+    }
+
+    /// The same request, to be accepted with this status where the profile allows what the case tries.
+    pub(crate) fn accepted_where(self, allowed: bool, status: u16) -> Self {
+        if allowed { Self { reason: None, status, error: None, ..self } } else { self }
+    }
+
+    /// The rule it breaks.
+    pub(crate) fn rule(&self) -> Option<&'static Rule> {
+        RULES.iter().copied().find(|rule| Some(rule.reason) == self.reason)
+    }
+
+    /// The answer's `error` in this profile.
+    pub(crate) fn error_in(&self, profile: &Profile) -> Option<&'static str> {
+        let shown = self.rule().map(|rule| match rule.answer {
+            Answer::SameAs(shown) => shown,
+            _ => rule,
+        });
+        let own_word = shown.and_then(|rule| profile.answers.errors.get(rule.id)).map(|error| error.as_str());
+        own_word.or(self.error)
+    }
+}
