@@ -39,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// Members merged into the metadata document.
     pub discovery: Map<String, Value>,
+    /// The values in force that widen what the standards allow, by their names: worth a warning at start.
+    pub dangers: Vec<&'static str>,
 }
 
 /// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, as in `https://bank.example/oauth`.
@@ -319,6 +321,7 @@ struct StatementDocument {
 struct RegistrationDocument {
     audiences: Option<Vec<String>>,
     single_registration: Option<bool>,
+    danger_multiple_registrations: bool,
     #[serde(deserialize_with = "profile::optional_duration")]
     max_lifetime: Option<Duration>,
 }
@@ -346,7 +349,23 @@ impl Document {
         override_with(&mut profile.paths.token, self.paths.token);
         profile.paths.distinguished_name = self.paths.distinguished_name.or(profile.paths.distinguished_name);
         override_with(&mut profile.clock_skew, self.clock_skew);
-        override_with(&mut profile.registration.single_registration, self.registration.single_registration);
+        let mut dangers = profile.dangers();
+        if profile.registration.single_registration {
+            match (self.registration.single_registration, self.registration.danger_multiple_registrations) {
+                (_, true) => {
+                    profile.registration.single_registration = false;
+                    dangers.push("registration.danger_multiple_registrations");
+                }
+                (Some(false), false) => {
+                    return Err(wrong(
+                        "registration.single_registration",
+                        "this ecosystem allows one registration a software; to allow more, write danger_multiple_registrations: true",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        profile.registration.single_registration |= self.registration.single_registration.unwrap_or_default();
         override_with(&mut profile.client_assertion.max_lifetime, self.client_assertion.max_lifetime);
         override_with(&mut profile.access_token.lifetime, self.access_token.lifetime);
         profile.software_statement.max_age = self.software_statement.max_age.or(profile.software_statement.max_age);
@@ -370,6 +389,7 @@ impl Document {
             certificate: self.certificate.complete()?,
             limits: self.limits,
             discovery: self.discovery,
+            dangers,
         };
         config.registration_audiences =
             self.registration.audiences.unwrap_or_else(|| config.own_names(&config.profile.registration.audiences));

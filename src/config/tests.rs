@@ -94,6 +94,24 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
 }
 
 #[test]
+fn what_widens_an_ecosystems_rules_has_danger_in_its_name() {
+    let au = |registration: Value| {
+        let mut document = with("registration", registration);
+        document["profile"] = json!("au-cdr");
+        Config::from_value(document)
+    };
+    let error = au(json!({ "single_registration": false })).unwrap_err();
+    assert_eq!(error.path, "registration.single_registration");
+    assert!(error.problem.contains("danger_multiple_registrations"));
+    let config = au(json!({ "danger_multiple_registrations": true })).unwrap();
+    assert!(!config.profile.registration.single_registration);
+    assert_eq!(config.dangers, ["registration.danger_multiple_registrations"]);
+    assert!(au(json!({})).unwrap().profile.registration.single_registration);
+    let narrowed = Config::from_value(with("registration", json!({ "single_registration": true }))).unwrap();
+    assert!(narrowed.profile.registration.single_registration && narrowed.dangers.is_empty());
+}
+
+#[test]
 fn an_issuer_listed_twice_is_refused() {
     let mut document = document();
     let directory = document["directories"][0].clone();

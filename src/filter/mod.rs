@@ -55,7 +55,7 @@ impl Root {
                 config.profile.paths.token,
             ),
         );
-        for danger in config.profile.dangers() {
+        for danger in &config.dangers {
             hostcalls::log(LogLevel::Warn, &format!("dcr-gate: {danger} widens what the standards allow"));
         }
         self.gate = Some(Rc::new(Gate::new(config, host)));

@@ -50,7 +50,7 @@ pub(super) async fn judge<H: Host>(
     // Time goes on while key sets are fetched, so each check asks anew.
     let (config, now) = (&gate.config, || gate.host.now());
     let request = UnverifiedRequest::open(body, config, now())?;
-    let statement = UnverifiedStatement::open(request.ss_01_statement()?, &config.profile, &config.limits)?;
+    let statement = UnverifiedStatement::open(request.ss_01_statement(config)?, &config.profile, &config.limits)?;
 
     let directory = statement.ss_03_directory(config)?;
     let directory_keys = Source::of_directory(directory);

@@ -39,13 +39,13 @@ impl UnverifiedRequest {
     ///
     /// # Errors
     /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
-    pub fn ss_01_statement(&self) -> Result<&str, Refusal> {
+    pub fn ss_01_statement(&self, config: &Config) -> Result<&str, Refusal> {
         let claims = self.0.unverified_claims();
         let is_assertion = claims.get("sub").is_some() && claims.get("sub") == claims.get("iss");
         match claims.members().get("software_statement") {
             Some(Value::String(statement)) if !statement.is_empty() => Ok(statement),
             None if is_assertion => Err(claims.refuse(&JW_08, "sub")),
-            None if claims.get("org_status").is_some() => Err(claims.refuse(&JW_08, "org_status")),
+            None if claims.text("iss").is_some_and(|issuer| config.trusts(issuer)) => Err(claims.refuse(&JW_08, "iss")),
             _ => Err(Refusal::by(&SS_01).in_document(Document::RegistrationRequest).claim("software_statement")),
         }
     }

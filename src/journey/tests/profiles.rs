@@ -30,7 +30,7 @@ fn md_19_md_06_uk_3_4_knows_native_applications_and_long_names() {
 fn rg_05_md_01_wso2_has_a_date_in_a_string_and_redirect_uris_of_its_own() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("wso2-accelerator-3"));
-        assert!(!gate.config.profile.dangers().is_empty(), "and says so at start");
+        assert!(!gate.config.dangers.is_empty(), "and says so at start");
         let beyond = json!(["https://www.mockcompany.com.au/redirects/redirect1"]);
         let answer = register(&gate, &registration().claim("redirect_uris", beyond.clone())).await;
         assert_eq!((answer.status, &body(&answer)["redirect_uris"]), (201, &beyond));

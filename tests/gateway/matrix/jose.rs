@@ -164,19 +164,14 @@ fn keys() -> Vec<Case> {
 /// One kind of token in the place of another.
 fn kinds(profile: &Profile) -> Vec<Case> {
     let (status, error) = Document::Request.answer();
-    let mut cases = vec![Document::Statement.case("token_confused", "a request sent as statement", |token, key| {
-        token.claim("software_statement", "e30.e30.e30").sign(key).unwrap()
-    })];
-    // Elsewhere a statement has no claim by which it is known as one; it lacks a statement like any other token.
-    if profile.software_statement.claims.organisation_status.as_deref() == Some("org_status") {
-        cases.push(Case::refused("a statement sent as request", ("token_confused", status, error), |scene| {
+    let mut cases = vec![
+        Document::Statement.case("token_confused", "a request sent as statement", |token, key| {
+            token.claim("software_statement", "e30.e30.e30").sign(key).unwrap()
+        }),
+        Case::refused("a statement sent as request", ("token_confused", status, error), |scene| {
             scene.post(scene.statement().sign(&PKI.directory).unwrap())
-        }));
-    } else {
-        cases.push(Case::refused("a statement sent as request", ("statement_missing", status, error), |scene| {
-            scene.post(scene.statement().sign(&PKI.directory).unwrap())
-        }));
-    }
+        }),
+    ];
     if allows(profile, PRIVATE_KEY_JWT) {
         cases.extend([
             Case::refused("an assertion sent as request", ("token_confused", status, error), |scene| {

@@ -56,7 +56,7 @@ impl Scene {
         let plugin = json!({
             "profile": dialect.profile.name,
             "jwks": { "refetch_interval": "1s" },
-            "registration": { "single_registration": false }
+            "registration": { "danger_multiple_registrations": true }
         });
         let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.map_err(|error| error.to_string())?;
         let client = |identity| {
