@@ -84,6 +84,9 @@ struct Failure {
 /// How long, in seconds, a source that has never answered is left alone after a failed fetch.
 const FAILURE_PAUSE: u64 = 2;
 
+/// How long, in seconds, beyond its timeout a fetch may take to end before it counts as lost.
+const OVERDUE: u64 = 10;
+
 impl<H: Host> KeySets<H> {
     /// An empty cache.
     pub fn new(host: H, config: &Config) -> Self {
@@ -173,8 +176,15 @@ impl<H: Host> KeySets<H> {
         }
         let entry = entries.entry(source.clone()).or_default();
         entry.used_at = now;
+        // Work that the host lost never ends; whoever comes later must not wait for it too.
+        let longest = self.config.timeout.as_secs().saturating_add(OVERDUE);
+        let is_lost = now.saturating_sub(entry.attempted_at) > longest;
+        if entry.in_flight && !is_lost {
+            return false;
+        }
+        entry.in_flight = true;
         entry.attempted_at = now;
-        !std::mem::replace(&mut entry.in_flight, true)
+        true
     }
 
     fn end(&self, source: &Source, fetched: Result<KeySet, Failure>) {

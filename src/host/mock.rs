@@ -25,6 +25,8 @@ pub(crate) struct MockHost {
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
     pub(crate) store: Rc<RefCell<MemoryStore>>,
     pub(crate) instead: Rc<RefCell<Option<Override>>>,
+    /// Whether background work is dropped instead of run.
+    pub(crate) loses_work: Rc<Cell<bool>>,
     spawner: LocalSpawner,
 }
 
@@ -56,6 +58,7 @@ where
         events: Rc::default(),
         store: Rc::default(),
         instead: Rc::default(),
+        loses_work: Rc::default(),
         spawner: pool.spawner(),
     };
     let work = test(host);
@@ -114,7 +117,9 @@ impl Host for MockHost {
     }
 
     fn in_background(&self, work: Background) {
-        self.spawner.spawn_local(work).unwrap();
+        if !self.loses_work.get() {
+            self.spawner.spawn_local(work).unwrap();
+        }
     }
 
     fn record(&self, event: Event) {

@@ -130,3 +130,22 @@ fn a_source_that_never_answered_is_left_alone_for_a_moment() {
         }
     });
 }
+
+#[test]
+fn a_fetch_that_was_lost_is_started_anew_after_a_while() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({}));
+        host.loses_work.set(true);
+        let mut waits = Box::pin(key_sets.current(&source));
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        host.loses_work.set(false);
+        host.now.set(1_012);
+        let mut joins = Box::pin(key_sets.current(&source));
+        assert!(futures_util::poll!(joins.as_mut()).is_pending(), "it may still end");
+        drop(joins);
+        assert_eq!(host.calls_to("directory"), 0);
+        host.now.set(1_013);
+        assert!(key_sets.current(&source).await.is_ok());
+        assert!(waits.await.is_ok(), "whoever still waits is served too");
+    });
+}

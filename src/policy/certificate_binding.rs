@@ -16,8 +16,8 @@ pub struct Binding {
     pub software_id: String,
     /// The organisation's id in the directory.
     pub organisation_id: String,
-    /// The organisation's registration with its competent authority, where the statement has it.
-    pub registration_id: Option<String>,
+    /// The organisation's active registrations with competent authorities, where the statement has them.
+    pub registration_ids: Vec<String>,
 }
 
 impl Binding {
@@ -26,7 +26,7 @@ impl Binding {
         Self {
             software_id: statement.software_id().to_owned(),
             organisation_id: statement.organisation_id().to_owned(),
-            registration_id: statement.registration_id().map(str::to_owned),
+            registration_ids: statement.registration_ids().to_vec(),
         }
     }
 
@@ -67,8 +67,7 @@ impl Binding {
             _ => None,
         };
         subject.values(&Attribute::CommonName) == [self.organisation_id.as_str()]
-            && registration.is_some()
-            && registration == self.registration_id.as_deref()
+            && registration.is_some_and(|id| self.registration_ids.iter().any(|registered| registered == id))
     }
 }
 

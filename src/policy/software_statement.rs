@@ -20,7 +20,7 @@ pub struct SoftwareStatement {
     issuer: String,
     software_id: String,
     organisation_id: String,
-    registration_id: Option<String>,
+    registration_ids: Vec<String>,
     redirect_uris: Vec<String>,
     roles: Vec<String>,
     key_set_uri: String,
@@ -81,7 +81,7 @@ impl SoftwareStatement {
         claims.jw_04_already_valid(now, profile.clock_skew.as_secs())?;
         ss_09_organisation_active(claims, rules)?;
         let roles = ss_10_roles(claims, rules)?;
-        let registration_id = ss_11_authority_claims(claims, rules)?;
+        let registration_ids = ss_11_authority_claims(claims, rules)?;
         let software_id = ss_04_text(claims, &rules.claims.software_id, "software_id")?;
         let organisation_id = ss_04_text(claims, &rules.claims.organisation_id, "org_id")?;
         let redirect_uris = ss_04_redirect_uris(claims, rules)?;
@@ -94,7 +94,7 @@ impl SoftwareStatement {
             issuer,
             software_id,
             organisation_id,
-            registration_id,
+            registration_ids,
             redirect_uris,
             roles,
             key_set_uri,
@@ -126,9 +126,9 @@ impl SoftwareStatement {
         &self.organisation_id
     }
 
-    /// The organisation's registration with its competent authority, where the statement has it (CB-05).
-    pub fn registration_id(&self) -> Option<&str> {
-        self.registration_id.as_deref()
+    /// The organisation's active registrations with competent authorities, where the statement has them (CB-05).
+    pub fn registration_ids(&self) -> &[String] {
+        &self.registration_ids
     }
 
     /// The redirect URIs the directory knows.
@@ -220,22 +220,24 @@ fn ss_10_roles(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<
         .ok_or_else(|| claims.refuse(&SS_10, "software_roles"))
 }
 
-/// Both shapes the directory has used: an object, and an array of such objects. Answers the registration id, where there is one.
-fn ss_11_authority_claims(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Option<String>, Refusal> {
+/// Both shapes the directory has used: an object, and an array of such objects. Answers the registration ids of those that are Active.
+fn ss_11_authority_claims(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<String>, Refusal> {
     let refuse = || claims.refuse(&SS_11, "organisation_competent_authority_claims");
     let Some(value) = rules.claims.authority_claims.as_deref().and_then(|name| claims.get(name)) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let entries: Vec<&Map<String, Value>> = match value {
         Value::Object(entry) => vec![entry],
         Value::Array(entries) => entries.iter().map(Value::as_object).collect::<Option<_>>().ok_or_else(refuse)?,
         _ => return Err(refuse()),
     };
-    let active = entries.into_iter().find(|entry| entry.get("status").and_then(Value::as_str) == Some("Active"));
-    match active {
-        Some(entry) => Ok(entry.get("registration_id").and_then(Value::as_str).map(str::to_owned)),
-        None => Err(refuse()),
+    let is_active = |entry: &&Map<String, Value>| entry.get("status").and_then(Value::as_str) == Some("Active");
+    let active: Vec<_> = entries.into_iter().filter(is_active).collect();
+    if active.is_empty() {
+        return Err(refuse());
     }
+    let ids = active.iter().filter_map(|entry| entry.get("registration_id")?.as_str());
+    Ok(ids.map(str::to_owned).collect())
 }
 
 /// The key set may only be fetched from a host that the operator listed for this directory: a URL is believed for its host, not for

@@ -13,7 +13,7 @@ fn binding() -> Binding {
     Binding {
         software_id: SOFTWARE.to_owned(),
         organisation_id: ORGANISATION.to_owned(),
-        registration_id: Some(REGISTRATION.to_owned()),
+        registration_ids: vec!["another".to_owned(), REGISTRATION.to_owned()],
     }
 }
 
@@ -91,7 +91,7 @@ fn cb_05_organisation_and_registration_of_an_obwac() {
 
 #[test]
 fn cb_05_a_statement_without_registration_binds_no_obwac() {
-    let without = Binding { registration_id: None, ..binding() };
+    let without = Binding { registration_ids: Vec::new(), ..binding() };
     let certificate = obwac(ORGANISATION, "PSDGB-OB-");
     assert_eq!(without.check(&certificate, CertificateBinding::OpenBankingUk, WITHIN).unwrap_err().rule.id, "CB-05");
 }
