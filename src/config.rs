@@ -37,6 +37,8 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// Bounds on what callers may send.
     pub limits: Limits,
+    /// What becomes of token requests for grants that this gateway does not serve.
+    pub other_grants: OtherGrants,
     /// Members merged into the metadata document.
     pub discovery: Map<String, Value>,
     /// The values in force that widen what the standards allow, by their names: worth a warning at start.
@@ -167,6 +169,17 @@ pub enum CertificateSource {
     },
 }
 
+/// What becomes of token requests for grants that this gateway does not serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherGrants {
+    /// They are refused (CA-20).
+    #[default]
+    Refuse,
+    /// They go to the authorization server behind, which authenticates the client itself.
+    Pass,
+}
+
 /// Bounds on what callers may send.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -278,6 +291,8 @@ struct Document {
     client_assertion: AssertionDocument,
     #[serde(default)]
     access_token: AccessTokenDocument,
+    #[serde(default)]
+    other_grants: OtherGrants,
     #[serde(default, deserialize_with = "profile::optional_duration")]
     clock_skew: Option<Duration>,
     #[serde(default)]
@@ -388,6 +403,7 @@ impl Document {
             jwks: self.jwks,
             certificate: self.certificate.complete()?,
             limits: self.limits,
+            other_grants: self.other_grants,
             discovery: self.discovery,
             dangers,
         };

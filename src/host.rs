@@ -85,6 +85,11 @@ pub enum Event {
         /// The endpoint's name.
         endpoint: &'static str,
     },
+    /// A request of an endpoint of ours was left to the upstream.
+    Passed {
+        /// The endpoint's name.
+        endpoint: &'static str,
+    },
     /// A request was refused.
     Denied {
         /// The endpoint's name.

@@ -47,6 +47,7 @@ impl Host for Envoy {
         self.metrics.count(&event);
         match event {
             Event::Allowed { .. } => hostcalls::set_filter_state("outcome", "allowed"),
+            Event::Passed { .. } => hostcalls::set_filter_state("outcome", "passed"),
             Event::Denied { endpoint, refusal } => {
                 let outcome = super::metrics::outcome(&refusal);
                 let (rule, status) = (refusal.rule, refusal.status());

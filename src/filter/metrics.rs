@@ -10,6 +10,7 @@ use crate::policy::catalogue::RULES;
 use crate::policy::{ErrorCode, Refusal, Rule};
 
 const ALLOWED: &str = "allowed";
+const PASSED: &str = "passed";
 const DENIED: &str = "denied";
 const ERROR: &str = "error";
 
@@ -22,7 +23,7 @@ impl Metrics {
     pub(super) fn define() -> Option<Self> {
         let requests = Endpoint::NAMES
             .iter()
-            .flat_map(|endpoint| [ALLOWED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome)));
+            .flat_map(|endpoint| [ALLOWED, PASSED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome)));
         let refused = RULES.iter().map(|rule| refused(rule));
         let others = ["dcr.jwks_fetch_success", "dcr.jwks_fetch_failed", "dcr.store_failed"].map(str::to_owned);
         requests
@@ -37,6 +38,7 @@ impl Metrics {
     pub(super) fn count(&self, event: &Event) {
         match event {
             Event::Allowed { endpoint } => self.increment(&requests_total(endpoint, ALLOWED)),
+            Event::Passed { endpoint } => self.increment(&requests_total(endpoint, PASSED)),
             Event::Denied { endpoint, refusal } => {
                 self.increment(&requests_total(endpoint, outcome(refusal)));
                 self.increment(&refused(refusal.rule));

@@ -6,6 +6,7 @@ mod executor;
 mod hostcalls;
 mod metrics;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -80,7 +81,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None }))
+        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None, passes: Rc::default() }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -100,6 +101,15 @@ struct Stream {
     gate: Option<Rc<Gate<Envoy>>>,
     /// Where the body goes, while a journey may still want it.
     body: Option<BodySender>,
+    /// Set when the request turned out to be the upstream's. That needs the whole body and nothing else, so it is known before the
+    /// callback that brought the body's end returns.
+    passes: Rc<Cell<bool>>,
+}
+
+impl Stream {
+    fn action(&self) -> Action {
+        if self.passes.get() { Action::Continue } else { Action::Pause }
+    }
 }
 
 impl HttpContext for Stream {
@@ -134,13 +144,20 @@ impl HttpContext for Stream {
             sender.complete(Vec::new());
         }
         self.body = Some(sender);
+        let passes = self.passes.clone();
         let request = Request { head: Head { method, query, headers, certificate }, body };
         executor::run(
             Task::Stream(self.context_id),
-            Box::pin(async move { hostcalls::answer(&gate.serve(&endpoint, &request).await) }),
+            Box::pin(async move {
+                if gate.is_for_upstream(&endpoint, &request).await {
+                    passes.set(true);
+                } else {
+                    hostcalls::answer(&gate.serve(&endpoint, &request).await);
+                }
+            }),
             self.context_id,
         );
-        Action::Pause
+        self.action()
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
@@ -152,7 +169,7 @@ impl HttpContext for Stream {
             body.complete(hostcalls::request_body(body_size));
         }
         executor::run_ready(self.context_id);
-        Action::Pause
+        self.action()
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -167,7 +184,7 @@ impl HttpContext for Stream {
             body.complete(arrived);
         }
         executor::run_ready(self.context_id);
-        Action::Pause
+        self.action()
     }
 }
 

@@ -19,9 +19,8 @@ pub struct BodySender(Rc<RefCell<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    arrived: Option<Result<Vec<u8>, TooLarge>>,
     /// The first word counts: what was too large stays so, whatever part of it is sent later.
-    is_settled: bool,
+    arrived: Option<Result<Vec<u8>, TooLarge>>,
     waiting: Option<Waker>,
 }
 
@@ -32,14 +31,14 @@ impl Body {
         (BodySender(body.0.clone()), body)
     }
 
-    /// Awaits the whole body.
+    /// Awaits the whole body. It may be read again.
     ///
     /// # Errors
     /// [`TooLarge`].
     pub async fn read(&self) -> Result<Vec<u8>, TooLarge> {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();
-            match state.arrived.take() {
+            match state.arrived.clone() {
                 Some(arrived) => Poll::Ready(arrived),
                 None => {
                     state.waiting = Some(context.waker().clone());
@@ -65,11 +64,7 @@ impl BodySender {
     fn send(&self, arrived: Result<Vec<u8>, TooLarge>) {
         let waiting = {
             let mut state = self.0.borrow_mut();
-            if state.is_settled {
-                return;
-            }
-            state.is_settled = true;
-            state.arrived = Some(arrived);
+            state.arrived.get_or_insert(arrived);
             state.waiting.take()
         };
         waiting.into_iter().for_each(Waker::wake);

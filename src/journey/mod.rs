@@ -20,7 +20,7 @@ pub use body::{Body, BodySender};
 pub use request::{Head, Request};
 pub use route::{Endpoint, Route, route};
 
-use crate::config::Config;
+use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
 use crate::policy::Refusal;
@@ -65,6 +65,17 @@ impl<H: Host> Gate<H> {
             }
             Err(refusal) => self.refuse(endpoint.name(), refusal, None),
         }
+    }
+
+    /// Whether the request is the upstream's business after all: a token request for a grant that is served there.
+    pub async fn is_for_upstream(&self, endpoint: &Endpoint, request: &Request) -> bool {
+        let passes = *endpoint == Endpoint::Token
+            && self.config.other_grants == OtherGrants::Pass
+            && token::asks_for_another_grant(request).await;
+        if passes {
+            self.host.record(Event::Passed { endpoint: endpoint.name() });
+        }
+        passes
     }
 
     /// Answers a request that was refused before it reached an endpoint; `allow` lists the methods of the resource.

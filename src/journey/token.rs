@@ -38,6 +38,15 @@ pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<
     Ok(Answer::token(&issued.map_err(refused_by_store)?))
 }
 
+/// Whether this is a well-formed token request, over a certificate, for a grant other than ours. Whatever else is wrong with it is for
+/// [`token`] to say.
+pub(super) async fn asks_for_another_grant(request: &Request) -> bool {
+    let admitted = ca_01_form(request).is_ok() && request.rg_01_certificate().is_ok();
+    let body = request.rg_13_body(&RG_13_FORM).await;
+    let form = body.and_then(|body| TokenRequest::ca_01_parse(&body));
+    admitted && form.is_ok_and(|form| form.names_another_grant())
+}
+
 /// `private_key_jwt`: algorithm, claims, client, signature (OpenID Connect Core section 9).
 async fn by_assertion<H: Host>(
     gate: &Gate<H>,

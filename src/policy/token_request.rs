@@ -86,6 +86,11 @@ impl TokenRequest {
         }
     }
 
+    /// Whether a grant is named, and it is not the one this endpoint serves.
+    pub fn names_another_grant(&self) -> bool {
+        self.grant_type.as_deref().is_some_and(|grant| grant != CLIENT_CREDENTIALS)
+    }
+
     /// The grant is one this endpoint serves (CA-20).
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcr_cli::client::Answer;
+use dcr_cli::client::{Answer, HttpVersion};
 use dcr_cli::directory::Behaviour;
 use dcr_cli::mint;
 use dcr_dev::Gateway;
@@ -208,4 +208,34 @@ async fn each_profile_serves_where_its_metadata_says() {
         let warned = gateway.envoy_log().contains("widens what the standards allow");
         assert_eq!(warned, !Profile::named(profile).unwrap().dangers().is_empty(), "{profile}");
     }
+}
+
+#[tokio::test]
+async fn other_grants_go_to_the_authorization_server_where_the_operator_says_so() {
+    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "other_grants": "pass" })).start().await.unwrap();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", "a code"),
+        ("redirect_uri", "https://harbour.example/callback"),
+    ];
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let tpp = gateway.client_speaking(Some(&PKI.tpp.transport), version).unwrap();
+        assert_eq!(tpp.token(&form).await.unwrap().member("backend").as_deref(), Some("echo"));
+        let seen = gateway.backend().requests().pop().unwrap();
+        assert_eq!((&seen["method"], &seen["path"]), (&json!("POST"), &json!("/token")));
+        assert_eq!(seen["body_bytes"], json!(form_length(&form)), "whole");
+    }
+    gateway.access_logged(|line| line["dcr_outcome"] == "passed").await.unwrap();
+
+    let reached = gateway.backend().requests().len();
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    assert_refused(&gateway.client(None).unwrap().token(&form).await.unwrap(), 401, "invalid_client", "RG-01");
+    assert_refused(&tpp.token(&[("code", "a code")]).await.unwrap(), 400, "invalid_request", "CA-20");
+    let ours = [("grant_type", "client_credentials"), ("client_id", "nobody")];
+    assert_refused(&tpp.token(&ours).await.unwrap(), 401, "invalid_client", "CA-17");
+    assert_eq!(gateway.backend().requests().len(), reached, "what is ours or broken does not pass");
+}
+
+fn form_length(form: &[(&str, &str)]) -> usize {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().len()
 }
