@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::policy::catalogue::{AT_05, CA_03_BASIC};
-use crate::policy::profile::{JsonType, Profile};
+use crate::policy::profile::{JsonType, Profile, SubjectDnMember};
 use crate::policy::{ErrorCode, Refusal};
 use crate::store::{Client, IssuedToken};
 
@@ -54,10 +54,8 @@ impl Answer {
         members.insert("client_id_issued_at".to_owned(), issued_at);
         if let Ok(Value::Object(metadata)) = serde_json::to_value(&client.record.metadata) {
             // The subject bears the name that the ecosystem has for it (MD-09).
-            let named = |name: String| match name.as_str() {
-                "tls_client_auth_subject_dn" => profile.client_metadata.subject_dn_member.clone(),
-                _ => name,
-            };
+            let shown = profile.client_metadata.subject_dn_member.name();
+            let named = |name: String| if name == SubjectDnMember::Standard.name() { shown.to_owned() } else { name };
             members.extend(metadata.into_iter().map(|(name, value)| (named(name), value)));
         }
         members.insert("software_statement".to_owned(), json!(client.record.software_statement));

@@ -1,6 +1,6 @@
 //! How the subject of a third party's certificate is written here, so that it can register it to the letter.
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use super::{Answer, Gate, Request};
 use crate::host::Host;
@@ -8,6 +8,6 @@ use crate::policy::Refusal;
 
 pub(super) fn distinguished_name<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
     let subject = request.rg_01_certificate()?.subject().to_string();
-    let member = gate.config.profile.client_metadata.subject_dn_member.clone();
-    Ok(Answer::json(200, &Value::Object(Map::from_iter([(member, Value::String(subject))]))))
+    let member = gate.config.profile.client_metadata.subject_dn_member.name();
+    Ok(Answer::json(200, &json!({ member: subject })))
 }

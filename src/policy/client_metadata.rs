@@ -8,7 +8,7 @@ use super::catalogue::{
     MD_21, MD_22, MD_23, MD_24, MD_25,
 };
 use super::jwt::Claims;
-use super::profile::{ClientMetadataProfile, ScopesFrom, StatementClaimNames};
+use super::profile::{ClientMetadataProfile, ScopesFrom, StatementClaimNames, SubjectDnMember};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Refusal, Rule, redirect_uris, scope};
 use crate::config::Config;
@@ -18,14 +18,10 @@ const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
-const SUBJECT_DN: &str = "tls_client_auth_subject_dn";
-/// What older servers call it (MD-09).
-const SUBJECT_DN_ALIAS: &str = "tls_client_auth_dn";
-
 /// Members that name the certificate's subject (RFC 8705 section 2.1.2).
 const SUBJECT_MEMBERS: [&str; 6] = [
-    SUBJECT_DN,
-    SUBJECT_DN_ALIAS,
+    SubjectDnMember::Standard.name(),
+    SubjectDnMember::Short.name(),
     "tls_client_auth_san_dns",
     "tls_client_auth_san_uri",
     "tls_client_auth_san_ip",
@@ -191,7 +187,7 @@ impl Metadata<'_> {
         method: AuthMethod,
         certificate: Option<&Certificate>,
     ) -> Result<Option<String>, Refusal> {
-        let member = if self.rules.subject_dn_member == SUBJECT_DN_ALIAS { SUBJECT_DN_ALIAS } else { SUBJECT_DN };
+        let member = self.rules.subject_dn_member.name();
         let mut given = SUBJECT_MEMBERS.into_iter().filter(|member| self.claims.members().contains_key(*member));
         match (method, given.next(), given.next()) {
             (_, _, Some(second)) => return Err(self.refuse(&MD_07, second)),

@@ -152,7 +152,7 @@ pub struct ClientMetadataProfile {
     /// What the subject must begin with (MD-06); empty for anything.
     pub subject_dn_prefix: String,
     /// What the member that holds the subject is called (MD-09).
-    pub subject_dn_member: String,
+    pub subject_dn_member: SubjectDnMember,
     /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
     /// afterwards (CM-11).
     pub subject_changes_over_old_certificate: bool,
@@ -220,6 +220,27 @@ pub enum RolesShape {
     Array,
     /// As one string.
     String,
+}
+
+/// What the member that holds a certificate's subject is called (MD-09).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum SubjectDnMember {
+    /// As RFC 8705 section 2.1.2 has it.
+    #[serde(rename = "tls_client_auth_subject_dn")]
+    Standard,
+    /// As older servers have it.
+    #[serde(rename = "tls_client_auth_dn")]
+    Short,
+}
+
+impl SubjectDnMember {
+    /// The member's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "tls_client_auth_subject_dn",
+            Self::Short => "tls_client_auth_dn",
+        }
+    }
 }
 
 /// Where the scopes of a software come from.

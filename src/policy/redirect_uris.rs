@@ -1,12 +1,13 @@
 //! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
 
+use fluent_uri::Uri;
+use fluent_uri::component::Host;
+
 use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
 use super::jwt::Claims;
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Document, Refusal};
 use crate::config::Config;
-use fluent_uri::Uri;
-use fluent_uri::component::Host;
 
 /// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
 /// each acceptable in itself (MD-03).

@@ -79,9 +79,9 @@ pub(super) fn by_certificate(profile: &Profile) -> impl Fn(Token) -> Token + use
 
 /// Makes a request one for `tls_client_auth` with this subject, under the profile's name for the member.
 pub(super) fn by_subject(profile: &Profile) -> impl Fn(Token, &str) -> Token + Clone + use<> {
-    let member = profile.client_metadata.subject_dn_member.clone();
+    let member = profile.client_metadata.subject_dn_member.name();
     move |request, subject| {
-        request.for_tls_client_auth(subject).without("tls_client_auth_subject_dn").claim(&member, subject)
+        request.for_tls_client_auth(subject).without("tls_client_auth_subject_dn").claim(member, subject)
     }
 }
 

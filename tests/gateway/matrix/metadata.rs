@@ -49,11 +49,10 @@ fn authentication(profile: &Profile) -> Vec<Case> {
 }
 
 fn subjects(profile: &Profile) -> Vec<Case> {
-    let member = profile.client_metadata.subject_dn_member.clone();
-    let claiming_own = move |token: Token| token.claim(&member, own_dn());
-    let mut cases = vec![broken("a DN and a SAN", "subject_identifiers", {
-        let claiming_own = claiming_own.clone();
-        move |token| claiming_own(token).claim("tls_client_auth_san_dns", "a.example")
+    let member = profile.client_metadata.subject_dn_member.name();
+    let claiming_own = move |token: Token| token.claim(member, own_dn());
+    let mut cases = vec![broken("a DN and a SAN", "subject_identifiers", move |token| {
+        claiming_own(token).claim("tls_client_auth_san_dns", "a.example")
     })];
     if allows(profile, PRIVATE_KEY_JWT) {
         cases.push(broken("private_key_jwt with a DN", "subject_dn", claiming_own));
@@ -68,9 +67,8 @@ fn subjects(profile: &Profile) -> Vec<Case> {
 fn names(profile: &Profile) -> Vec<Case> {
     let rules = &profile.client_metadata;
     let (longest, prefix) = (rules.subject_dn_max_chars, rules.subject_dn_prefix.clone());
-    let (member, has_prefix) = (rules.subject_dn_member.clone(), !prefix.is_empty());
+    let (member, has_prefix) = (rules.subject_dn_member.name(), !prefix.is_empty());
     let other_member = if member == "tls_client_auth_dn" { "tls_client_auth_subject_dn" } else { "tls_client_auth_dn" };
-    let absent = member.clone();
     let named = |name: String| {
         let by_subject = by_subject(profile);
         move |token: Token| by_subject(token, &name)
@@ -78,9 +76,9 @@ fn names(profile: &Profile) -> Vec<Case> {
     let by_own = by_certificate(profile);
     let by_other_member = by_certificate(profile);
     vec![
-        broken("tls_client_auth without a DN", "subject_dn", move |token| by_own(token).without(&absent)),
+        broken("tls_client_auth without a DN", "subject_dn", move |token| by_own(token).without(member)),
         broken("the DN in another member", "subject_dn", move |token| {
-            by_other_member(token).without(&member).claim(other_member, own_dn())
+            by_other_member(token).without(member).claim(other_member, own_dn())
         }),
         // White space between names means nothing, so that only the length is wrong.
         broken("a DN that is too long", "subject_dn", named(padded(&own_dn(), longest + 1))),
