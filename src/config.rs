@@ -1,13 +1,19 @@
 //! The operator's configuration: one document, JSON or YAML-native. The profile gives the defaults; what is unknown, inconsistent or
 //! unsafe is refused at start, with the place and what to write instead.
 
+mod document;
+
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::policy::profile::{self, Audience, Profile};
+use self::document::Document;
+use crate::policy::dialect::Dialect;
+use crate::policy::profile::{self, Audience, Profile, RequestBody};
+use crate::policy::trail::Modes;
 use crate::x509::Thumbprint;
 
 /// The largest configuration read, in bytes.
@@ -29,6 +35,8 @@ pub struct Config {
     pub assertion_audiences: Vec<String>,
     /// Whose software statements are believed.
     pub directories: Vec<Directory>,
+    /// What becomes of requests that break a rule.
+    pub modes: Rc<Modes>,
     /// Where client records are kept.
     pub store: StoreConfig,
     /// How key sets are fetched and kept.
@@ -42,7 +50,7 @@ pub struct Config {
     /// Members merged into the metadata document.
     pub discovery: Map<String, Value>,
     /// The values in force that widen what the standards allow, by their names: worth a warning at start.
-    pub dangers: Vec<&'static str>,
+    pub dangers: Vec<String>,
 }
 
 /// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, as in `https://bank.example/oauth`.
@@ -80,8 +88,7 @@ impl Issuer {
 }
 
 /// A directory: it signs software statements and hosts key sets.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Directory {
     /// `iss` of its statements.
     pub issuer: String,
@@ -90,8 +97,9 @@ pub struct Directory {
     /// The Envoy cluster that reaches its key set.
     pub cluster: String,
     /// Where the key sets named in its statements may live (SS-13).
-    #[serde(default)]
     pub software_key_sets: Vec<KeySetHost>,
+    /// How it writes statements.
+    pub dialect: Dialect,
 }
 
 /// A host that key sets may be fetched from.
@@ -243,7 +251,12 @@ impl Config {
 
     /// Whether software statements of this issuer are believed. Clients of a directory that was taken off the list are nobody's.
     pub fn trusts(&self, issuer: &str) -> bool {
-        self.directories.iter().any(|directory| directory.issuer == issuer)
+        self.directory(issuer).is_some()
+    }
+
+    /// The directory of that issuer, if its statements are believed.
+    pub fn directory(&self, issuer: &str) -> Option<&Directory> {
+        self.directories.iter().find(|directory| directory.issuer == issuer)
     }
 
     /// Where the token endpoint is, as the metadata says it.
@@ -265,184 +278,6 @@ impl Config {
             Audience::TokenEndpoint => self.token_endpoint(),
         };
         audiences.iter().map(name).collect()
-    }
-}
-
-/// The document as the operator writes it. `None` is the profile's value.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    profile: String,
-    issuer: String,
-    gateway_url: Option<String>,
-    #[serde(default)]
-    paths: PathsDocument,
-    directories: Vec<Directory>,
-    store: StoreConfig,
-    #[serde(default)]
-    jwks: JwksConfig,
-    #[serde(default)]
-    certificate: CertificateDocument,
-    #[serde(default)]
-    software_statement: StatementDocument,
-    #[serde(default)]
-    registration: RegistrationDocument,
-    #[serde(default)]
-    client_assertion: AssertionDocument,
-    #[serde(default)]
-    access_token: AccessTokenDocument,
-    #[serde(default)]
-    other_grants: OtherGrants,
-    #[serde(default, deserialize_with = "profile::optional_duration")]
-    clock_skew: Option<Duration>,
-    #[serde(default)]
-    limits: Limits,
-    #[serde(default)]
-    discovery: Map<String, Value>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct PathsDocument {
-    registration: Option<String>,
-    token: Option<String>,
-    distinguished_name: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct CertificateDocument {
-    source: SourceDocument,
-    trusted_proxies: Vec<String>,
-}
-
-#[derive(Deserialize, Default, PartialEq)]
-#[serde(rename_all = "snake_case")]
-enum SourceDocument {
-    #[default]
-    Connection,
-    Forwarded,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct StatementDocument {
-    #[serde(deserialize_with = "profile::optional_duration")]
-    max_age: Option<Duration>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct RegistrationDocument {
-    audiences: Option<Vec<String>>,
-    single_registration: Option<bool>,
-    danger_multiple_registrations: bool,
-    #[serde(deserialize_with = "profile::optional_duration")]
-    max_lifetime: Option<Duration>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct AssertionDocument {
-    audiences: Option<Vec<String>>,
-    #[serde(deserialize_with = "profile::optional_duration")]
-    max_lifetime: Option<Duration>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct AccessTokenDocument {
-    #[serde(deserialize_with = "profile::optional_duration")]
-    lifetime: Option<Duration>,
-}
-
-impl Document {
-    fn complete(self) -> Result<Config, ConfigError> {
-        let mut profile = Profile::named(&self.profile)
-            .map_err(|unknown| wrong("profile", format!("is not a profile: {}", unknown.0)))?;
-        override_with(&mut profile.paths.registration, self.paths.registration);
-        override_with(&mut profile.paths.token, self.paths.token);
-        profile.paths.distinguished_name = self.paths.distinguished_name.or(profile.paths.distinguished_name);
-        override_with(&mut profile.clock_skew, self.clock_skew);
-        let mut dangers = profile.dangers();
-        if profile.registration.single_registration {
-            match (self.registration.single_registration, self.registration.danger_multiple_registrations) {
-                (_, true) => {
-                    profile.registration.single_registration = false;
-                    dangers.push("registration.danger_multiple_registrations");
-                }
-                (Some(false), false) => {
-                    return Err(wrong(
-                        "registration.single_registration",
-                        "this ecosystem allows one registration a software; to allow more, write danger_multiple_registrations: true",
-                    ));
-                }
-                _ => {}
-            }
-        }
-        profile.registration.single_registration |= self.registration.single_registration.unwrap_or_default();
-        override_with(&mut profile.client_assertion.max_lifetime, self.client_assertion.max_lifetime);
-        override_with(&mut profile.access_token.lifetime, self.access_token.lifetime);
-        profile.software_statement.max_age = self.software_statement.max_age.or(profile.software_statement.max_age);
-        override_with(&mut profile.registration.max_lifetime, self.registration.max_lifetime);
-
-        let issuer = Issuer::parse(&self.issuer)
-            .ok_or_else(|| wrong("issuer", "write an https URL without query, such as https://bank.example"))?;
-        let gateway_url = self.gateway_url.unwrap_or_else(|| issuer.origin().to_owned());
-        if !gateway_url.strip_prefix("https://").is_some_and(is_authority) {
-            return Err(wrong("gateway_url", "write an https origin without a path, such as https://bank.example"));
-        }
-        let mut config = Config {
-            profile,
-            issuer,
-            gateway_url,
-            registration_audiences: Vec::new(),
-            assertion_audiences: Vec::new(),
-            directories: self.directories,
-            store: self.store,
-            jwks: self.jwks,
-            certificate: self.certificate.complete()?,
-            limits: self.limits,
-            other_grants: self.other_grants,
-            discovery: self.discovery,
-            dangers,
-        };
-        config.registration_audiences =
-            self.registration.audiences.unwrap_or_else(|| config.own_names(&config.profile.registration.audiences));
-        config.assertion_audiences = self
-            .client_assertion
-            .audiences
-            .unwrap_or_else(|| config.own_names(&config.profile.client_assertion.audiences));
-        config.check()?;
-        Ok(config)
-    }
-}
-
-impl CertificateDocument {
-    fn complete(self) -> Result<CertificateSource, ConfigError> {
-        match self.source {
-            SourceDocument::Connection if self.trusted_proxies.is_empty() => Ok(CertificateSource::Connection),
-            SourceDocument::Connection => Err(wrong(
-                "certificate.trusted_proxies",
-                "has no effect with source connection: remove it, or write source: forwarded",
-            )),
-            SourceDocument::Forwarded => {
-                let trusted_proxies = self
-                    .trusted_proxies
-                    .iter()
-                    .enumerate()
-                    .map(|(i, hex)| {
-                        Thumbprint::from_hex(hex).ok_or_else(|| {
-                            wrong(
-                                &format!("certificate.trusted_proxies[{i}]"),
-                                "write the SHA-256 of the proxy's certificate: 64 hexadecimal digits",
-                            )
-                        })
-                    })
-                    .collect::<Result<_, _>>()?;
-                Ok(CertificateSource::Forwarded { trusted_proxies })
-            }
-        }
     }
 }
 
@@ -534,6 +369,32 @@ impl Config {
                     "list the hosts of the software's key sets: without one no registration can be verified",
                 ));
             }
+            let dialect = &directory.dialect;
+            let expires = dialect.max_age.is_some() || dialect.required_claims.iter().any(|claim| claim == "exp");
+            if dialect.single_use && !expires {
+                return Err(wrong(
+                    &at("statements.single_use"),
+                    "set statements.max_age too: a statement that never expires would have to be remembered for ever",
+                ));
+            }
+            if dialect.modes.is_some() && dialect.claims.mode.is_none() {
+                return Err(wrong(
+                    &at("statements.modes"),
+                    "statements of this dialect do not tell the software's mode",
+                ));
+            }
+            if dialect.refuse_revoked_keys && dialect.claims.revoked_key_set_uri.is_none() {
+                return Err(wrong(
+                    &at("statements.refuse_revoked_keys"),
+                    "statements of this dialect do not tell where revoked keys are listed",
+                ));
+            }
+            if self.profile.registration.body == RequestBody::Json && dialect.certificate_forms.is_empty() {
+                return Err(wrong(
+                    &at("dialect"),
+                    "nobody signs requests in this profile, and certificates of this dialect name no software: anybody could register it",
+                ));
+            }
             for (j, host) in directory.software_key_sets.iter().enumerate() {
                 if !is_authority(&host.host) {
                     return Err(wrong(
@@ -566,9 +427,12 @@ impl Config {
         within("jwks.stale_if_error", self.jwks.stale_if_error, Duration::ZERO, 7 * day)?;
         within("jwks.refetch_interval", self.jwks.refetch_interval, second, day)?;
         within("client_assertion.max_lifetime", self.profile.client_assertion.max_lifetime, 60 * second, day)?;
-        within("access_token.lifetime", self.profile.access_token.lifetime, 10 * second, day)?;
-        if let Some(max_age) = self.profile.software_statement.max_age {
-            within("software_statement.max_age", max_age, second, 365 * day)?;
+        let tokens = &self.profile.access_token;
+        within("access_token.lifetime", tokens.lifetime, tokens.least_lifetime, tokens.most_lifetime)?;
+        for (i, directory) in self.directories.iter().enumerate() {
+            if let Some(max_age) = directory.dialect.max_age {
+                within(&format!("directories[{i}].statements.max_age"), max_age, second, 365 * day)?;
+            }
         }
         // The store keeps a jti for a year at most.
         let longest =

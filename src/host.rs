@@ -90,6 +90,13 @@ pub enum Event {
         /// The endpoint's name.
         endpoint: &'static str,
     },
+    /// A request broke rules that are only watched.
+    Watched {
+        /// The endpoint's name.
+        endpoint: &'static str,
+        /// Why it would have been refused; the first is what the caller would have read.
+        refusals: Vec<Refusal>,
+    },
     /// A request was refused.
     Denied {
         /// The endpoint's name.

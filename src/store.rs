@@ -7,12 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::config::StoreConfig;
 use crate::host::{Call, CallResponse, Event, Host};
 use crate::jose::json;
-use crate::policy::Timestamp;
 use crate::policy::access_token::Introspection;
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;
-use crate::policy::registration_request::RegistrationRequest;
 use crate::policy::software_statement::SoftwareStatement;
+use crate::policy::{Rule, Timestamp};
 
 /// How deep a store's answer may nest: a record holds the statement's claims.
 const ANSWER_DEPTH: usize = 32;
@@ -35,6 +34,9 @@ pub struct Client {
     pub version: u64,
     /// What was registered.
     pub record: Record,
+    /// The token that manages the registration, told once, at creation (RFC 7592 section 3).
+    #[serde(default)]
+    pub registration_access_token: Option<String>,
 }
 
 /// What a registration keeps.
@@ -76,6 +78,9 @@ pub struct SingleUse {
     pub jti: String,
     /// Until when it must be remembered.
     pub expires_at: Timestamp,
+    /// The rule that a second use breaks.
+    #[serde(skip)]
+    pub rule: &'static Rule,
 }
 
 /// The store did not do what was asked.
@@ -85,8 +90,8 @@ pub enum StoreError {
     Unavailable,
     /// The client does not exist.
     UnknownClient,
-    /// A single-use id was used before; nothing was changed.
-    Replayed,
+    /// A single-use id was used before, which breaks this rule; nothing was changed.
+    Replayed(&'static Rule),
     /// The software is registered already; nothing was changed.
     DuplicateSoftware,
     /// The record was changed meanwhile; nothing was changed.
@@ -111,33 +116,36 @@ impl Record {
     }
 }
 
-impl SingleUse {
-    /// The id of a registration request (RQ-04), remembered until the request expires, but no longer than `until`.
-    pub fn of_request(request: &RegistrationRequest, record: &Record, until: Timestamp) -> Self {
-        Self {
-            issuer: format!("registration request of {} at {}", record.binding.software_id, record.issuer),
-            jti: request.jti().to_owned(),
-            expires_at: request.expires_at().min(until),
-        }
-    }
-}
-
 impl<H: Host> Store<H> {
     /// A client of the configured store.
     pub fn new(host: H, config: &StoreConfig) -> Self {
         Self { host, config: config.clone() }
     }
 
-    /// Consumes the request's id, checks duplicates, creates: one transaction.
+    /// Consumes the ids, checks duplicates, creates, with a token to manage the registration by where `with_token`: one transaction.
     ///
     /// # Errors
     /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
-    pub async fn create(&self, record: &Record, jti: SingleUse, single: bool) -> Result<Client, StoreError> {
-        let body = json!({
-            "software": record.software(), "single_registration": single, "consume_jti": [jti], "record": record,
+    pub async fn create(
+        &self,
+        record: &Record,
+        single_uses: Vec<SingleUse>,
+        single: bool,
+        with_token: bool,
+    ) -> Result<Client, StoreError> {
+        let mut body = json!({
+            "software": record.software(), "single_registration": single, "consume_jti": single_uses, "record": record,
         });
+        if let Some(members) = body.as_object_mut().filter(|_| with_token) {
+            members.insert("registration_access_token".to_owned(), Value::Bool(true));
+        }
         let response = self.call("POST", "/v1/clients".to_owned(), None, json_body(&body)).await?;
-        self.expect(201, &response)
+        let client: Client = self.expect(201, &response, &single_uses)?;
+        if client.registration_access_token.is_some() == with_token {
+            Ok(client)
+        } else {
+            Err(self.failed("made a client without its registration access token, or with one nobody asked for"))
+        }
     }
 
     /// The client of that id.
@@ -146,19 +154,24 @@ impl<H: Host> Store<H> {
     /// `UnknownClient`, `Unavailable`.
     pub async fn client(&self, client_id: &str) -> Result<Client, StoreError> {
         let response = self.call("GET", client_path(client_id)?, None, None).await?;
-        let client: Client = self.expect(200, &response)?;
+        let client: Client = self.expect(200, &response, &[])?;
         if client.client_id == client_id { Ok(client) } else { Err(self.failed("answered with another client")) }
     }
 
-    /// Consumes the request's id and replaces the record of `client`, unless it was changed meanwhile: one transaction.
+    /// Consumes the ids and replaces the record of `client`, unless it was changed meanwhile: one transaction.
     ///
     /// # Errors
     /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`.
-    pub async fn replace(&self, client: &Client, record: &Record, jti: SingleUse) -> Result<Client, StoreError> {
-        let body = json!({ "software": record.software(), "consume_jti": [jti], "record": record });
+    pub async fn replace(
+        &self,
+        client: &Client,
+        record: &Record,
+        single_uses: Vec<SingleUse>,
+    ) -> Result<Client, StoreError> {
+        let body = json!({ "software": record.software(), "consume_jti": single_uses, "record": record });
         let version = Some(("if-match", format!("\"{}\"", client.version)));
         let response = self.call("PUT", client_path(&client.client_id)?, version, json_body(&body)).await?;
-        self.expect(200, &response)
+        self.expect(200, &response, &single_uses)
     }
 
     /// Deletes the client; its tokens die with it.
@@ -167,7 +180,7 @@ impl<H: Host> Store<H> {
     /// `UnknownClient`, `Unavailable`.
     pub async fn delete(&self, client_id: &str) -> Result<(), StoreError> {
         let response = self.call("DELETE", client_path(client_id)?, None, None).await?;
-        if response.status == Some(204) { Ok(()) } else { Err(self.error(&response)) }
+        if response.status == Some(204) { Ok(()) } else { Err(self.error(&response, &[])) }
     }
 
     /// Consumes the assertion's id, where there is one, and issues a token bound to the certificate: one transaction.
@@ -188,7 +201,7 @@ impl<H: Host> Store<H> {
         });
         let path = format!("{}/tokens", client_path(client_id)?);
         let response = self.call("POST", path, None, json_body(&body)).await?;
-        let token: IssuedToken = self.expect(201, &response)?;
+        let token: IssuedToken = self.expect(201, &response, &jti)?;
         if token.token_type == "Bearer" { Ok(token) } else { Err(self.failed("issued another type of token")) }
     }
 
@@ -198,7 +211,7 @@ impl<H: Host> Store<H> {
     /// `Unavailable`.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, StoreError> {
         let response = self.call("POST", "/v1/tokens/introspect".to_owned(), None, form_body(token)).await?;
-        self.expect(200, &response)
+        self.expect(200, &response, &[])
     }
 
     /// Makes a token unusable.
@@ -207,7 +220,7 @@ impl<H: Host> Store<H> {
     /// `Unavailable`.
     pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
         let response = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
-        if response.status == Some(200) { Ok(()) } else { Err(self.error(&response)) }
+        if response.status == Some(200) { Ok(()) } else { Err(self.error(&response, &[])) }
     }
 
     async fn call(
@@ -235,9 +248,15 @@ impl<H: Host> Store<H> {
         self.host.call(call).await.map_err(|_| self.failed("could not be called: check store.cluster"))
     }
 
-    fn expect<T: DeserializeOwned>(&self, status: u16, response: &CallResponse) -> Result<T, StoreError> {
+    /// `single_uses` are the ids that the call was to consume.
+    fn expect<T: DeserializeOwned>(
+        &self,
+        status: u16,
+        response: &CallResponse,
+        single_uses: &[SingleUse],
+    ) -> Result<T, StoreError> {
         if response.status != Some(status) {
-            return Err(self.error(response));
+            return Err(self.error(response, single_uses));
         }
         self.read(response)
     }
@@ -250,10 +269,13 @@ impl<H: Host> Store<H> {
         serde_json::from_value(answer).map_err(|_| self.failed("answered with JSON of another shape"))
     }
 
-    fn error(&self, response: &CallResponse) -> StoreError {
+    fn error(&self, response: &CallResponse, single_uses: &[SingleUse]) -> StoreError {
         #[derive(Deserialize)]
         struct ErrorBody {
             error: String,
+            /// Which of the ids was used before.
+            #[serde(default)]
+            replayed: usize,
         }
         let refused = matches!(response.status, Some(404 | 409 | 412));
         if !refused {
@@ -266,7 +288,10 @@ impl<H: Host> Store<H> {
             Err(error) => error,
             Ok(body) => match (response.status, body.error.as_str()) {
                 (Some(404), "unknown_client") => StoreError::UnknownClient,
-                (Some(409), "replayed") => StoreError::Replayed,
+                (Some(409), "replayed") => match single_uses.get(body.replayed) {
+                    Some(id) => StoreError::Replayed(id.rule),
+                    None => self.failed("says that an id was used before which it was not sent"),
+                },
                 (Some(409), "duplicate_software") => StoreError::DuplicateSoftware,
                 (Some(412), "version_mismatch") => StoreError::VersionMismatch,
                 _ => self.failed("answered with an unexpected error"),

@@ -12,7 +12,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use dcr_gate::policy::catalogue::{Answer, RULES, Rule};
+use dcr_gate::policy::catalogue::{Answer, Force, Level, RULES, Rule};
+use dcr_gate::policy::profile::Profile;
 
 const HEAD: &str = "# Rules
 
@@ -22,8 +23,9 @@ Every rule that a request can break, with what the caller gets. `reason` is what
 is 400 `invalid_software_statement` in the software statement, 400 `invalid_client_metadata` in the registration request, 401
 `invalid_client` in the client assertion. The function that checks a rule bears its id in its name, or stands under *checked in*.
 
-| rule | reason | answer | what the caller reads | checked in | source |
-|---|---|---|---|---|---|
+The columns of the profiles say how firmly each asks for the rule: **M** must, **S** should, **o** optional (a setting that is off by
+default), empty where the ecosystem says nothing of it. A rule with a \\* can be set aside with `danger_rules`.
+
 ";
 
 const TAIL: &str = "
@@ -33,7 +35,8 @@ They say how something is done or answered, or they are a case of a rule above.
 
 | rule | how it holds |
 |---|---|
-| RG-04, RG-05, RG-06 | the form of a registration: [registration](../src/journey/answer.rs) |
+| RG-03 | a CDR request is a JWT: the media types and the body of [au-cdr](../profiles/au-cdr.json), RG-02 |
+| RG-04, RG-05, RG-06, CM-14 | the form of a registration, and the token and URI that manage it: [registration](../src/journey/answer.rs) |
 | RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); which errors there are: [ErrorCode](../src/policy/refusal.rs) |
 | RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../src/policy/client_metadata.rs) |
 | RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
@@ -43,28 +46,56 @@ They say how something is done or answered, or they are a case of a rule above.
 | JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../src/jose/rsa.rs); others are unfit, JO-16 |
 | JO-14 | without kid every fitting key is tried: [select](../src/jose/jwk.rs) |
 | SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../src/policy/software_statement.rs) |
+| MD-09 | the member's name is a value of the profile, `subject_members`: [md_06_md_07_md_08_subject](../src/policy/client_metadata.rs) |
+| MD-16 | a scope as an array where the profile has `scope_arrays`: [md_16_scope](../src/policy/client_metadata.rs) |
+| MD-18 | what a request without scope gets: [md_17_md_18_allowed](../src/policy/client_metadata.rs) |
+| CB-10 | a dialect without `certificate_forms`: [check](../src/policy/certificate_binding.rs) |
 | CB-01, CB-02 | Envoy's TLS layer and its x-forwarded-client-cert: [envoy.yaml](../envoy/envoy.yaml); dates once more in CB-04 and CB-05 |
 | CB-03 | whose certificate it is: CB-04 and CB-05 |
 | DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and matched, from the certificate's DER: [name](../src/x509/name/mod.rs) |
-| CM-01, IR-05 | who may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
+| DN-05 | the attributes that count, `subject_dn_attributes`: [matches](../src/policy/certificate_subject.rs) |
+| CM-05 | AT-07, with the scope that the profile names, `management_scope` |
+| CM-13 | an update leaves the token alone and answers with the one that came: [update](../src/journey/update.rs) |
+| IR-05 | who may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
 | CM-06, CM-07, CM-10, CM-12 | [retrieve](../src/journey/retrieve.rs), [update](../src/journey/update.rs), [delete](../src/journey/delete.rs) |
 | CA-08 | the audience of another server: CA-07 |
 | CA-11 | clock skew in assertions: JW-04, JW-05 |
+| AT-08 | a lifetime outside the ecosystem's bounds is no configuration: [check_times](../src/config.rs) |
 | IR-01, IR-02, IR-04 | the store's introspection and revocation: [store](../store/README.md) |
+
+## Not ours
+
+What only an authorization server, a directory or the TLS layer can do, and why.
+
+| rule | why not |
+|---|---|
+| CA-18 | `self_signed_tls_client_auth` takes an Envoy that accepts certificates of no authority, and then the names in them, by which CB-04 to CB-09 know whose they are, are anybody's to write. One listener cannot do both; MD-04 refuses the method |
+| CA-22 | A status changes in the directory between two statements, and telling it is the directory's interface, which differs in each ecosystem. What the gate sees is acted on at once: a key set that is withdrawn (404, 410) ends its client's assertions, an issuer taken off `directories` ends its clients, SS-09 to SS-11 hold at every update; whoever watches the directory deletes the client in the store |
+| AT-06 | This gate issues opaque tokens and asks the store about each; JWT access tokens (RFC 9068) are made and checked by the authorization server that issues them |
+| IR-03 | Refresh tokens and consents are the authorization server's, and with `other_grants: pass` so is its introspection endpoint. The store's introspection is no endpoint of the gateway: nobody reaches it through Envoy |
 ";
 
 #[test]
 fn the_rules_document_is_made_from_the_catalogue() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let functions = functions(&project.join("src"));
+    let profiles: Vec<Profile> = Profile::names().map(|name| Profile::named(name).unwrap()).collect();
     let mut document = HEAD.to_owned();
+    let names: String = profiles.iter().map(|profile| format!(" {} |", profile.name)).collect();
+    writeln!(document, "| rule | reason | answer | what the caller reads |{names} checked in | source |").unwrap();
+    writeln!(document, "|---|---|---|---|{}---|---|", "---|".repeat(profiles.len())).unwrap();
     for rule in RULES {
         let (answer, checked_in) = (answer(rule), checked_in(rule, &functions));
+        let levels: String = profiles.iter().map(|profile| format!(" {} |", letter(rule.level_in(profile)))).collect();
         assert!(!checked_in.is_empty(), "no code checks {} ({})", rule.id, rule.reason);
         writeln!(
             document,
-            "| {} | `{}` | {answer} | {} | {checked_in} | {} |",
-            rule.id, rule.reason, rule.sentence, rule.source
+            "| {}{} | `{}` | {answer} | {} |{levels} {checked_in} | {} |",
+            rule.id,
+            if rule.force == Force::Waivable { "\\*" } else { "" },
+            rule.reason,
+            rule.sentence,
+            rule.source
         )
         .unwrap();
     }
@@ -77,6 +108,44 @@ fn the_rules_document_is_made_from_the_catalogue() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == document, "docs/rules.md is stale: run `make docs`");
+}
+
+fn letter(level: Option<Level>) -> &'static str {
+    match level {
+        Some(Level::Must) => "M",
+        Some(Level::Should) => "S",
+        Some(Level::Optional) => "o",
+        None => "",
+    }
+}
+
+#[test]
+fn levels_name_families_that_profiles_belong_to() {
+    let profiles: Vec<Profile> = Profile::names().map(|name| Profile::named(name).unwrap()).collect();
+    for rule in RULES {
+        let entries = rule.levels.split(", ").count();
+        assert_eq!(rule.levels().count(), entries, "{}: {} cannot be read", rule.id, rule.levels);
+        for (family, _) in rule.levels() {
+            let known = profiles.iter().any(|profile| profile.families.iter().any(|name| name == family));
+            assert!(known, "{}: no profile belongs to {family}", rule.id);
+        }
+    }
+}
+
+/// The list of all rules lies beside the project's folder, not in it; without it the test says so and is skipped.
+#[test]
+fn every_rule_there_is_has_its_place_in_the_document() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = project.join("../shared/rules.md");
+    let Ok(list) = std::fs::read_to_string(&list) else {
+        println!("skipped: no list of rules at {}", list.display());
+        return;
+    };
+    let document = std::fs::read_to_string(project.join("docs/rules.md")).unwrap();
+    let ids = list.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).map(|(id, _)| id);
+    let is_id = |id: &&str| id.len() == 5 && id.as_bytes()[2] == b'-' && id[3..].bytes().all(|b| b.is_ascii_digit());
+    let missing: Vec<&str> = ids.filter(is_id).filter(|id| !document.contains(*id)).collect();
+    assert!(missing.is_empty(), "docs/rules.md says nothing of {missing:?}");
 }
 
 fn answer(rule: &Rule) -> String {

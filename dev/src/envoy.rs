@@ -53,6 +53,11 @@ impl EnvoyConfiguration {
         at(self.plugin()?, "/configuration/value")
     }
 
+    /// What it says of the first directory.
+    pub fn directory(&mut self) -> Result<&mut Value, Error> {
+        at(self.plugin_configuration()?, "/directories/0")
+    }
+
     /// Where Envoy's admin page listens.
     pub fn set_admin_port(&mut self, port: u16) -> Result<(), Error> {
         set_port(at(&mut self.document, "/admin")?, port)

@@ -56,6 +56,7 @@ pub struct GatewayBuilder {
     folder: Option<PathBuf>,
     ports: Ports,
     plugin: Vec<Value>,
+    directory: Vec<Value>,
     changes: Vec<Change>,
     store: Store,
     variables: Vec<(String, String)>,
@@ -121,6 +122,12 @@ impl GatewayBuilder {
         self
     }
 
+    /// Changes what the filter's configuration says of the directory: a JSON merge patch over its entry in `directories`.
+    pub fn directory(mut self, patch: Value) -> Self {
+        self.directory.push(patch);
+        self
+    }
+
     /// Changes anything else of Envoy's configuration, after everything else is in place.
     pub fn envoy(mut self, change: impl FnOnce(&mut EnvoyConfiguration) -> Result<(), Error> + Send + 'static) -> Self {
         self.changes.push(Box::new(change));
@@ -179,6 +186,9 @@ impl GatewayBuilder {
         for patch in &self.plugin {
             merge(configuration.plugin_configuration()?, patch);
         }
+        for patch in &self.directory {
+            merge(configuration.directory()?, patch);
+        }
         for change in self.changes {
             change(&mut configuration)?;
         }
@@ -212,6 +222,7 @@ impl Gateway {
             folder: None,
             ports: Ports::default(),
             plugin: Vec::new(),
+            directory: Vec::new(),
             changes: Vec::new(),
             store: Store::default(),
             variables: Vec::new(),

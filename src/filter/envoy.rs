@@ -7,7 +7,7 @@ use proxy_wasm::types::LogLevel;
 use super::metrics::Metrics;
 use super::{executor, hostcalls};
 use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host};
-use crate::policy::Timestamp;
+use crate::policy::{Refusal, Timestamp};
 
 /// Envoy, as one root context sees it.
 #[derive(Debug, Clone)]
@@ -48,20 +48,21 @@ impl Host for Envoy {
         match event {
             Event::Allowed { .. } => hostcalls::set_filter_state("outcome", "allowed"),
             Event::Passed { .. } => hostcalls::set_filter_state("outcome", "passed"),
+            Event::Watched { endpoint, refusals } => {
+                if let Some(first) = refusals.first() {
+                    hostcalls::set_filter_state("shadow_rule", first.rule.id);
+                    hostcalls::set_filter_state("shadow_reason", first.rule.reason);
+                }
+                for refusal in refusals {
+                    log_refusal("shadow_denied", endpoint, &refusal);
+                }
+            }
             Event::Denied { endpoint, refusal } => {
                 let outcome = super::metrics::outcome(&refusal);
-                let (rule, status) = (refusal.rule, refusal.status());
                 hostcalls::set_filter_state("outcome", outcome);
-                hostcalls::set_filter_state("rule", rule.id);
-                hostcalls::set_filter_state("reason", rule.reason);
-                let claim = refusal.claim.unwrap_or("-");
-                hostcalls::log(
-                    LogLevel::Info,
-                    &format!(
-                        "dcr-gate {outcome} {endpoint}: rule={} reason={} claim={claim} status={status}",
-                        rule.id, rule.reason
-                    ),
-                );
+                hostcalls::set_filter_state("rule", refusal.rule.id);
+                hostcalls::set_filter_state("reason", refusal.rule.reason);
+                log_refusal(outcome, endpoint, &refusal);
             }
             Event::KeySetFetched => {}
             Event::KeySetFetchFailed { authority, problem } => {
@@ -70,4 +71,15 @@ impl Host for Envoy {
             Event::StoreFailed(problem) => hostcalls::log(LogLevel::Warn, &format!("dcr-gate: the store {problem}")),
         }
     }
+}
+
+fn log_refusal(outcome: &str, endpoint: &str, refusal: &Refusal) {
+    let (rule, status, claim) = (refusal.rule, refusal.status(), refusal.claim.as_deref().unwrap_or("-"));
+    hostcalls::log(
+        LogLevel::Info,
+        &format!(
+            "dcr-gate {outcome} {endpoint}: rule={} reason={} claim={claim} status={status}",
+            rule.id, rule.reason
+        ),
+    );
 }

@@ -89,8 +89,16 @@ pub(super) fn dispatch(call: &Call) -> Option<u32> {
 pub(super) fn answer(answer: &Answer) {
     let mut headers = answer.headers.clone();
     headers.extend(answer.www_authenticate.as_deref().map(|challenge| ("www-authenticate", challenge)));
+    headers.extend(answer.interaction_id.as_deref().map(|id| ("x-fapi-interaction-id", id)));
     let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());
     if hostcalls::send_http_response(u32::from(answer.status), headers, body).is_err() {
+        close();
+    }
+}
+
+/// Lets the request of the effective context go on to the upstream.
+pub(super) fn resume() {
+    if hostcalls::resume_http_request().is_err() {
         close();
     }
 }

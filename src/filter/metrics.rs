@@ -11,6 +11,7 @@ use crate::policy::{ErrorCode, Refusal, Rule};
 
 const ALLOWED: &str = "allowed";
 const PASSED: &str = "passed";
+const SHADOW_DENIED: &str = "shadow_denied";
 const DENIED: &str = "denied";
 const ERROR: &str = "error";
 
@@ -21,10 +22,10 @@ pub(super) struct Metrics(HashMap<String, u32>);
 impl Metrics {
     /// Defines every counter; `None` where Envoy refuses one.
     pub(super) fn define() -> Option<Self> {
-        let requests = Endpoint::NAMES
-            .iter()
-            .flat_map(|endpoint| [ALLOWED, PASSED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome)));
-        let refused = RULES.iter().map(|rule| refused(rule));
+        let requests = Endpoint::NAMES.iter().flat_map(|endpoint| {
+            [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome))
+        });
+        let refused = RULES.iter().flat_map(|rule| [refused(rule), shadow_refused(rule)]);
         let others = ["dcr.jwks_fetch_success", "dcr.jwks_fetch_failed", "dcr.store_failed"].map(str::to_owned);
         requests
             .chain(refused)
@@ -39,6 +40,10 @@ impl Metrics {
         match event {
             Event::Allowed { endpoint } => self.increment(&requests_total(endpoint, ALLOWED)),
             Event::Passed { endpoint } => self.increment(&requests_total(endpoint, PASSED)),
+            Event::Watched { endpoint, refusals } => {
+                self.increment(&requests_total(endpoint, SHADOW_DENIED));
+                refusals.iter().for_each(|refusal| self.increment(&shadow_refused(refusal.rule)));
+            }
             Event::Denied { endpoint, refusal } => {
                 self.increment(&requests_total(endpoint, outcome(refusal)));
                 self.increment(&refused(refusal.rule));
@@ -63,6 +68,10 @@ pub(super) fn outcome(refusal: &Refusal) -> &'static str {
 
 fn requests_total(endpoint: &str, outcome: &str) -> String {
     format!("dcr.requests_total.{endpoint}.{outcome}")
+}
+
+fn shadow_refused(rule: &Rule) -> String {
+    format!("dcr.shadow_denied.{}.{}", rule.id.replace('-', "_"), rule.reason)
 }
 
 fn refused(rule: &Rule) -> String {

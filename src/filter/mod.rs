@@ -15,9 +15,10 @@ use proxy_wasm::types::{Action, ContextType, LogLevel};
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
-use crate::journey::{Body, BodySender, Gate, Head, Request, Route, route};
+use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served, route};
 use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;
+use crate::policy::trail::Mode;
 
 // The entry point that Envoy calls once a VM.
 mod entry {
@@ -59,6 +60,12 @@ impl Root {
         for danger in &config.dangers {
             hostcalls::log(LogLevel::Warn, &format!("dcr-gate: {danger} widens what the standards allow"));
         }
+        if config.modes.general == Mode::Shadow {
+            hostcalls::log(
+                LogLevel::Warn,
+                "dcr-gate: mode shadow: nothing is refused, the upstream serves every request",
+            );
+        }
         self.gate = Some(Rc::new(Gate::new(config, host)));
         Ok(())
     }
@@ -81,7 +88,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None, passes: Rc::default() }))
+        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None, passage: Rc::default() }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -101,14 +108,41 @@ struct Stream {
     gate: Option<Rc<Gate<Envoy>>>,
     /// Where the body goes, while a journey may still want it.
     body: Option<BodySender>,
-    /// Set when the request turned out to be the upstream's. That needs the whole body and nothing else, so it is known before the
-    /// callback that brought the body's end returns.
-    passes: Rc<Cell<bool>>,
+    passage: Rc<Passage>,
+}
+
+/// The request's way to the upstream. Envoy learns that it is open from what a callback of the request returns; where none is running, it
+/// has to be told.
+#[derive(Default)]
+struct Passage {
+    is_open: Cell<bool>,
+    in_callback: Cell<bool>,
+}
+
+impl Passage {
+    fn open(&self) {
+        self.is_open.set(true);
+        if !self.in_callback.get() {
+            hostcalls::resume();
+        }
+    }
 }
 
 impl Stream {
-    fn action(&self) -> Action {
-        if self.passes.get() { Action::Continue } else { Action::Pause }
+    /// Hands out what the journeys said of the request.
+    fn end(passage: &Passage, served: Served) {
+        match served {
+            Served::Answer(answer) => hostcalls::answer(&answer),
+            Served::Upstream => passage.open(),
+        }
+    }
+
+    /// Runs what may decide about the request, and answers whether it goes on.
+    fn decide(&self, work: impl FnOnce()) -> Action {
+        self.passage.in_callback.set(true);
+        work();
+        self.passage.in_callback.set(false);
+        if self.passage.is_open.get() { Action::Continue } else { Action::Pause }
     }
 }
 
@@ -122,8 +156,8 @@ impl HttpContext for Stream {
         let mut headers = hostcalls::request_headers();
         let pseudo = (pseudo_header(&mut headers, ":method"), pseudo_header(&mut headers, ":path"));
         let (Some(method), Some(path)) = pseudo else {
-            hostcalls::answer(&gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None));
-            return Action::Pause;
+            let served = gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None);
+            return self.decide(|| Self::end(&self.passage, served));
         };
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query.to_owned())),
@@ -132,8 +166,8 @@ impl HttpContext for Stream {
         let endpoint = match route(&gate.config, &method, path) {
             Route::Pass => return Action::Continue,
             Route::Refuse { endpoint, refusal, allow } => {
-                hostcalls::answer(&gate.refuse(endpoint, refusal, allow));
-                return Action::Pause;
+                let served = gate.refuse(endpoint, refusal, allow);
+                return self.decide(|| Self::end(&self.passage, served));
             }
             Route::Serve(endpoint) => endpoint,
         };
@@ -144,20 +178,13 @@ impl HttpContext for Stream {
             sender.complete(Vec::new());
         }
         self.body = Some(sender);
-        let passes = self.passes.clone();
         let request = Request { head: Head { method, query, headers, certificate }, body };
-        executor::run(
-            Task::Stream(self.context_id),
-            Box::pin(async move {
-                if gate.is_for_upstream(&endpoint, &request).await {
-                    passes.set(true);
-                } else {
-                    hostcalls::answer(&gate.serve(&endpoint, &request).await);
-                }
-            }),
-            self.context_id,
-        );
-        self.action()
+        let passage = self.passage.clone();
+        let work = async move {
+            let served = gate.serve(&endpoint, &request).await;
+            Self::end(&passage, served);
+        };
+        self.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
@@ -168,8 +195,7 @@ impl HttpContext for Stream {
         } else if end_of_stream {
             body.complete(hostcalls::request_body(body_size));
         }
-        executor::run_ready(self.context_id);
-        self.action()
+        self.decide(|| executor::run_ready(self.context_id))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -183,8 +209,7 @@ impl HttpContext for Stream {
         } else {
             body.complete(arrived);
         }
-        executor::run_ready(self.context_id);
-        self.action()
+        self.decide(|| executor::run_ready(self.context_id))
     }
 }
 

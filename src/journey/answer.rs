@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Request;
+use crate::config::Config;
 use crate::policy::catalogue::{AT_05, CA_03_BASIC};
-use crate::policy::profile::{JsonType, Profile, SubjectDnMember};
+use crate::policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use crate::policy::{ErrorCode, Refusal};
 use crate::store::{Client, IssuedToken};
 
@@ -22,6 +24,8 @@ pub struct Answer {
     pub headers: Vec<(&'static str, &'static str)>,
     /// The challenge of a 401, if it has one.
     pub www_authenticate: Option<String>,
+    /// `x-fapi-interaction-id`, where the ecosystem has it (RG-15).
+    pub interaction_id: Option<String>,
     /// The body; empty for none.
     pub body: Vec<u8>,
 }
@@ -33,6 +37,7 @@ impl Answer {
             status,
             headers: vec![("content-type", "application/json"), ("cache-control", "no-store"), ("pragma", "no-cache")],
             www_authenticate: None,
+            interaction_id: None,
             body: body.to_string().into_bytes(),
         }
     }
@@ -40,11 +45,13 @@ impl Answer {
     /// An answer without a body (RFC 7592 section 2.3).
     pub(super) fn no_content() -> Self {
         let headers = vec![("cache-control", "no-store"), ("pragma", "no-cache")];
-        Self { status: 204, headers, www_authenticate: None, body: Vec::new() }
+        Self { status: 204, headers, www_authenticate: None, interaction_id: None, body: Vec::new() }
     }
 
-    /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims.
-    pub(super) fn registration(status: u16, client: &Client, profile: &Profile) -> Self {
+    /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims. With it goes
+    /// the token that manages it, where the ecosystem has one (RFC 7592 section 3): the one just made, or the one the caller came with.
+    pub(super) fn registration(status: u16, client: &Client, config: &Config, token: Option<&str>) -> Self {
+        let profile = &config.profile;
         let issued_at = match profile.answers.client_id_issued_at {
             JsonType::Number => json!(client.client_id_issued_at),
             JsonType::String => json!(client.client_id_issued_at.to_string()),
@@ -54,9 +61,15 @@ impl Answer {
         members.insert("client_id_issued_at".to_owned(), issued_at);
         if let Ok(Value::Object(metadata)) = serde_json::to_value(&client.record.metadata) {
             // The subject bears the name that the ecosystem has for it (MD-09).
-            let shown = profile.client_metadata.subject_dn_member.name();
-            let named = |name: String| if name == SubjectDnMember::Standard.name() { shown.to_owned() } else { name };
+            let is_short = profile.client_metadata.subject_members.contains(&SubjectMember::ShortDn);
+            let shown = if is_short { SubjectMember::ShortDn } else { SubjectMember::Dn }.name();
+            let named = |name: String| if name == SubjectMember::Dn.name() { shown.to_owned() } else { name };
             members.extend(metadata.into_iter().map(|(name, value)| (named(name), value)));
+        }
+        if profile.registration.management_token == ManagementToken::RegistrationAccessToken {
+            let uri = format!("{}/{}", config.registration_endpoint(), client.client_id);
+            members.insert("registration_client_uri".to_owned(), json!(uri));
+            members.extend(token.map(|token| ("registration_access_token".to_owned(), json!(token))));
         }
         members.insert("software_statement".to_owned(), json!(client.record.software_statement));
         let of_software = client
@@ -79,7 +92,17 @@ impl Answer {
     /// The metadata document, which anybody may keep for a while.
     pub(super) fn metadata(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json"), ("cache-control", "public, max-age=300")];
-        Self { status: 200, headers, www_authenticate: None, body: body.to_string().into_bytes() }
+        Self { status: 200, headers, www_authenticate: None, interaction_id: None, body: body.to_string().into_bytes() }
+    }
+
+    /// The same answer with the request's interaction id, where the ecosystem wants it back (RG-15).
+    pub(super) fn with_interaction_id(self, profile: &Profile, request: &Request) -> Self {
+        match profile.answers.interaction_id {
+            InteractionId::Ignore => self,
+            InteractionId::Echo | InteractionId::Require => {
+                Self { interaction_id: request.interaction_id().map(str::to_owned), ..self }
+            }
+        }
     }
 
     /// A refusal: exactly `error` and `error_description`. Bearer refusals carry RFC 6750's challenge too.

@@ -4,10 +4,15 @@ use super::management::authorise;
 use super::registration::refused_by_store;
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::Refusal;
+use crate::policy::{Refusal, Trail};
 
-pub(super) async fn delete<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
-    let client = authorise(gate, request, client_id).await?;
-    gate.store.delete(&client.client_id).await.map_err(refused_by_store)?;
+pub(super) async fn delete<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    client_id: &str,
+    trail: &Trail,
+) -> Result<Answer, Refusal> {
+    let authorised = authorise(gate, request, client_id, trail).await?;
+    gate.store.delete(&authorised.client.client_id).await.map_err(refused_by_store)?;
     Ok(Answer::no_content())
 }

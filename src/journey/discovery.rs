@@ -12,7 +12,16 @@ pub(super) fn discovery(config: &Config) -> Answer {
 fn metadata(config: &Config) -> Map<String, Value> {
     let rules = &config.profile.client_metadata;
     let algorithms: Vec<&str> = config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect();
-    let scopes: Vec<&String> = rules.universal_scopes.iter().chain(rules.role_scopes.values().flatten()).collect();
+    let scopes = config.directories.iter().flat_map(|directory| {
+        let dialect = &directory.dialect;
+        dialect.universal_scopes.iter().chain(dialect.role_scopes.values().flatten())
+    });
+    let mut supported: Vec<&String> = Vec::new();
+    for scope in scopes {
+        if !supported.contains(&scope) {
+            supported.push(scope);
+        }
+    }
     let (token, registration) = (config.token_endpoint(), config.registration_endpoint());
     let own = json!({
         "issuer": config.issuer.as_str(),
@@ -24,7 +33,7 @@ fn metadata(config: &Config) -> Map<String, Value> {
         "id_token_signing_alg_values_supported": algorithms,
         "response_types_supported": rules.response_types,
         "grant_types_supported": rules.grant_types,
-        "scopes_supported": scopes,
+        "scopes_supported": supported,
         "subject_types_supported": ["public"],
         "tls_client_certificate_bound_access_tokens": true,
         "mtls_endpoint_aliases": { "token_endpoint": token, "registration_endpoint": registration },

@@ -4,17 +4,30 @@ use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
-use crate::policy::catalogue::{AT_03, CM_03, CM_11, CM_15, GW_01, RG_01};
+use crate::policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
+use crate::policy::profile::ManagementToken;
 use crate::policy::token_request::ca_17_subject;
-use crate::policy::{Refusal, access_token};
+use crate::policy::{Refusal, Trail, access_token};
 use crate::store::{Client, StoreError};
 use crate::x509::Certificate;
+
+/// A caller who may manage a registration.
+pub(super) struct Authorised<'r> {
+    pub(super) client: Client,
+    /// The token that came with the registration, where that is what the caller presented.
+    pub(super) registration_access_token: Option<&'r str>,
+}
 
 /// The client whose registration the path names, if the caller is that client.
 ///
 /// A token that tries somebody else's registration is revoked at once, and the answer is the same whether that registration exists.
-pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Client, Refusal> {
-    let certificate = at_03_certificate(request)?;
+pub(super) async fn authorise<'r, H: Host>(
+    gate: &Gate<H>,
+    request: &'r Request,
+    client_id: &str,
+    trail: &Trail,
+) -> Result<Authorised<'r>, Refusal> {
+    let certificate = trail.need(&[&AT_03], at_03_certificate(request))?;
     let token = access_token::presented(request.header("authorization")?, request.head.query.as_deref())?;
 
     let (introspection, client) = join(gate.store.introspect(token), gate.store.client(client_id)).await;
@@ -25,27 +38,35 @@ pub(super) async fn authorise<H: Host>(gate: &Gate<H>, request: &Request, client
         Err(_) => return Err(Refusal::by(&GW_01)),
     };
 
-    access_token::at_01_active(&introspection)?;
-    access_token::at_02_bound(&introspection, certificate)?;
+    let kind = gate.config.profile.registration.management_token;
+    trail.need(&[&AT_01], access_token::at_01_active(&introspection))?;
+    trail.need(&[&CM_01], access_token::cm_01_kind(&introspection, kind))?;
+    if kind == ManagementToken::AccessToken {
+        trail.need(&[&AT_02], access_token::at_02_bound(&introspection, certificate))?;
+    }
     if let Err(refusal) = access_token::cm_03_cm_04_own(&introspection, client_id, client.is_some()) {
         gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
-        return Err(refusal);
+        return trail.need(&[&CM_04, &CM_03], Err(refusal));
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
-    cm_15_certificate(gate, &client, certificate)?;
-    cm_11_registered_subject(gate, &client, certificate)?;
-    access_token::at_07_scope(&introspection, gate.config.profile.access_token.management_scope.as_deref())?;
-    Ok(client)
+    trail.need(&[&CM_15], cm_15_certificate(gate, &client, certificate, trail))?;
+    trail.need(&[&CM_11], cm_11_registered_subject(gate, &client, certificate))?;
+    let scope = gate.config.profile.access_token.management_scope.as_deref();
+    trail.need(&[&AT_07], access_token::at_07_scope(&introspection, scope))?;
+    let registration_access_token = (kind == ManagementToken::RegistrationAccessToken).then_some(token);
+    Ok(Authorised { client, registration_access_token })
 }
 
 /// The transport certificate is the client's, and not only the token's (CM-15).
-fn cm_15_certificate<H: Host>(gate: &Gate<H>, client: &Client, certificate: &Certificate) -> Result<(), Refusal> {
-    let kind = gate.config.profile.certificate_binding;
-    let bound = client.record.binding.check(certificate, kind, gate.host.now());
-    if bound.is_err() || !gate.config.trusts(&client.record.issuer) {
-        return Err(Refusal::by(&CM_15));
-    }
-    Ok(())
+fn cm_15_certificate<H: Host>(
+    gate: &Gate<H>,
+    client: &Client,
+    certificate: &Certificate,
+    trail: &Trail,
+) -> Result<(), Refusal> {
+    let directory = gate.config.directory(&client.record.issuer).ok_or_else(|| Refusal::by(&CM_15))?;
+    let bound = client.record.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
+    bound.map_err(|_| Refusal::by(&CM_15))
 }
 
 /// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).
@@ -54,9 +75,9 @@ fn cm_11_registered_subject<H: Host>(
     client: &Client,
     certificate: &Certificate,
 ) -> Result<(), Refusal> {
-    let metadata = &client.record.metadata;
-    let is_needed = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
-    if is_needed && ca_17_subject(metadata, certificate).is_err() {
+    let (metadata, rules) = (&client.record.metadata, &gate.config.profile.client_metadata);
+    let is_needed = rules.subject_changes_over_old_certificate;
+    if is_needed && ca_17_subject(metadata, certificate, &rules.subject_dn_attributes).is_err() {
         return Err(Refusal::by(&CM_11));
     }
     Ok(())

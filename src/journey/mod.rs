@@ -23,7 +23,9 @@ pub use route::{Endpoint, Route, route};
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
-use crate::policy::Refusal;
+use crate::policy::catalogue::RG_15;
+use crate::policy::trail::Mode;
+use crate::policy::{Refusal, Trail};
 use crate::store::Store;
 
 /// Everything a journey works with.
@@ -47,43 +49,110 @@ impl<H: Host> Gate<H> {
         Self { config, host, key_sets, store }
     }
 
-    /// Answers one request to an endpoint of ours.
-    pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Answer {
-        let outcome = match endpoint {
-            Endpoint::Register => register::register(self, request).await,
-            Endpoint::Retrieve(client_id) => retrieve::retrieve(self, request, client_id).await,
-            Endpoint::Update(client_id) => update::update(self, request, client_id).await,
-            Endpoint::Delete(client_id) => delete::delete(self, request, client_id).await,
-            Endpoint::Token => token::token(self, request).await,
+    /// Serves one request to an endpoint of ours: answers it, or leaves it to the upstream.
+    pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Served {
+        self.follow(endpoint, request, &Trail::new(self.config.modes.clone())).await
+    }
+
+    /// The same, leaving the rules it met on `trail`.
+    pub async fn follow(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Served {
+        let name = endpoint.name();
+        let outcome = if self.config.modes.general == Mode::Shadow {
+            self.watch(endpoint, request, trail).await.map(|()| Served::Upstream)
+        } else if self.is_for_upstream(endpoint, request).await {
+            Ok(Served::Upstream)
+        } else {
+            self.act(endpoint, request, trail).await.map(Served::Answer)
+        };
+        let served = match outcome {
+            Ok(served) => {
+                self.tell_watched(name, trail.watched());
+                let event = match &served {
+                    Served::Answer(_) => Event::Allowed { endpoint: name },
+                    Served::Upstream => Event::Passed { endpoint: name },
+                };
+                self.host.record(event);
+                served
+            }
+            Err(refusal) => self.refuse_after(trail.watched(), name, refusal, None),
+        };
+        match served {
+            Served::Answer(answer) => Served::Answer(answer.with_interaction_id(&self.config.profile, request)),
+            Served::Upstream => Served::Upstream,
+        }
+    }
+
+    /// Refuses a request, or lets it pass where its rule is only watched; `allow` lists the methods of the resource.
+    pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Served {
+        self.refuse_after(Vec::new(), endpoint, refusal, allow)
+    }
+
+    fn refuse_after(
+        &self,
+        mut watched: Vec<Refusal>,
+        endpoint: &'static str,
+        refusal: Refusal,
+        allow: Option<&'static str>,
+    ) -> Served {
+        let modes = &self.config.modes;
+        if modes.general == Mode::Shadow && modes.of(refusal.rule) != Mode::Enforce {
+            watched.push(refusal);
+            self.tell_watched(endpoint, watched);
+            self.host.record(Event::Passed { endpoint });
+            return Served::Upstream;
+        }
+        self.tell_watched(endpoint, watched);
+        let answer = Answer::refused(&refusal, allow, &self.config.profile);
+        self.host.record(Event::Denied { endpoint, refusal });
+        Served::Answer(answer)
+    }
+
+    fn tell_watched(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
+        if !refusals.is_empty() {
+            self.host.record(Event::Watched { endpoint, refusals });
+        }
+    }
+
+    async fn act(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
+        if *endpoint != Endpoint::Discovery {
+            trail.hold(&[&RG_15], request.rg_15_interaction_id(&self.config.profile))?;
+        }
+        match endpoint {
+            Endpoint::Register => register::register(self, request, trail).await,
+            Endpoint::Retrieve(client_id) => retrieve::retrieve(self, request, client_id, trail).await,
+            Endpoint::Update(client_id) => update::update(self, request, client_id, trail).await,
+            Endpoint::Delete(client_id) => delete::delete(self, request, client_id, trail).await,
+            Endpoint::Token => token::token(self, request, trail).await,
             Endpoint::DistinguishedName => distinguished_name::distinguished_name(self, request),
             Endpoint::Discovery => Ok(discovery::discovery(&self.config)),
-        };
-        match outcome {
-            Ok(answer) => {
-                self.host.record(Event::Allowed { endpoint: endpoint.name() });
-                answer
-            }
-            Err(refusal) => self.refuse(endpoint.name(), refusal, None),
+        }
+    }
+
+    /// Judges what can be judged without writing anything, and without having made the clients: registration requests, and token requests
+    /// of clients that the store happens to know. The upstream serves them all.
+    async fn watch(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Result<(), Refusal> {
+        match endpoint {
+            Endpoint::Register | Endpoint::Update(_) => register::watch(self, request, trail).await,
+            Endpoint::Token => token::watch(self, request, trail).await,
+            Endpoint::Retrieve(_) | Endpoint::Delete(_) | Endpoint::DistinguishedName | Endpoint::Discovery => Ok(()),
         }
     }
 
     /// Whether the request is the upstream's business after all: a token request for a grant that is served there.
-    pub async fn is_for_upstream(&self, endpoint: &Endpoint, request: &Request) -> bool {
-        let passes = *endpoint == Endpoint::Token
+    async fn is_for_upstream(&self, endpoint: &Endpoint, request: &Request) -> bool {
+        *endpoint == Endpoint::Token
             && self.config.other_grants == OtherGrants::Pass
-            && token::asks_for_another_grant(request).await;
-        if passes {
-            self.host.record(Event::Passed { endpoint: endpoint.name() });
-        }
-        passes
+            && token::asks_for_another_grant(request).await
     }
+}
 
-    /// Answers a request that was refused before it reached an endpoint; `allow` lists the methods of the resource.
-    pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Answer {
-        let answer = Answer::refused(&refusal, allow, &self.config.profile);
-        self.host.record(Event::Denied { endpoint, refusal });
-        answer
-    }
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// It is answered here.
+    Answer(Answer),
+    /// The route's upstream serves it.
+    Upstream,
 }
 
 #[cfg(test)]

@@ -1,20 +1,31 @@
-//! Register (RFC 7591 section 3.1): POST a signed request, receive a client.
+//! Register (RFC 7591 section 3.1): POST a request with a software statement, receive a client.
 
-use super::registration::{judge, refused_by_store, rg_02_media_type};
+use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::Refusal;
-use crate::policy::catalogue::RG_13;
+use crate::policy::catalogue::{MD_26, RG_01, RG_02, RG_13, RQ_04_REPLAY};
+use crate::policy::profile::ManagementToken;
+use crate::policy::{Refusal, Trail};
 
-pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
-    rg_02_media_type(gate, request)?;
-    let certificate = request.rg_01_certificate()?;
-    let body = request.rg_13_body(&RG_13).await?;
+pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
+    let approved = approve(gate, request, trail).await?;
 
-    let approved = judge(gate, certificate, Some(certificate), &body).await?;
+    let rules = &gate.config.profile.registration;
+    let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
+    let created =
+        gate.store.create(&approved.record, approved.single_uses(gate), rules.single_registration, with_token).await;
+    let client = trail.need(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
+    Ok(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref()))
+}
 
-    let single_registration = gate.config.profile.registration.single_registration;
-    let created = gate.store.create(&approved.record, approved.single_use(gate), single_registration).await;
-    let client = created.map_err(refused_by_store)?;
-    Ok(Answer::registration(201, &client, &gate.config.profile))
+/// Judges a registration that the upstream will make; the store hears nothing of it.
+pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<(), Refusal> {
+    approve(gate, request, trail).await.map(|_| ())
+}
+
+async fn approve<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Approved, Refusal> {
+    trail.need(&[&RG_02], rg_02_media_type(gate, request))?;
+    let certificate = trail.need(&[&RG_01], request.rg_01_certificate())?;
+    let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
+    judge(gate, certificate, Some(certificate), &body, trail).await
 }

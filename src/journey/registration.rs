@@ -3,27 +3,43 @@
 use super::{Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CM_03, GW_01, GW_04, MD_26, RG_02, RQ_04_REPLAY};
+use crate::policy::catalogue::{CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;
+use crate::policy::jwt::Unverified;
 use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest};
 use crate::policy::software_statement::{SoftwareStatement, UnverifiedStatement};
-use crate::policy::{Refusal, Timestamp};
+use crate::policy::{Refusal, Timestamp, Trail};
 use crate::store::{Record, SingleUse, StoreError};
 use crate::x509::Certificate;
 
 /// A request that broke no rule.
 pub(super) struct Approved {
     pub(super) request: RegistrationRequest,
+    pub(super) statement: SoftwareStatement,
     pub(super) record: Record,
 }
 
 impl Approved {
-    /// The request's id, to be consumed with the record's change.
-    pub(super) fn single_use<H: Host>(&self, gate: &Gate<H>) -> SingleUse {
+    /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
+    /// serve once (SS-08).
+    pub(super) fn single_uses<H: Host>(&self, gate: &Gate<H>) -> Vec<SingleUse> {
         let forgotten_after = gate.config.profile.registration.danger_forget_jti_after;
         let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
-        SingleUse::of_request(&self.request, &self.record, until)
+        let software = format!("{} at {}", self.record.binding.software_id, self.record.issuer);
+        let of_request = self.request.single_use().map(|id| SingleUse {
+            issuer: format!("registration request of {software}"),
+            jti: id.jti.clone(),
+            expires_at: id.expires_at.min(until),
+            rule: &RQ_04_REPLAY,
+        });
+        let of_statement = self.statement.single_use().map(|id| SingleUse {
+            issuer: format!("software statement of {}", self.record.issuer),
+            jti: id.jti.clone(),
+            expires_at: id.expires_at,
+            rule: &SS_08,
+        });
+        of_request.into_iter().chain(of_statement).collect()
     }
 }
 
@@ -36,7 +52,7 @@ pub(super) fn rg_02_media_type<H: Host>(gate: &Gate<H>, request: &Request) -> Re
     }
 }
 
-/// Judges a registration request: the statement first, then whoever signed the request, then what it asks for.
+/// Judges a registration request: the statement first, then whoever sent the request, then what it asks for.
 ///
 /// `subject` is the certificate whose subject a `tls_client_auth` client must name, if it must name one.
 ///
@@ -46,31 +62,45 @@ pub(super) async fn judge<H: Host>(
     certificate: &Certificate,
     subject: Option<&Certificate>,
     body: &[u8],
+    trail: &Trail,
 ) -> Result<Approved, Refusal> {
     // Time goes on while key sets are fetched, so each check asks anew.
     let (config, now) = (&gate.config, || gate.host.now());
-    let request = UnverifiedRequest::open(body, config, now())?;
-    let statement = UnverifiedStatement::open(request.ss_01_statement(config)?, &config.profile, &config.limits)?;
+    let request = UnverifiedRequest::open(body, config, now(), trail)?;
+    let statement = request.ss_01_statement(config, trail)?;
+    let (statement, directory) = UnverifiedStatement::open(statement, config, trail)?;
 
-    let directory = statement.ss_03_directory(config)?;
     let directory_keys = Source::of_directory(directory);
-    let statement = signature::verify(gate, statement.unverified(), directory_keys).await?;
-    let statement = SoftwareStatement::check(statement, directory, &config.profile, now())?;
+    let statement = signature::verify(gate, statement.unverified(), directory_keys, trail).await?;
+    let statement = SoftwareStatement::check(statement, directory, config.profile.clock_skew.as_secs(), now(), trail)?;
 
-    let software_keys = Source::of_software(config, statement.issuer(), statement.key_set_uri());
-    let request = signature::verify(gate, request.unverified(), software_keys).await?;
-    let request = RegistrationRequest::check(request, &statement, config, now())?;
+    let request = match request {
+        UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, trail).await?,
+        UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
+    };
+    let metadata = ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, config, trail)?;
+    let binding = Binding::of(&statement);
+    binding.check(certificate, &directory.dialect, now(), trail)?;
+    trail.hold(&[&JW_06], request.jw_06_lifetime(config, now()))?;
+    Ok(Approved { record: Record::of(&statement, metadata), request, statement })
+}
 
-    let metadata = ClientMetadata::check(request.claims(), &statement, subject, config)?;
-    Binding::of(&statement).check(certificate, config.profile.certificate_binding, now())?;
-    request.jw_06_lifetime(config, now())?;
-    Ok(Approved { record: Record::of(&statement, metadata), request })
+/// Who holds a key of the software may register it.
+async fn signed<H: Host>(
+    gate: &Gate<H>,
+    request: &Unverified,
+    statement: &SoftwareStatement,
+    trail: &Trail,
+) -> Result<RegistrationRequest, Refusal> {
+    let software_keys = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
+    let request = signature::verify(gate, request, software_keys, trail).await?;
+    RegistrationRequest::check(request, statement, &gate.config, gate.host.now(), trail)
 }
 
 /// Why the store did not write a registration.
 pub(super) fn refused_by_store(error: StoreError) -> Refusal {
     match error {
-        StoreError::Replayed => Refusal::by(&RQ_04_REPLAY).claim("jti"),
+        StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::DuplicateSoftware => Refusal::by(&MD_26).claim("software_id"),
         StoreError::VersionMismatch => Refusal::by(&GW_04),
         StoreError::UnknownClient => Refusal::by(&CM_03),

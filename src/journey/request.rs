@@ -2,7 +2,8 @@
 
 use super::body::Body;
 use crate::host::media_type;
-use crate::policy::catalogue::{GW_03, RG_01};
+use crate::policy::catalogue::{GW_03, RG_01, RG_15};
+use crate::policy::profile::{InteractionId, Profile};
 use crate::policy::{Refusal, Rule};
 use crate::x509::Certificate;
 
@@ -55,6 +56,28 @@ impl Request {
     /// RG-01 where there is none.
     pub fn rg_01_certificate(&self) -> Result<&Certificate, Refusal> {
         self.head.certificate.as_ref().ok_or_else(|| Refusal::by(&RG_01))
+    }
+
+    /// `x-fapi-interaction-id`, if there is one and it has the form of a UUID (RFC 9562 section 4).
+    pub fn interaction_id(&self) -> Option<&str> {
+        let value = self.header("x-fapi-interaction-id").ok().flatten()?;
+        let dash_or_hex = |(i, b): (usize, &u8)| match i {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        };
+        let is_uuid = value.len() == 36 && value.iter().enumerate().all(dash_or_hex);
+        std::str::from_utf8(value).ok().filter(|_| is_uuid)
+    }
+
+    /// Where the ecosystem demands an interaction id, there is one (RG-15).
+    ///
+    /// # Errors
+    /// RG-15.
+    pub fn rg_15_interaction_id(&self, profile: &Profile) -> Result<(), Refusal> {
+        if profile.answers.interaction_id == InteractionId::Require && self.interaction_id().is_none() {
+            return Err(Refusal::by(&RG_15).claim("x-fapi-interaction-id"));
+        }
+        Ok(())
     }
 
     /// Awaits the body, within the limit (RG-13).

@@ -3,9 +3,14 @@
 use super::management::authorise;
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::Refusal;
+use crate::policy::{Refusal, Trail};
 
-pub(super) async fn retrieve<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
-    let client = authorise(gate, request, client_id).await?;
-    Ok(Answer::registration(200, &client, &gate.config.profile))
+pub(super) async fn retrieve<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    client_id: &str,
+    trail: &Trail,
+) -> Result<Answer, Refusal> {
+    let authorised = authorise(gate, request, client_id, trail).await?;
+    Ok(Answer::registration(200, &authorised.client, &gate.config, authorised.registration_access_token))
 }

@@ -3,15 +3,25 @@
 use super::Gate;
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::Refusal;
-use crate::policy::catalogue::JO_19;
-use crate::policy::jwt::{Unverified, Verified};
+use crate::policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19};
+use crate::policy::jwt::{Unverified, Verified, signature_rule};
+use crate::policy::{Refusal, Trail};
 
 /// Verifies `unverified` with the key set of `source`. No source is no key set.
 ///
 /// # Errors
 /// JO-19 where no key set is to be had, else why the signature does not verify.
 pub(super) async fn verify<H: Host>(
+    gate: &Gate<H>,
+    unverified: &Unverified,
+    source: Option<Source>,
+    trail: &Trail,
+) -> Result<Verified, Refusal> {
+    let rules = [&JO_19, &JO_13, &JO_14, &JO_15, &JO_16, signature_rule(unverified.document())];
+    trail.within(unverified.document()).need(&rules, verified(gate, unverified, source).await)
+}
+
+async fn verified<H: Host>(
     gate: &Gate<H>,
     unverified: &Unverified,
     source: Option<Source>,

@@ -1,6 +1,7 @@
 //! The journeys over a host in memory. What a real Envoy and the real store add is tested end to end, in `tests/`.
 
 mod management;
+mod modes;
 mod profiles;
 mod registration;
 mod token;
@@ -13,7 +14,7 @@ use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::{Identity, Pki};
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Endpoint, Gate, Head, Request};
+use super::{Answer, Body, Endpoint, Gate, Head, Request, Served};
 use crate::config::Config;
 use crate::host::Event;
 use crate::host::mock::MockHost;
@@ -91,9 +92,17 @@ fn with_token(mut request: Request, token: &str) -> Request {
     request
 }
 
+/// The gate's own answer.
+async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request) -> Answer {
+    match gate.serve(endpoint, request).await {
+        Served::Answer(answer) => answer,
+        Served::Upstream => panic!("the request went to the upstream"),
+    }
+}
+
 async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
     let body = token.sign(&PKI.tpp.signing).unwrap();
-    gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+    answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
 
 /// Registers and answers the client's id.

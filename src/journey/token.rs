@@ -4,38 +4,65 @@ use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
 use crate::policy::catalogue::{
-    self, CA_01, CA_12_REPLAY, CA_13, CA_15, CA_15_CERTIFICATE, CA_19, CA_19_CERTIFICATE, GW_01, RG_13_FORM,
+    self, CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15, CA_15_CERTIFICATE, CA_16,
+    CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, RG_01, RG_13_FORM,
 };
 use crate::policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
 use crate::policy::client_metadata::AuthMethod;
 use crate::policy::token_request::{
     Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
 };
-use crate::policy::{Document, Refusal, Rule};
+use crate::policy::{Document, Refusal, Rule, Trail};
 use crate::store::{Client, SingleUse, StoreError};
 use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
-    ca_01_form(request)?;
-    let certificate = request.rg_01_certificate()?;
-    let form = TokenRequest::ca_01_parse(&request.rg_13_body(&RG_13_FORM).await?)?;
+pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
+    let grant = judge(gate, request, trail).await?;
 
-    form.ca_20_grant()?;
-    let (client, jti) = match form.ca_02_credential(request.header("authorization")?.is_some())? {
-        Credential::Assertion { token, client_id } => by_assertion(gate, token, client_id, certificate).await?,
-        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate).await?,
+    let lifetime = gate.config.profile.access_token.lifetime.as_secs();
+    let issued =
+        gate.store.issue_token(&grant.client.client_id, &grant.scope, lifetime, &grant.thumbprint, grant.jti).await;
+    Ok(Answer::token(&trail.need(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
+}
+
+/// Judges a token request that the upstream will answer. A gate that only watches made none of the clients, so one that the store does not
+/// know says nothing about the request.
+pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<(), Refusal> {
+    match judge(gate, request, trail).await {
+        Err(refusal) if [&CA_15, &CA_15_CERTIFICATE, &CA_20_UNKNOWN].contains(&refusal.rule) => Ok(()),
+        judged => judged.map(|_| ()),
+    }
+}
+
+/// What a client may be given.
+struct Grant {
+    client: Client,
+    scope: String,
+    thumbprint: String,
+    jti: Option<SingleUse>,
+}
+
+async fn judge<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Grant, Refusal> {
+    trail.need(&[&CA_01], ca_01_form(request))?;
+    let certificate = trail.need(&[&RG_01], request.rg_01_certificate())?;
+    let body = trail.need(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
+    let form = trail.need(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
+
+    trail.need(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
+    let credential = form.ca_02_credential(request.header("authorization")?.is_some());
+    let (client, jti) = match trail.need(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
+        Credential::Assertion { token, client_id } => by_assertion(gate, token, client_id, certificate, trail).await?,
+        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, trail).await?,
     };
 
     let metadata = &client.record.metadata;
-    ca_20_registered_grant(metadata)?;
-    let scope = form.ca_21_scope(metadata, &gate.config.profile.client_metadata.universal_scopes)?;
-
-    let lifetime = gate.config.profile.access_token.lifetime.as_secs();
-    let thumbprint = certificate.thumbprint().x5t_s256();
-    let issued = gate.store.issue_token(&client.client_id, &scope, lifetime, &thumbprint, jti).await;
-    Ok(Answer::token(&issued.map_err(refused_by_store)?))
+    trail.need(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
+    let universal = gate.config.directory(&client.record.issuer).map(|directory| &directory.dialect.universal_scopes);
+    let scope = form.ca_21_scope(metadata, universal.map_or(&[], Vec::as_slice));
+    let scope = trail.need(&[&CA_21], scope)?;
+    Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client, scope, jti })
 }
 
 /// Whether this is a well-formed token request, over a certificate, for a grant other than ours. Whatever else is wrong with it is for
@@ -53,20 +80,24 @@ async fn by_assertion<H: Host>(
     token: &str,
     client_id: Option<&str>,
     certificate: &Certificate,
+    trail: &Trail,
 ) -> Result<(Client, Option<SingleUse>), Refusal> {
-    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config, gate.host.now())?;
-    let client = registered(gate, assertion.client_id(), &CA_15).await?;
-    ca_19_certificate(gate, &client, certificate, &CA_19)?;
-    ca_03_registered_method(&client.record.metadata, AuthMethod::PrivateKeyJwt)?;
-    assertion.ca_13_registered_algorithm(client.record.metadata.token_endpoint_auth_signing_alg.as_deref())?;
+    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config, gate.host.now(), trail)?;
+    let client = trail.need(&[&CA_15], registered(gate, assertion.client_id(), &CA_15).await)?;
+    trail.need(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, trail))?;
+    let metadata = &client.record.metadata;
+    trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
+    let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
+    trail.need(&[&CA_13_ALG], alg)?;
 
     let keys = Source::of_software(&gate.config, &client.record.issuer, &client.record.key_set_uri);
-    let verified = signature::verify(gate, assertion.unverified(), keys).await?;
+    let verified = signature::verify(gate, assertion.unverified(), keys, trail).await?;
     let assertion = ClientAssertion::check(&verified, &gate.config, gate.host.now())?;
     let single_use = SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),
         expires_at: assertion.expires_at(),
+        rule: &CA_12_REPLAY,
     };
     Ok((client, Some(single_use)))
 }
@@ -76,11 +107,16 @@ async fn by_certificate<H: Host>(
     gate: &Gate<H>,
     client_id: &str,
     certificate: &Certificate,
+    trail: &Trail,
 ) -> Result<(Client, Option<SingleUse>), Refusal> {
-    let client = registered(gate, client_id, &CA_15_CERTIFICATE).await?;
-    ca_19_certificate(gate, &client, certificate, &CA_19_CERTIFICATE)?;
-    ca_03_registered_method(&client.record.metadata, AuthMethod::TlsClientAuth)?;
-    ca_17_subject(&client.record.metadata, certificate)?;
+    let unknown = &CA_15_CERTIFICATE;
+    let client = trail.need(&[unknown], registered(gate, client_id, unknown).await)?;
+    let foreign = &CA_19_CERTIFICATE;
+    trail.need(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, trail))?;
+    let metadata = &client.record.metadata;
+    trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
+    let attributes = &gate.config.profile.client_metadata.subject_dn_attributes;
+    trail.need(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
     Ok((client, None))
 }
 
@@ -91,9 +127,11 @@ fn ca_19_certificate<H: Host>(
     client: &Client,
     certificate: &Certificate,
     foreign: &'static Rule,
+    trail: &Trail,
 ) -> Result<(), Refusal> {
-    let kind = gate.config.profile.certificate_binding;
-    client.record.binding.check(certificate, kind, gate.host.now()).map_err(|_| refused(foreign))
+    let directory = gate.config.directory(&client.record.issuer).ok_or_else(|| refused(foreign))?;
+    let bound = client.record.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
+    bound.map_err(|_| refused(foreign))
 }
 
 /// The client of that id, if its directory is still trusted.
@@ -122,7 +160,7 @@ fn ca_01_form(request: &Request) -> Result<(), Refusal> {
 
 fn refused_by_store(error: StoreError) -> Refusal {
     match error {
-        StoreError::Replayed => Refusal::by(&CA_12_REPLAY).claim("jti"),
+        StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::UnknownClient => refused(&CA_15),
         _ => Refusal::by(&GW_01),
     }

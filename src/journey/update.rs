@@ -1,35 +1,41 @@
 //! Update (RFC 7592 section 2.2): PUT a whole new request; what it leaves out is gone. Tokens stay valid (CM-10).
 
 use super::answer::SERVER_MEMBERS;
-use super::management::authorise;
+use super::management::{Authorised, authorise};
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::Refusal;
-use crate::policy::catalogue::{CM_08, CM_09, RG_13, RQ_07};
+use crate::policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
 use crate::policy::jwt::Claims;
+use crate::policy::{Refusal, Trail};
 use crate::store::{Client, Record};
 
-pub(super) async fn update<H: Host>(gate: &Gate<H>, request: &Request, client_id: &str) -> Result<Answer, Refusal> {
-    rg_02_media_type(gate, request)?;
-    let client = authorise(gate, request, client_id).await?;
+pub(super) async fn update<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    client_id: &str,
+    trail: &Trail,
+) -> Result<Answer, Refusal> {
+    trail.need(&[&RG_02], rg_02_media_type(gate, request))?;
+    let Authorised { client, registration_access_token } = authorise(gate, request, client_id, trail).await?;
     let certificate = request.rg_01_certificate()?;
-    let body = request.rg_13_body(&RG_13).await?;
+    let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
 
     // Who announces a new certificate does so over the old one (CM-11).
     let may_announce = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
-    let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body).await?;
-    of_the_same_registration(&approved, &client)?;
+    let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, trail).await?;
+    of_the_same_registration(&approved, &client, trail)?;
 
-    let replaced = gate.store.replace(&client, &approved.record, approved.single_use(gate)).await;
-    Ok(Answer::registration(200, &replaced.map_err(refused_by_store)?, &gate.config.profile))
+    let replaced = gate.store.replace(&client, &approved.record, approved.single_uses(gate)).await;
+    let replaced = trail.need(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
+    Ok(Answer::registration(200, &replaced, &gate.config, registration_access_token))
 }
 
-fn of_the_same_registration(approved: &Approved, client: &Client) -> Result<(), Refusal> {
+fn of_the_same_registration(approved: &Approved, client: &Client, trail: &Trail) -> Result<(), Refusal> {
     let claims = approved.request.claims();
-    rq_07_client_id(claims, client)?;
-    cm_09_server_members(claims)?;
-    cm_08_software(&approved.record, &client.record)
+    trail.hold(&[&RQ_07], rq_07_client_id(claims, client))?;
+    trail.hold(&[&CM_09], cm_09_server_members(claims))?;
+    trail.need(&[&CM_08], cm_08_software(&approved.record, &client.record))
 }
 
 fn rq_07_client_id(claims: &Claims, client: &Client) -> Result<(), Refusal> {

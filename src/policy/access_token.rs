@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_02, CM_03, CM_04};
+use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_01, CM_02, CM_03, CM_04};
+use super::profile::ManagementToken;
 use crate::x509::Certificate;
 
 /// The longest access token read, in bytes.
@@ -17,6 +18,9 @@ pub struct Introspection {
     /// The client it was issued to.
     #[serde(default)]
     pub client_id: Option<String>,
+    /// `access` or `registration`; a store that knows no other tokens than access tokens leaves it out.
+    #[serde(default)]
+    pub token_use: Option<String>,
     /// What it was issued for.
     #[serde(default)]
     pub scope: Option<String>,
@@ -59,6 +63,20 @@ pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&str>) -> Re
 /// AT-01.
 pub fn at_01_active(token: &Introspection) -> Result<(), Refusal> {
     if token.active { Ok(()) } else { Err(Refusal::by(&AT_01)) }
+}
+
+/// The token is of the kind that manages registrations (CM-01): a token that came with a registration is no access token, nor the other
+/// way round.
+///
+/// # Errors
+/// CM-01.
+pub fn cm_01_kind(token: &Introspection, needed: ManagementToken) -> Result<(), Refusal> {
+    let is_of_registration = token.token_use.as_deref() == Some("registration");
+    if is_of_registration == (needed == ManagementToken::RegistrationAccessToken) {
+        Ok(())
+    } else {
+        Err(Refusal::by(&CM_01))
+    }
 }
 
 /// The token is bound to this certificate (AT-02).

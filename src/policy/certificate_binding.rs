@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, Rule};
-use super::profile::CertificateBinding;
+use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_08, CB_09, Rule};
+use super::dialect::{CertificateForm, Dialect, Id};
 use super::software_statement::SoftwareStatement;
-use super::{Refusal, Timestamp};
-use crate::x509::{Attribute, Certificate};
+use super::{Refusal, Timestamp, Trail};
+use crate::x509::Certificate;
 
 /// What a client's transport certificates must say. It is kept with the client's record: a renewed certificate is still the client's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,56 +30,82 @@ impl Binding {
         }
     }
 
-    /// Whether `certificate` is one of the client's at `now`: a legacy OB Transport certificate (CB-04), or an OBWAC or QWAC, known by
-    /// its organizationIdentifier (CB-05).
+    /// Whether `certificate` is one of the client's at `now`: it is of one of the directory's forms, and says what that form must
+    /// (CB-04, CB-05, CB-08, CB-09).
     ///
     /// # Errors
-    /// CB-01, CB-04 or CB-05. Dates are checked here although TLS did too: a connection may outlive its certificate.
-    pub fn check(&self, certificate: &Certificate, kind: CertificateBinding, now: Timestamp) -> Result<(), Refusal> {
-        let is_valid = (certificate.not_before()..=certificate.not_after()).contains(&now);
-        let has_organisation_identifier = !certificate.subject().values(&Attribute::OrganizationIdentifier).is_empty();
-        let (dates, binding, holds): (&'static Rule, &'static Rule, bool) = match (kind, has_organisation_identifier) {
-            (CertificateBinding::None, _) => (&CB_01_DATES, &CB_01_DATES, true),
-            (CertificateBinding::OpenBankingUk, true) => {
-                (&CB_05_DATES, &CB_05, self.cb_05_organisation_certificate(certificate))
-            }
-            (CertificateBinding::OpenBankingUk, false) => (&CB_04_DATES, &CB_04, self.cb_04_ob_transport(certificate)),
-        };
-        match (is_valid, holds) {
-            (false, _) => Err(Refusal::by(dates)),
-            (true, false) => Err(Refusal::by(binding)),
-            (true, true) => Ok(()),
+    /// The form's rule. Dates are checked here although TLS did too: a connection may outlive its certificate.
+    pub fn check(
+        &self,
+        certificate: &Certificate,
+        dialect: &Dialect,
+        now: Timestamp,
+        trail: &Trail,
+    ) -> Result<(), Refusal> {
+        let form = form_of(certificate, dialect);
+        trail.hold(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
+        match form {
+            Some(form) => trail.hold(&[form.rule], self.says_what_it_must(certificate, form)),
+            None => Ok(()),
         }
     }
 
     /// Ids are case-sensitive, so they are compared exactly, unlike names. A second CN or OU would leave open which one counts.
-    fn cb_04_ob_transport(&self, certificate: &Certificate) -> bool {
-        let subject = certificate.subject();
-        subject.values(&Attribute::CommonName) == [self.software_id.as_str()]
-            && subject.values(&Attribute::OrganizationalUnit) == [self.organisation_id.as_str()]
+    fn says_what_it_must(&self, certificate: &Certificate, form: &CertificateForm) -> Result<(), Refusal> {
+        let is_too_new = form.issued_before.is_some_and(|time| certificate.not_before() >= time);
+        let broken = form.subject.iter().find(|(attribute, template)| {
+            let values = certificate.subject().values(attribute);
+            let id = match values.as_slice() {
+                [value] => template.id_in(value),
+                _ => None,
+            };
+            !id.is_some_and(|id| self.has(template.id(), id))
+        });
+        match broken {
+            None if is_too_new => Err(Refusal::by(form.rule)),
+            None => Ok(()),
+            Some((_, template)) if template.id() == Some(Id::Organisation) => {
+                Err(Refusal::by(form.organisation_rule.unwrap_or(form.rule)))
+            }
+            Some(_) => Err(Refusal::by(form.rule)),
+        }
     }
 
-    fn cb_05_organisation_certificate(&self, certificate: &Certificate) -> bool {
-        let subject = certificate.subject();
-        let identifiers = subject.values(&Attribute::OrganizationIdentifier);
-        let registration = match identifiers.as_slice() {
-            [identifier] => psd2_registration(identifier),
-            _ => None,
-        };
-        subject.values(&Attribute::CommonName) == [self.organisation_id.as_str()]
-            && registration.is_some_and(|id| self.registration_ids.iter().any(|registered| registered == id))
+    fn has(&self, kind: Option<Id>, id: &str) -> bool {
+        match kind {
+            Some(Id::Software) => self.software_id == id,
+            Some(Id::Organisation) => self.organisation_id == id,
+            Some(Id::Registration) => self.registration_ids.iter().any(|registered| registered == id),
+            None => false,
+        }
     }
 }
 
-/// The registration in an organizationIdentifier `PSD<country>-<authority>-<registration>` (ETSI TS 119 495 section 5.2.1).
-fn psd2_registration(identifier: &str) -> Option<&str> {
-    let (country, rest) = identifier.strip_prefix("PSD")?.split_once('-')?;
-    let (authority, registration) = rest.split_once('-')?;
-    let is_upper = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase());
-    let well_formed =
-        country.len() == 2 && is_upper(country) && (2..=8).contains(&authority.len()) && is_upper(authority);
-    (well_formed && !registration.is_empty()).then_some(registration)
+/// The form that a certificate is of: the first whose attribute it has, or else the last. A certificate that is of no form breaks the
+/// rule of the last.
+fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
+    let is_of = |form: &&CertificateForm| {
+        form.has.as_ref().is_none_or(|attribute| !certificate.subject().values(attribute).is_empty())
+    };
+    dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
 }
+
+fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: Timestamp) -> Result<(), Refusal> {
+    let is_valid = (certificate.not_before()..=certificate.not_after()).contains(&now);
+    if is_valid { Ok(()) } else { Err(Refusal::by(dates_rule(form))) }
+}
+
+/// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
+fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
+    match form.map(|form| form.rule) {
+        Some(rule) if rule == &CB_04 => &CB_04_DATES,
+        Some(rule) if rule == &CB_05 => &CB_05_DATES,
+        _ => &CB_01_DATES,
+    }
+}
+
+/// Rules that a profile may name for a form of certificate.
+pub const FORM_RULES: [&Rule; 4] = [&CB_04, &CB_05, &CB_08, &CB_09];
 
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_08};
+use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_02, JW_03, JW_04, JW_05, JW_07, JW_08};
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
-use super::{Document, Refusal, Timestamp};
+use super::{Document, Refusal, Rule, Timestamp, Trail};
 use crate::config::Config;
 
 /// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
@@ -33,11 +33,14 @@ impl UnverifiedAssertion {
         client_id_parameter: Option<&str>,
         config: &Config,
         now: Timestamp,
+        trail: &Trail,
     ) -> Result<Self, Refusal> {
-        let allowed = &config.profile.signing_algorithms;
-        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), allowed, &config.limits)?;
-        let ClientAssertion { client_id, .. } = check_claims(unverified.unverified_claims(), config, now)?;
-        ca_06_client_id(client_id_parameter, &client_id)?;
+        let trail = trail.within(Document::ClientAssertion);
+        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), config, &trail)?;
+        unverified.require_header(&config.profile.required_header, &trail)?;
+        let claims = check_claims(unverified.unverified_claims(), config, now);
+        let ClientAssertion { client_id, .. } = trail.need(&CLAIMS, claims)?;
+        trail.need(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
         Ok(Self { unverified, client_id })
     }
 
@@ -89,6 +92,9 @@ impl ClientAssertion {
         self.expires_at
     }
 }
+
+/// The rules about an assertion's claims, in the order of the checks.
+const CLAIMS: [&Rule; 11] = [&JW_08, &CA_05, &JW_02, &CA_10, &JW_03, &CA_09, &JW_05, &JW_04, &JW_07, &CA_07, &CA_12];
 
 fn check_claims(claims: &Claims, config: &Config, now: Timestamp) -> Result<ClientAssertion, Refusal> {
     jw_08_kind(claims)?;

@@ -4,29 +4,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::catalogue::{
-    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_07, MD_10, MD_11, MD_12, MD_13, MD_14, MD_15, MD_19, MD_20,
-    MD_21, MD_22, MD_23, MD_24, MD_25,
+    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_07, MD_08, MD_10, MD_11, MD_12, MD_13, MD_14, MD_15, MD_17,
+    MD_19, MD_20, MD_21, MD_22, MD_23, MD_24, MD_25, SS_16,
 };
+use super::certificate_subject::CertificateSubject;
+use super::dialect::{Dialect, ScopesFrom};
 use super::jwt::Claims;
-use super::profile::{ClientMetadataProfile, ScopesFrom, StatementClaimNames, SubjectDnMember};
+use super::profile::{ClientMetadataProfile, SubjectMember};
 use super::software_statement::{SoftwareStatement, strings};
-use super::{Refusal, Rule, redirect_uris, scope};
+use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
 use crate::config::Config;
 use crate::x509::{Certificate, DistinguishedName};
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
-
-/// Members that name the certificate's subject (RFC 8705 section 2.1.2).
-const SUBJECT_MEMBERS: [&str; 6] = [
-    SubjectDnMember::Standard.name(),
-    SubjectDnMember::Short.name(),
-    "tls_client_auth_san_dns",
-    "tls_client_auth_san_uri",
-    "tls_client_auth_san_ip",
-    "tls_client_auth_san_email",
-];
 
 /// Members that only describe the client to people (RFC 7591 section 2).
 const DESCRIPTIVE_MEMBERS: [&str; 6] =
@@ -45,9 +37,21 @@ pub struct ClientMetadata {
     /// The algorithm of its assertions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<String>,
-    /// The subject of its certificates, for `tls_client_auth`.
+    /// The subject of its certificates, for `tls_client_auth`: this member or one of the next four.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An email address of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
     /// The grants it may use.
     pub grant_types: Vec<String>,
     /// The response types it may use.
@@ -111,7 +115,7 @@ pub struct Ciba {
 }
 
 impl ClientMetadata {
-    /// Checks what the signed request asks for (MD-01 to MD-25, DN-01). Members nobody knows are ignored (RG-09).
+    /// Checks what the request asks for (MD-01 to MD-25, DN-01, SS-16). Members nobody knows are ignored (RG-09).
     ///
     /// `certificate` is the one whose subject a `tls_client_auth` client must name; none where another may be announced (CM-11).
     ///
@@ -120,38 +124,85 @@ impl ClientMetadata {
     pub fn check(
         claims: &Claims,
         statement: &SoftwareStatement,
+        dialect: &Dialect,
         certificate: Option<&Certificate>,
         config: &Config,
+        trail: &Trail,
     ) -> Result<Self, Refusal> {
         let metadata = Metadata { claims, rules: &config.profile.client_metadata, algorithms: algorithm_names(config) };
-        let redirect_uris = redirect_uris::check(claims, statement, config)?;
-        let method = metadata.md_04_auth_method()?;
-        let grant_types = metadata.md_10_grant_types()?;
-        let response_types = metadata.md_11_response_types()?;
-        metadata.md_12_consistent(&grant_types, &response_types)?;
-        metadata.md_13_software_id(statement)?;
-        metadata.md_22_key_set(statement)?;
-        metadata.md_24_bound_access_tokens()?;
-        let (encrypted_alg, encrypted_enc) = metadata.md_21_encryption()?;
+        let redirect_uris = redirect_uris::check(claims, statement, dialect, config, trail)?;
+        let method = trail.need(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
+        let grant_types = metadata.md_10_grant_types();
+        let grant_types = trail.hold_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
+        let response_types = metadata.md_11_response_types();
+        let response_types = trail.hold_or(&[&MD_25, &MD_11], response_types, || metadata.given("response_types"))?;
+        trail.hold(&[&MD_12], metadata.md_12_consistent(&grant_types, &response_types))?;
+        trail.hold(&[&MD_25, &MD_13], metadata.md_13_software_id(statement))?;
+        trail.hold(&[&MD_25, &MD_22], metadata.md_22_key_set(statement))?;
+        trail.hold(&[&MD_24], metadata.md_24_bound_access_tokens())?;
+        let encryption = metadata.md_21_encryption();
+        let (encrypted_alg, encrypted_enc) = trail.hold_or(&[&MD_25, &MD_21], encryption, Default::default)?;
+        let auth_signing_alg = metadata.md_05_auth_signing_alg(method);
+        let auth_signing_alg = trail.hold_or(&[&MD_25, &MD_05], auth_signing_alg, Default::default)?;
+        let subject = metadata.md_06_md_07_md_08_subject(method);
+        let subject = trail.need(&[&MD_07, &MD_25, &MD_08, &MD_06, &DN_01], subject)?;
+        trail.hold(&[&MD_06_CERTIFICATE], metadata.md_06_of_certificate(subject.as_ref(), certificate))?;
+        let application_type = metadata.md_19_application_type();
+        let application_type = trail.hold_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
+        let signing_alg = |member| {
+            let alg = metadata.md_20_signing_alg(member);
+            trail.hold_or(&[&MD_25, &MD_20], alg, || metadata.text(member).ok().flatten())
+        };
+        let (id_token_signed_response_alg, authorization_signed_response_alg, request_object_signing_alg) = (
+            signing_alg("id_token_signed_response_alg")?,
+            signing_alg("authorization_signed_response_alg")?,
+            signing_alg("request_object_signing_alg")?,
+        );
+        let allowed = trail.need(&[&MD_17], md_17_md_18_allowed(statement, dialect))?;
+        let scope = trail.need(&[&MD_25, &MD_14], metadata.md_14_md_16_scope())?;
+        let scope = scope.unwrap_or_else(|| allowed.join(" "));
+        trail.hold(&[&MD_15], metadata.md_15_within(&scope, &allowed))?;
+        let ciba = metadata.md_23_ciba(&grant_types);
+        let ciba = trail.hold_or(&[&MD_25, &MD_23], ciba, Ciba::default)?;
+        let descriptive = metadata.ss_15_descriptive(statement, dialect);
+        trail.hold(&[&SS_16], ss_16_hosts(&descriptive, &redirect_uris, dialect))?;
+
+        let subject_as = |member| subject.as_ref().and_then(|subject| subject.written_as(member));
         Ok(Self {
             redirect_uris,
             token_endpoint_auth_method: method,
-            token_endpoint_auth_signing_alg: metadata.md_05_auth_signing_alg(method)?,
-            tls_client_auth_subject_dn: metadata.md_06_md_07_subject_dn(method, certificate)?,
-            application_type: metadata.md_19_application_type()?,
-            id_token_signed_response_alg: metadata.md_20_signing_alg("id_token_signed_response_alg")?,
+            token_endpoint_auth_signing_alg: auth_signing_alg,
+            tls_client_auth_subject_dn: subject_as(SubjectMember::Dn),
+            tls_client_auth_san_dns: subject_as(SubjectMember::SanDns),
+            tls_client_auth_san_uri: subject_as(SubjectMember::SanUri),
+            tls_client_auth_san_ip: subject_as(SubjectMember::SanIp),
+            tls_client_auth_san_email: subject_as(SubjectMember::SanEmail),
+            application_type,
+            id_token_signed_response_alg,
             id_token_encrypted_response_alg: encrypted_alg,
             id_token_encrypted_response_enc: encrypted_enc,
-            authorization_signed_response_alg: metadata.md_20_signing_alg("authorization_signed_response_alg")?,
-            request_object_signing_alg: metadata.md_20_signing_alg("request_object_signing_alg")?,
-            scope: metadata.md_14_md_15_scope(statement, &config.profile.software_statement.claims)?,
-            ciba: metadata.md_23_ciba(&grant_types)?,
-            descriptive: metadata.ss_15_descriptive(statement, &config.profile.software_statement.claims),
+            authorization_signed_response_alg,
+            request_object_signing_alg,
+            scope,
+            ciba,
+            descriptive,
             grant_types,
             response_types,
             software_id: statement.software_id().to_owned(),
             tls_client_certificate_bound_access_tokens: true,
         })
+    }
+
+    /// The subject of the client's certificates, where it registered one.
+    pub fn certificate_subject(&self) -> Option<CertificateSubject> {
+        let members = [
+            (SubjectMember::Dn, &self.tls_client_auth_subject_dn),
+            (SubjectMember::SanDns, &self.tls_client_auth_san_dns),
+            (SubjectMember::SanUri, &self.tls_client_auth_san_uri),
+            (SubjectMember::SanIp, &self.tls_client_auth_san_ip),
+            (SubjectMember::SanEmail, &self.tls_client_auth_san_email),
+        ];
+        members.into_iter().find_map(|(member, value)| Some(CertificateSubject::new(member, value.clone()?)))
     }
 }
 
@@ -182,30 +233,46 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_06_md_07_subject_dn(
-        &self,
-        method: AuthMethod,
-        certificate: Option<&Certificate>,
-    ) -> Result<Option<String>, Refusal> {
-        let member = self.rules.subject_dn_member.name();
-        let mut given = SUBJECT_MEMBERS.into_iter().filter(|member| self.claims.members().contains_key(*member));
-        match (method, given.next(), given.next()) {
-            (_, _, Some(second)) => return Err(self.refuse(&MD_07, second)),
+    /// How a `tls_client_auth` client names its certificate's subject: by exactly one member, and one that the profile knows.
+    fn md_06_md_07_md_08_subject(&self, method: AuthMethod) -> Result<Option<CertificateSubject>, Refusal> {
+        let known = &self.rules.subject_members;
+        let is_given = |member: &SubjectMember| self.claims.members().contains_key(member.name());
+        let mut given = SubjectMember::ALL.into_iter().filter(is_given);
+        let member = match (method, given.next(), given.next()) {
+            (_, _, Some(second)) => return Err(self.refuse(&MD_07, second.name())),
             (AuthMethod::PrivateKeyJwt, None, None) => return Ok(None),
-            (AuthMethod::PrivateKeyJwt, Some(first), None) => return Err(self.refuse(&MD_06, first)),
-            (AuthMethod::TlsClientAuth, Some(first), None) if first == member => {}
-            (AuthMethod::TlsClientAuth, _, _) => return Err(self.refuse(&MD_06, member)),
+            (AuthMethod::PrivateKeyJwt, Some(first), None) => return Err(self.refuse(&MD_06, first.name())),
+            (AuthMethod::TlsClientAuth, Some(first), None) if known.contains(&first) => first,
+            (AuthMethod::TlsClientAuth, Some(first), None) => return Err(self.refuse(&MD_08, first.name())),
+            (AuthMethod::TlsClientAuth, None, _) => {
+                let due = known.first().copied().unwrap_or(SubjectMember::Dn);
+                return Err(self.refuse(&MD_06, due.name()));
+            }
+        };
+        let written = self.text(member.name())?.unwrap_or_default();
+        if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
+            return Err(self.refuse(&MD_06, member.name()));
         }
-        let written = self.text(member)?.unwrap_or_default();
-        let is_long = written.chars().count() > self.rules.subject_dn_max_chars;
-        if written.is_empty() || is_long || !written.starts_with(&self.rules.subject_dn_prefix) {
-            return Err(self.refuse(&MD_06, member));
+        if matches!(member, SubjectMember::Dn | SubjectMember::ShortDn) {
+            if !written.starts_with(&self.rules.subject_dn_prefix) {
+                return Err(self.refuse(&MD_06, member.name()));
+            }
+            DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member.name()))?;
         }
-        let name = DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member))?;
-        if certificate.is_some_and(|certificate| !name.matches(certificate.subject())) {
-            return Err(self.refuse(&MD_06_CERTIFICATE, member));
+        Ok(Some(CertificateSubject::new(member, written)))
+    }
+
+    fn md_06_of_certificate(
+        &self,
+        subject: Option<&CertificateSubject>,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), Refusal> {
+        match (subject, certificate) {
+            (Some(subject), Some(certificate)) if !subject.matches(certificate, &self.rules.subject_dn_attributes) => {
+                Err(self.refuse(&MD_06_CERTIFICATE, subject.member().name()))
+            }
+            _ => Ok(()),
         }
-        Ok(Some(written))
     }
 
     fn md_10_grant_types(&self) -> Result<Vec<String>, Refusal> {
@@ -229,7 +296,11 @@ impl Metadata<'_> {
         // Only what the request itself says can contradict itself: defaults are ours.
         let asked_for = self.claims.members().contains_key("response_types");
         let gives_code = response_types.iter().any(|types| types.split(' ').any(|word| word == "code"));
-        if asked_for && gives_code && !grant_types.iter().any(|grant| grant == "authorization_code") {
+        let has_grant = |name: &str| grant_types.iter().any(|grant| grant == name);
+        let gives_id_token = response_types.iter().any(|types| types.split(' ').any(|word| word == "id_token"));
+        let lacks_code = gives_code && !has_grant("authorization_code");
+        let lacks_implicit = self.rules.id_token_needs_implicit && gives_id_token && !has_grant("implicit");
+        if asked_for && (lacks_code || lacks_implicit) {
             return Err(self.refuse(&MD_12, "response_types"));
         }
         Ok(())
@@ -242,29 +313,15 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_14_md_15_scope(&self, statement: &SoftwareStatement, names: &StatementClaimNames) -> Result<String, Refusal> {
-        let of_roles = statement.roles().iter().filter_map(|role| self.rules.role_scopes.get(role)).flatten();
-        let of_roles = self.rules.universal_scopes.iter().chain(of_roles).map(String::as_str);
-        let allowed: Vec<&str> = match self.rules.scopes_from {
-            ScopesFrom::Roles => of_roles.collect(),
-            // What the statement names and this ecosystem does not know is ignored (MD-17).
-            ScopesFrom::Statement => {
-                let in_statement = names.scope.as_deref().and_then(|name| statement.claims().get(name)?.as_str());
-                let known: Vec<&str> = of_roles.collect();
-                in_statement.unwrap_or_default().split(' ').filter(|scope| known.contains(scope)).collect()
-            }
-        };
-        let Some(scope) = self.md_16_scope()? else {
-            return Ok(allowed.join(" "));
-        };
-        let words = scope::words(&scope)
-            .filter(|_| scope.chars().count() <= self.rules.scope_max_chars)
-            .ok_or_else(|| self.refuse(&MD_14, "scope"))?;
-        if words.iter().all(|word| allowed.iter().any(|scope| scope == word)) {
-            Ok(scope)
-        } else {
-            Err(self.refuse(&MD_15, "scope"))
-        }
+    fn md_14_md_16_scope(&self) -> Result<Option<String>, Refusal> {
+        let Some(scope) = self.md_16_scope()? else { return Ok(None) };
+        let fits = scope.chars().count() <= self.rules.scope_max_chars && scope::words(&scope).is_some();
+        if fits { Ok(Some(scope)) } else { Err(self.refuse(&MD_14, "scope")) }
+    }
+
+    /// Whole words are compared, never parts of words.
+    fn md_15_within(&self, scope: &str, allowed: &[&str]) -> Result<(), Refusal> {
+        if scope.split(' ').all(|word| allowed.contains(&word)) { Ok(()) } else { Err(self.refuse(&MD_15, "scope")) }
     }
 
     /// The scope as one string, from a string or, where the ecosystem has it so, an array (MD-16).
@@ -283,6 +340,10 @@ impl Metadata<'_> {
             (None, Some(default)) if !self.rules.application_type_required => Ok(default.clone()),
             _ => Err(self.refuse(&MD_19, "application_type")),
         }
+    }
+
+    fn default_type(&self) -> String {
+        self.rules.application_types.first().cloned().unwrap_or_default()
     }
 
     fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {
@@ -354,9 +415,9 @@ impl Metadata<'_> {
 
     /// What people will see of the client is what the directory says of it. Only where the statement is silent does the request's word
     /// stand, and then only if it can be shown safely: a consent page must not carry a thief's text.
-    fn ss_15_descriptive(&self, statement: &SoftwareStatement, names: &StatementClaimNames) -> Map<String, Value> {
+    fn ss_15_descriptive(&self, statement: &SoftwareStatement, dialect: &Dialect) -> Map<String, Value> {
         let of_statement = |member: &str| {
-            let name = names.descriptive.get(member).map_or(member, String::as_str);
+            let name = dialect.claims.descriptive.get(member).map_or(member, String::as_str);
             let value = statement.claims().get(name).or_else(|| statement.claims().get(member));
             value.filter(|value| value.is_string() || value.is_number())
         };
@@ -382,6 +443,11 @@ impl Metadata<'_> {
         }
     }
 
+    /// What was asked for, as far as it has the right type.
+    fn given(&self, member: &'static str) -> Vec<String> {
+        self.texts(member).ok().flatten().unwrap_or_default()
+    }
+
     fn texts(&self, member: &'static str) -> Result<Option<Vec<String>>, Refusal> {
         match self.claims.members().get(member) {
             None => Ok(None),
@@ -401,6 +467,51 @@ impl Metadata<'_> {
         // The request is a JWT, but these rules are about its metadata: the member alone is the clearer place.
         Refusal::by(rule).claim(member)
     }
+}
+
+/// The scopes that the software may have: those of its roles, or those of them that the statement names. What a statement names and the
+/// ecosystem does not know is ignored (MD-17); without a scope in the request, these are the client's (MD-14, MD-18).
+fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialect) -> Result<Vec<&'a str>, Refusal> {
+    let of_roles = statement.roles().iter().filter_map(|role| dialect.role_scopes.get(role)).flatten();
+    let mut allowed: Vec<&str> = Vec::new();
+    for scope in dialect.universal_scopes.iter().chain(of_roles) {
+        // Two roles may give the same scope.
+        if !allowed.contains(&scope.as_str()) {
+            allowed.push(scope);
+        }
+    }
+    if dialect.scopes_from == ScopesFrom::Statement {
+        let named = dialect.claims.scope.as_deref().and_then(|name| statement.claims().get(name)?.as_str());
+        let named: Vec<&str> = named.unwrap_or_default().split(' ').collect();
+        allowed = named.into_iter().filter(|scope| allowed.contains(scope)).collect();
+    }
+    if allowed.is_empty() {
+        let name = dialect.claims.scope.clone().unwrap_or_else(|| dialect.claims.roles.clone());
+        return Err(Refusal::by(&MD_17).in_document(Document::SoftwareStatement).claim(name));
+    }
+    Ok(allowed)
+}
+
+/// What people are shown of a client comes from where its codes go (SS-16).
+fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], dialect: &Dialect) -> Result<(), Refusal> {
+    if !dialect.uris_on_redirect_hosts {
+        return Ok(());
+    }
+    let known: Vec<String> = redirect_uris.iter().filter_map(|uri| host(uri)).collect();
+    let is_known = |uri: &str| host(uri).is_some_and(|host| known.contains(&host));
+    let member = DESCRIPTIVE_MEMBERS
+        .into_iter()
+        .filter(|member| member.ends_with("_uri"))
+        .find(|member| descriptive.get(*member).and_then(Value::as_str).is_some_and(|uri| !is_known(uri)));
+    match member {
+        Some(member) => Err(Refusal::by(&SS_16).claim(member)),
+        None => Ok(()),
+    }
+}
+
+/// The host of a URI, in lower case.
+fn host(uri: &str) -> Option<String> {
+    Some(fluent_uri::Uri::parse(uri).ok()?.authority()?.host().to_ascii_lowercase())
 }
 
 fn algorithm_names(config: &Config) -> Vec<&'static str> {

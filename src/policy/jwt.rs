@@ -1,13 +1,16 @@
 //! What every signed document shares: the JOSE rules before a key is touched, the signature, and the common claims.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::catalogue::{
     CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
     JO_18, JW_01, JW_02, JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
 };
-use super::{Document, Refusal, Rule, Timestamp};
-use crate::config::Limits;
+use super::dialect::HeaderMember;
+use super::{Document, Refusal, Rule, Timestamp, Trail};
+use crate::config::{Config, Limits};
 use crate::jose::jwk::{KeySet, SelectError};
 use crate::jose::jws::{self, Header, Jws, JwsError};
 use crate::jose::{Algorithm, json};
@@ -51,7 +54,19 @@ impl Unverified {
     ///
     /// # Errors
     /// The first broken rule.
-    pub fn open(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
+    pub fn open(document: Document, token: &[u8], config: &Config, trail: &Trail) -> Result<Self, Refusal> {
+        trail.need(&SHAPE, Self::read(document, token, &config.profile.signing_algorithms, &config.limits))
+    }
+
+    /// The header has these members (JO-14, JO-18).
+    ///
+    /// # Errors
+    /// JO-14 or JO-18.
+    pub fn require_header(&self, required: &[HeaderMember], trail: &Trail) -> Result<(), Refusal> {
+        trail.need(&[&JO_14, &JO_18], self.required_header(required))
+    }
+
+    fn read(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
         let refuse = |rule| Refusal::by(rule).in_document(document);
         let jws_limits = jws::Limits { token_bytes: limits.jwt_bytes, json_depth: limits.json_depth };
         let jws = Jws::parse(token, &jws_limits).map_err(|error| refuse(jose_rule(&error, document)))?;
@@ -61,6 +76,17 @@ impl Unverified {
         jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
         let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
         Ok(Self { jws, algorithm, claims: Claims { document, members } })
+    }
+
+    fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
+        let header = self.jws.header();
+        if required.contains(&HeaderMember::Kid) && header.kid.is_none() {
+            return Err(self.claims.refuse(&JO_14, "kid"));
+        }
+        if required.contains(&HeaderMember::Typ) && header.typ.is_none() {
+            return Err(self.claims.refuse(&JO_18, "typ"));
+        }
+        Ok(())
     }
 
     /// Verifies the signature with the key set of whoever must have signed (JO-13 to JO-16).
@@ -94,6 +120,11 @@ impl Unverified {
         &self.claims
     }
 
+    /// The kind of document.
+    pub fn document(&self) -> Document {
+        self.claims.document
+    }
+
     /// The algorithm of the header, one of those allowed.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -111,6 +142,11 @@ impl Verified {
         &self.claims
     }
 
+    /// The claims that were signed, for good.
+    pub fn into_claims(self) -> Claims {
+        self.claims
+    }
+
     /// The token as it came, and its claims.
     pub fn into_parts(self) -> (String, Map<String, Value>) {
         (self.token, self.claims.members)
@@ -118,6 +154,11 @@ impl Verified {
 }
 
 impl Claims {
+    /// The members of a document that is no JWT.
+    pub fn of(document: Document, members: Map<String, Value>) -> Self {
+        Self { document, members }
+    }
+
     /// A claim as it stands; `None` where it is absent or null (SS-17: optional claims may be null).
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.get(name).filter(|value| !value.is_null())
@@ -195,13 +236,17 @@ impl Claims {
     }
 
     /// A refusal in this document.
-    pub fn refuse(&self, rule: &'static Rule, claim: &'static str) -> Refusal {
+    pub fn refuse(&self, rule: &'static Rule, claim: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal::by(rule).in_document(self.document).claim(claim)
     }
 }
 
+/// The rules that opening a JWS checks, in this order.
+const SHAPE: [&Rule; 12] =
+    [&JO_01_LENGTH, &JO_17, &JO_01, &JO_02, &JO_03, &JO_04, &JO_10, &JO_11, &JO_05, &JO_12, &JO_18, &JW_01];
+
 /// The rule that a signature which does not verify breaks: SS-02, RQ-01 or CA-13.
-fn signature_rule(document: Document) -> &'static Rule {
+pub fn signature_rule(document: Document) -> &'static Rule {
     match document {
         Document::SoftwareStatement => &SS_02,
         Document::RegistrationRequest => &RQ_01,

@@ -6,8 +6,10 @@
 pub mod access_token;
 pub mod catalogue;
 pub mod certificate_binding;
+pub mod certificate_subject;
 pub mod client_assertion;
 pub mod client_metadata;
+pub mod dialect;
 pub mod jwt;
 pub mod profile;
 pub mod redirect_uris;
@@ -16,9 +18,11 @@ pub mod registration_request;
 pub mod scope;
 pub mod software_statement;
 pub mod token_request;
+pub mod trail;
 
 pub use catalogue::Rule;
 pub use refusal::{Document, ErrorCode, Refusal};
+pub use trail::Trail;
 
 /// Unix time in seconds. Time is always an argument.
 pub type Timestamp = u64;

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
+use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
 use crate::jose::Algorithm;
+use crate::x509::Attribute;
 
 /// The profiles built in, by name, with the text of their files.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -16,6 +19,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("fapi2", include_str!("../../profiles/fapi2.json")),
     ("revolut", include_str!("../../profiles/revolut.json")),
     ("au-cdr", include_str!("../../profiles/au-cdr.json")),
+    ("br-openfinance", include_str!("../../profiles/br-openfinance.json")),
 ];
 
 /// What one ecosystem asks of registrations, clients and tokens.
@@ -26,6 +30,8 @@ pub struct Profile {
     pub name: String,
     /// One line about the ecosystem, for readers.
     pub about: String,
+    /// The families of rules it belongs to: what the catalogue's levels name.
+    pub families: Vec<String>,
     /// Where the endpoints are, unless the configuration says otherwise.
     pub paths: Paths,
     /// Algorithms allowed in every signature (JO-05).
@@ -34,14 +40,14 @@ pub struct Profile {
     /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
     #[serde(deserialize_with = "duration")]
     pub clock_skew: Duration,
-    /// Software statements.
-    pub software_statement: SoftwareStatementProfile,
+    /// Members that the JOSE header of a request and of an assertion must carry (JO-14, JO-18).
+    pub required_header: Vec<HeaderMember>,
+    /// Software statements, as the ecosystem's directory writes them.
+    pub software_statement: Dialect,
     /// Registration requests.
     pub registration: RegistrationProfile,
     /// Client metadata.
     pub client_metadata: ClientMetadataProfile,
-    /// Whose transport certificates are a client's.
-    pub certificate_binding: CertificateBinding,
     /// Client assertions.
     pub client_assertion: ClientAssertionProfile,
     /// Access tokens.
@@ -62,51 +68,12 @@ pub struct Paths {
     pub distinguished_name: Option<String>,
 }
 
-/// What a software statement must look like, and what its claims are called.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SoftwareStatementProfile {
-    /// Claims that must be present and not null (SS-04).
-    pub required_claims: Vec<String>,
-    /// Whether the JOSE header must carry `typ` (JO-18).
-    pub required_typ: bool,
-    /// The oldest `iat` believed, if there is a limit (SS-06).
-    #[serde(deserialize_with = "optional_duration")]
-    pub max_age: Option<Duration>,
-    /// How statements write roles (SS-10).
-    pub roles_shape: RolesShape,
-    /// The ecosystem's names of the claims.
-    pub claims: StatementClaimNames,
-}
-
-/// The ecosystem's names of the claims in a software statement.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StatementClaimNames {
-    /// The software's id.
-    pub software_id: String,
-    /// The organisation's id.
-    pub organisation_id: String,
-    /// The organisation's status in the directory, where statements have it (SS-09).
-    pub organisation_status: Option<String>,
-    /// The software's redirect URIs (MD-01).
-    pub redirect_uris: String,
-    /// The software's roles (SS-10).
-    pub roles: String,
-    /// Where the software's key set lives, first one present wins (SS-13).
-    pub key_set_uris: Vec<String>,
-    /// The competent authority's claims about the organisation, where statements have them (SS-11, CB-05).
-    pub authority_claims: Option<String>,
-    /// The scopes the software may have, where statements have them (MD-17).
-    pub scope: Option<String>,
-    /// What the statement calls the members that describe a client to people (SS-15).
-    pub descriptive: BTreeMap<String, String>,
-}
-
 /// What a registration request must look like.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationProfile {
+    /// What the body is (RQ-06).
+    pub body: RequestBody,
     /// Media types of the body (RG-02).
     pub media_types: Vec<String>,
     /// What `aud` may name (RQ-03).
@@ -118,6 +85,8 @@ pub struct RegistrationProfile {
     /// has not expired can be replayed.
     #[serde(deserialize_with = "optional_duration")]
     pub danger_forget_jti_after: Option<Duration>,
+    /// The token by which a registration is managed (CM-01).
+    pub management_token: ManagementToken,
     /// Whether one software may be registered only once at a time (MD-26).
     pub single_registration: bool,
 }
@@ -134,6 +103,8 @@ pub struct ClientMetadataProfile {
     pub response_types: Vec<String>,
     /// What a request without response_types gets (MD-11).
     pub default_response_types: Vec<String>,
+    /// Whether a response type with `id_token` needs the grant type `implicit` (MD-12).
+    pub id_token_needs_implicit: bool,
     /// MD-19.
     pub application_types: Vec<String>,
     /// Whether a request must say its application_type (MD-19).
@@ -143,6 +114,8 @@ pub struct ClientMetadataProfile {
     /// Whether a request may register redirect URIs that the statement does not list (MD-01): whoever holds the software's signing key
     /// then decides where authorization codes go.
     pub danger_redirect_uris_beyond_statement: bool,
+    /// Whether the request must name its redirect URIs, instead of taking all of the statement's (MD-02).
+    pub redirect_uris_required: bool,
     /// MD-03.
     pub redirect_uri_max_chars: usize,
     /// MD-14.
@@ -151,19 +124,16 @@ pub struct ClientMetadataProfile {
     pub subject_dn_max_chars: usize,
     /// What the subject must begin with (MD-06); empty for anything.
     pub subject_dn_prefix: String,
-    /// What the member that holds the subject is called (MD-09).
-    pub subject_dn_member: SubjectDnMember,
+    /// The members by which a client may name its certificate's subject (MD-07, MD-08, MD-09).
+    pub subject_members: Vec<SubjectMember>,
+    /// The attributes of a subject that must match; empty for all of them (DN-05).
+    #[serde(deserialize_with = "attributes")]
+    pub subject_dn_attributes: Vec<Attribute>,
     /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
     /// afterwards (CM-11).
     pub subject_changes_over_old_certificate: bool,
     /// Whether `scope` may be an array of scopes (MD-16).
     pub scope_arrays: bool,
-    /// Where the scopes of a software come from (MD-15, MD-17).
-    pub scopes_from: ScopesFrom,
-    /// Which scopes a role gives (MD-15).
-    pub role_scopes: BTreeMap<String, Vec<String>>,
-    /// Scopes any software may have (MD-15).
-    pub universal_scopes: Vec<String>,
 }
 
 /// What a client assertion must look like.
@@ -188,6 +158,12 @@ pub struct AccessTokenProfile {
     /// From issue to expiry.
     #[serde(deserialize_with = "duration")]
     pub lifetime: Duration,
+    /// The shortest lifetime the ecosystem allows (AT-08).
+    #[serde(deserialize_with = "duration")]
+    pub least_lifetime: Duration,
+    /// The longest lifetime the ecosystem allows (AT-08).
+    #[serde(deserialize_with = "duration")]
+    pub most_lifetime: Duration,
 }
 
 /// A name of this authorization server.
@@ -208,59 +184,82 @@ pub enum Audience {
 pub struct AnswersProfile {
     /// The JSON type of `client_id_issued_at` (RG-05).
     pub client_id_issued_at: JsonType,
+    /// What becomes of `x-fapi-interaction-id` (RG-15).
+    pub interaction_id: InteractionId,
     /// Rules, by their ids, that this ecosystem answers with another `error`.
     pub errors: BTreeMap<String, ErrorCode>,
 }
 
-/// How a statement writes roles.
+/// What the body of a registration request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RolesShape {
-    /// As an array of strings.
-    Array,
-    /// As one string.
-    String,
+pub enum RequestBody {
+    /// A JWT signed with a key of the software.
+    Jwt,
+    /// A JSON object. Who sends it shows by the transport certificate alone.
+    Json,
 }
 
-/// What the member that holds a certificate's subject is called (MD-09).
+/// The token by which a registration is managed (CM-01).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum SubjectDnMember {
-    /// As RFC 8705 section 2.1.2 has it.
-    #[serde(rename = "tls_client_auth_subject_dn")]
-    Standard,
-    /// As older servers have it.
-    #[serde(rename = "tls_client_auth_dn")]
-    Short,
+#[serde(rename_all = "snake_case")]
+pub enum ManagementToken {
+    /// An access token of the client, bound to its certificate.
+    AccessToken,
+    /// The token that came with the registration (RFC 7592 section 3).
+    RegistrationAccessToken,
 }
 
-impl SubjectDnMember {
+/// A member by which a client names its certificate's subject (RFC 8705 section 2.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum SubjectMember {
+    /// The whole subject.
+    #[serde(rename = "tls_client_auth_subject_dn")]
+    Dn,
+    /// The whole subject, as older servers call it (MD-09).
+    #[serde(rename = "tls_client_auth_dn")]
+    ShortDn,
+    /// A DNS name among the subject alternative names.
+    #[serde(rename = "tls_client_auth_san_dns")]
+    SanDns,
+    /// A URI among them.
+    #[serde(rename = "tls_client_auth_san_uri")]
+    SanUri,
+    /// An IP address among them.
+    #[serde(rename = "tls_client_auth_san_ip")]
+    SanIp,
+    /// An email address among them.
+    #[serde(rename = "tls_client_auth_san_email")]
+    SanEmail,
+}
+
+impl SubjectMember {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Dn, Self::ShortDn, Self::SanDns, Self::SanUri, Self::SanIp, Self::SanEmail];
+
     /// The member's name.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Standard => "tls_client_auth_subject_dn",
-            Self::Short => "tls_client_auth_dn",
+            Self::Dn => "tls_client_auth_subject_dn",
+            Self::ShortDn => "tls_client_auth_dn",
+            Self::SanDns => "tls_client_auth_san_dns",
+            Self::SanUri => "tls_client_auth_san_uri",
+            Self::SanIp => "tls_client_auth_san_ip",
+            Self::SanEmail => "tls_client_auth_san_email",
         }
     }
 }
 
-/// Where the scopes of a software come from.
+/// What becomes of the header `x-fapi-interaction-id` (RG-15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ScopesFrom {
-    /// From its roles; the request chooses among them.
-    Roles,
-    /// From the statement, as far as its roles know them; the request may choose among them.
-    Statement,
-}
-
-/// What ties a transport certificate to a software.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CertificateBinding {
-    /// Names in the certificate are the directory's ids (CB-04, CB-05).
-    OpenBankingUk,
-    /// Nothing in the certificate names the software (CB-10); only its dates are checked (CB-01).
-    None,
+pub enum InteractionId {
+    /// It is nobody's business.
+    Ignore,
+    /// A request that has one gets it back.
+    Echo,
+    /// A request must have one, and gets it back.
+    Require,
 }
 
 /// A JSON type for a point in time.
@@ -279,6 +278,14 @@ impl Profile {
     /// # Errors
     /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
     pub fn named(name: &str) -> Result<Self, UnknownProfile> {
+        serde_json::from_value(Self::document(name)?).map_err(|error| UnknownProfile(error.to_string()))
+    }
+
+    /// The values of the built-in profile of that name, as its file writes them.
+    ///
+    /// # Errors
+    /// As [`Profile::named`].
+    pub fn document(name: &str) -> Result<Value, UnknownProfile> {
         let text = Self::text(name)
             .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
         serde_json::from_str(text).map_err(|error| UnknownProfile(error.to_string()))
@@ -334,6 +341,13 @@ fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorith
                 .ok_or_else(|| serde::de::Error::custom("the signing algorithms are PS256 and ES256"))
         })
         .collect()
+}
+
+fn attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Attribute>, D::Error> {
+    let known = |name: &String| {
+        Attribute::from_name(name).ok_or_else(|| serde::de::Error::custom("name attributes such as CN, OU, O or C"))
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(known).collect()
 }
 
 #[cfg(test)]

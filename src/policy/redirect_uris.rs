@@ -4,9 +4,10 @@ use fluent_uri::Uri;
 use fluent_uri::component::Host;
 
 use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
+use super::dialect::Dialect;
 use super::jwt::Claims;
 use super::software_statement::{SoftwareStatement, strings};
-use super::{Document, Refusal};
+use super::{Document, Refusal, Trail};
 use crate::config::Config;
 
 /// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
@@ -14,35 +15,38 @@ use crate::config::Config;
 ///
 /// # Errors
 /// MD-01, MD-02 or MD-03.
-pub fn check(claims: &Claims, statement: &SoftwareStatement, config: &Config) -> Result<Vec<String>, Refusal> {
-    let most = config.limits.redirect_uris;
-    let longest = config.profile.client_metadata.redirect_uri_max_chars;
+pub fn check(
+    claims: &Claims,
+    statement: &SoftwareStatement,
+    dialect: &Dialect,
+    config: &Config,
+    trail: &Trail,
+) -> Result<Vec<String>, Refusal> {
+    let (rules, most) = (&config.profile.client_metadata, config.limits.redirect_uris);
+    let of_statement =
+        || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
+    let of_request = || claims.refuse(&MD_03, "redirect_uris");
     let known = statement.redirect_uris();
-    let in_statement =
-        |rule| Refusal::by(rule).in_document(Document::SoftwareStatement).claim("software_redirect_uris");
-    if known.len() > most {
-        return Err(in_statement(&MD_03_COUNT));
+    let requested = trail.need(&[&MD_25_REDIRECT], md_25_requested(claims))?;
+
+    trail.need(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
+    trail.hold(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
+    trail.need(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
+    let all_of_statement = requested.is_empty() && !rules.redirect_uris_required;
+    let asked_for = if all_of_statement { known.to_vec() } else { requested };
+    trail.need(&[&MD_02], md_02_some(claims, &asked_for))?;
+    trail.hold(&[&MD_03], md_03_all_acceptable(&asked_for, rules.redirect_uri_max_chars, of_request))?;
+    if !rules.danger_redirect_uris_beyond_statement {
+        trail.hold(&[&MD_01], md_01_in_statement(claims, &asked_for, known))?;
     }
-    if !known.iter().all(|uri| md_03_acceptable(uri, longest)) {
-        return Err(in_statement(&MD_03));
+    Ok(asked_for)
+}
+
+fn md_25_requested(claims: &Claims) -> Result<Vec<String>, Refusal> {
+    match claims.members().get("redirect_uris") {
+        None => Ok(Vec::new()),
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris")),
     }
-    let requested = match claims.members().get("redirect_uris") {
-        None => Vec::new(),
-        Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris"))?,
-    };
-    if requested.len() > most {
-        return Err(claims.refuse(&MD_03_COUNT, "redirect_uris"));
-    }
-    if requested.is_empty() {
-        return md_02_all_of_statement(claims, known);
-    }
-    if !requested.iter().all(|uri| md_03_acceptable(uri, longest)) {
-        return Err(claims.refuse(&MD_03, "redirect_uris"));
-    }
-    if !config.profile.client_metadata.danger_redirect_uris_beyond_statement {
-        md_01_in_statement(claims, &requested, known)?;
-    }
-    Ok(requested)
 }
 
 /// Every one of them, character for character: what differs in letter case only is another URI to the server that a browser is sent to.
@@ -50,8 +54,16 @@ fn md_01_in_statement(claims: &Claims, requested: &[String], known: &[String]) -
     if requested.iter().all(|uri| known.contains(uri)) { Ok(()) } else { Err(claims.refuse(&MD_01, "redirect_uris")) }
 }
 
-fn md_02_all_of_statement(claims: &Claims, known: &[String]) -> Result<Vec<String>, Refusal> {
-    if known.is_empty() { Err(claims.refuse(&MD_02, "redirect_uris")) } else { Ok(known.to_vec()) }
+fn md_02_some(claims: &Claims, uris: &[String]) -> Result<(), Refusal> {
+    if uris.is_empty() { Err(claims.refuse(&MD_02, "redirect_uris")) } else { Ok(()) }
+}
+
+fn md_03_count(uris: &[String], most: usize, place: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    if uris.len() > most { Err(Refusal { rule: &MD_03_COUNT, ..place() }) } else { Ok(()) }
+}
+
+fn md_03_all_acceptable(uris: &[String], longest: usize, place: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    if uris.iter().all(|uri| md_03_acceptable(uri, longest)) { Ok(()) } else { Err(place()) }
 }
 
 /// An absolute https URI with a public host: no user, no fragment, not this machine.

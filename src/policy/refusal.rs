@@ -1,6 +1,8 @@
 //! A refusal: the broken rule, where it was broken, and what the caller reads. It carries data; the wire form is made in
 //! [`crate::journey`], once.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::catalogue::{Answer, Rule};
@@ -86,7 +88,7 @@ impl Document {
     }
 }
 
-/// Why a request was refused. `claim` is always one of our own names for a member, never input.
+/// Why a request was refused. `claim` is always one of our own names for a member or one of the profile's, never input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The broken rule.
@@ -94,7 +96,7 @@ pub struct Refusal {
     /// The document it was broken in, if it was one.
     pub document: Option<Document>,
     /// The claim, member, parameter or header at fault.
-    pub claim: Option<&'static str>,
+    pub claim: Option<Cow<'static, str>>,
 }
 
 impl Refusal {
@@ -111,8 +113,8 @@ impl Refusal {
 
     /// Names the claim, member, parameter or header at fault.
     #[must_use]
-    pub fn claim(self, claim: &'static str) -> Self {
-        Self { claim: Some(claim), ..self }
+    pub fn claim(self, claim: impl Into<Cow<'static, str>>) -> Self {
+        Self { claim: Some(claim.into()), ..self }
     }
 
     /// HTTP status of the answer.
@@ -134,7 +136,7 @@ impl Refusal {
     pub fn description(&self) -> String {
         let rule = self.shown_rule();
         // A rule that hides another must not let the place give away which one it was.
-        let claim = self.claim.filter(|_| rule == self.rule);
+        let claim = self.claim.as_deref().filter(|_| rule == self.rule);
         let place = match (self.document, claim) {
             (Some(document), Some(claim)) => format!("{}, {claim}: ", document.name()),
             (Some(document), None) => format!("{}: ", document.name()),

@@ -2,62 +2,80 @@
 
 use serde_json::Value;
 
-use super::catalogue::{JW_06, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, SS_01};
+use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
 use super::jwt::{Claims, Unverified, Verified};
+use super::profile::RequestBody;
 use super::software_statement::SoftwareStatement;
-use super::{Document, Refusal, Timestamp};
+use super::{Document, Refusal, Timestamp, Trail};
 use crate::config::Config;
+use crate::jose::json;
 
 /// The longest `jti` taken, in bytes: the store keeps it until it expires.
 const JTI_BYTES: usize = 128;
 
-/// A request whose signature nobody has verified yet.
+/// A request that nobody has vouched for yet.
 #[derive(Debug)]
-pub struct UnverifiedRequest(Unverified);
+pub enum UnverifiedRequest {
+    /// Its signature is still to be verified.
+    Signed(Unverified),
+    /// It has none. Whoever presents the software's transport certificate speaks for the software (RQ-06).
+    Unsigned(Claims),
+}
 
-/// A request signed by the software it is about.
+/// A request of the software it is about.
 #[derive(Debug)]
 pub struct RegistrationRequest {
-    verified: Verified,
-    jti: String,
-    expires_at: Timestamp,
+    claims: Claims,
+    single_use: Option<RequestId>,
+}
+
+/// What tells a signed request from others of its software (RQ-04).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId {
+    /// `jti`.
+    pub jti: String,
+    /// `exp`, until when the id must be remembered.
+    pub expires_at: Timestamp,
 }
 
 impl UnverifiedRequest {
     /// Reads the request's shape, and refuses what has expired before any arithmetic is spent on it.
     ///
     /// # Errors
-    /// The first JOSE rule broken, JW-02 or JW-03.
-    pub fn open(body: &[u8], config: &Config, now: Timestamp) -> Result<Self, Refusal> {
-        let allowed = &config.profile.signing_algorithms;
-        let unverified = Unverified::open(Document::RegistrationRequest, body, allowed, &config.limits)?;
-        unverified.unverified_claims().jw_03_not_expired(now)?;
-        Ok(Self(unverified))
+    /// The first JOSE rule broken, JW-02 or JW-03; RQ-06 for what is no JSON object where one is due.
+    pub fn open(body: &[u8], config: &Config, now: Timestamp, trail: &Trail) -> Result<Self, Refusal> {
+        let trail = trail.within(Document::RegistrationRequest);
+        if config.profile.registration.body == RequestBody::Json {
+            return trail.need(&[&RQ_06], rq_06_object(body, config)).map(Self::Unsigned);
+        }
+        let unverified = Unverified::open(Document::RegistrationRequest, body, config, &trail)?;
+        unverified.require_header(&config.profile.required_header, &trail)?;
+        trail.need(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
+        Ok(Self::Signed(unverified))
     }
 
     /// The software statement inside (SS-01).
     ///
     /// # Errors
     /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
-    pub fn ss_01_statement(&self, config: &Config) -> Result<&str, Refusal> {
-        let claims = self.0.unverified_claims();
+    pub fn ss_01_statement(&self, config: &Config, trail: &Trail) -> Result<&str, Refusal> {
+        let claims = match self {
+            Self::Signed(unverified) => unverified.unverified_claims(),
+            Self::Unsigned(claims) => claims,
+        };
         let is_assertion = claims.get("sub").is_some() && claims.get("sub") == claims.get("iss");
-        match claims.members().get("software_statement") {
-            Some(Value::String(statement)) if !statement.is_empty() => Ok(statement),
+        let statement = match claims.members().get("software_statement") {
+            Some(Value::String(statement)) if !statement.is_empty() => Ok(statement.as_str()),
             None if is_assertion => Err(claims.refuse(&JW_08, "sub")),
             None if claims.text("iss").is_some_and(|issuer| config.trusts(issuer)) => Err(claims.refuse(&JW_08, "iss")),
-            _ => Err(Refusal::by(&SS_01).in_document(Document::RegistrationRequest).claim("software_statement")),
-        }
-    }
-
-    /// The token to verify.
-    pub fn unverified(&self) -> &Unverified {
-        &self.0
+            _ => Err(claims.refuse(&SS_01, "software_statement")),
+        };
+        trail.within(Document::RegistrationRequest).need(&[&JW_08, &SS_01], statement)
     }
 }
 
 impl RegistrationRequest {
-    /// Checks the claims of a request that the statement's software signed (RQ-02 to RQ-05).
+    /// Checks the claims of a request that the statement's software signed (RQ-02 to RQ-05, JW-04, JW-05).
     ///
     /// # Errors
     /// The first broken rule.
@@ -66,13 +84,24 @@ impl RegistrationRequest {
         statement: &SoftwareStatement,
         config: &Config,
         now: Timestamp,
+        trail: &Trail,
     ) -> Result<Self, Refusal> {
-        let claims = verified.claims();
-        let expires_at = rq_05_dates(claims, config, now)?;
-        rq_02_issuer(claims, statement)?;
-        rq_03_audience(claims, config)?;
-        let jti = rq_04_jti(claims)?;
-        Ok(Self { verified, jti, expires_at })
+        let trail = trail.within(Document::RegistrationRequest);
+        let (claims, skew) = (verified.claims(), config.profile.clock_skew.as_secs());
+        let expires_at = trail.need(&[&JW_02, &RQ_05], rq_05_dates(claims))?;
+        trail.hold(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
+        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        trail.need(&[&JW_03], claims.jw_03_not_expired(now))?;
+        trail.hold(&[&RQ_02], rq_02_issuer(claims, statement))?;
+        trail.hold(&[&JW_07, &RQ_03], rq_03_audience(claims, config))?;
+        let jti = trail.need(&[&RQ_04], rq_04_jti(claims))?;
+        Ok(Self { claims: verified.into_claims(), single_use: Some(RequestId { jti, expires_at }) })
+    }
+
+    /// Takes a request that nobody signed, where the profile has it so (RQ-06). It can be sent again: what keeps it from doing harm is that
+    /// only the software's own certificate may send it.
+    pub fn unsigned(claims: Claims) -> Self {
+        Self { claims, single_use: None }
     }
 
     /// The request does not live longer than its id can be remembered (JW-06). It comes last: whatever else is wrong with the request
@@ -82,35 +111,37 @@ impl RegistrationRequest {
     /// JW-06.
     pub fn jw_06_lifetime(&self, config: &Config, now: Timestamp) -> Result<(), Refusal> {
         let longest = config.profile.registration.max_lifetime.as_secs();
-        if self.expires_at.saturating_sub(now) > longest { Err(self.claims().refuse(&JW_06, "exp")) } else { Ok(()) }
+        match &self.single_use {
+            Some(id) if id.expires_at.saturating_sub(now) > longest => Err(self.claims.refuse(&JW_06, "exp")),
+            _ => Ok(()),
+        }
     }
 
-    /// The request's id, for single use (RQ-04).
-    pub fn jti(&self) -> &str {
-        &self.jti
+    /// The request's id, for single use (RQ-04); none where nobody signed it.
+    pub fn single_use(&self) -> Option<&RequestId> {
+        self.single_use.as_ref()
     }
 
-    /// `exp`, until when the id must be remembered.
-    pub fn expires_at(&self) -> Timestamp {
-        self.expires_at
-    }
-
-    /// The claims that were signed: the client metadata among them.
+    /// What was asked for: the client metadata among it.
     pub fn claims(&self) -> &Claims {
-        self.verified.claims()
+        &self.claims
     }
 }
 
-fn rq_05_dates(claims: &Claims, config: &Config, now: Timestamp) -> Result<Timestamp, Refusal> {
+fn rq_06_object(body: &[u8], config: &Config) -> Result<Claims, Refusal> {
+    json::parse_object(body, config.limits.json_depth)
+        .map(|members| Claims::of(Document::RegistrationRequest, members))
+        .map_err(|_| Refusal::by(&RQ_06).in_document(Document::RegistrationRequest))
+}
+
+/// `iat` and `exp` are there, in whole seconds; answers `exp`.
+fn rq_05_dates(claims: &Claims) -> Result<Timestamp, Refusal> {
     for date in ["iat", "exp"] {
         if claims.jw_02_date(date)?.is_none() || !claims.get(date).is_some_and(Value::is_u64) {
             return Err(claims.refuse(&RQ_05, date));
         }
     }
-    let skew = config.profile.clock_skew.as_secs();
-    claims.jw_05_already_issued(now, skew)?;
-    claims.jw_04_already_valid(now, skew)?;
-    claims.jw_03_not_expired(now)?.ok_or_else(|| claims.refuse(&RQ_05, "exp"))
+    claims.jw_02_date("exp")?.ok_or_else(|| claims.refuse(&RQ_05, "exp"))
 }
 
 fn rq_02_issuer(claims: &Claims, statement: &SoftwareStatement) -> Result<(), Refusal> {

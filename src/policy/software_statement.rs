@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::catalogue::{JO_18, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_13};
+use super::catalogue::{
+    JW_02, JW_04, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_12, SS_13, SS_14_LOCATION,
+};
+use super::dialect::{Dialect, RolesShape};
 use super::jwt::{Claims, Unverified, Verified};
-use super::profile::{Profile, RolesShape, SoftwareStatementProfile};
-use super::{Document, Refusal, Timestamp};
-use crate::config::{Config, Directory, KeySetUrl, Limits};
+use super::{Document, Refusal, Timestamp, Trail};
+use crate::config::{Config, Directory, KeySetUrl};
 
 /// A software statement that nobody has vouched for yet.
 #[derive(Debug)]
@@ -24,36 +26,33 @@ pub struct SoftwareStatement {
     redirect_uris: Vec<String>,
     roles: Vec<String>,
     key_set_uri: String,
+    revoked_key_set_uri: Option<String>,
+    single_use: Option<StatementId>,
+}
+
+/// What tells a statement from others of its directory, where each serves once (SS-08).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementId {
+    /// `jti`.
+    pub jti: String,
+    /// Until when the statement could be believed.
+    pub expires_at: Timestamp,
 }
 
 impl UnverifiedStatement {
-    /// Reads the statement's shape; nothing in it is believed.
+    /// Reads the shape of a statement and finds the directory whose key set must verify it (SS-03); nothing in it is believed.
     ///
     /// # Errors
-    /// The first JOSE rule broken, JO-18 where the profile demands `typ`, JW-08 where it is another kind of token.
-    pub fn open(token: &str, profile: &Profile, limits: &Limits) -> Result<Self, Refusal> {
-        let unverified =
-            Unverified::open(Document::SoftwareStatement, token.as_bytes(), &profile.signing_algorithms, limits)?;
-        if profile.software_statement.required_typ && unverified.header().typ.is_none() {
-            return Err(unverified.unverified_claims().refuse(&JO_18, "typ"));
-        }
-        // A registration request carries a statement; a statement never does.
-        if unverified.unverified_claims().get("software_statement").is_some() {
-            return Err(unverified.unverified_claims().refuse(&JW_08, "software_statement"));
-        }
-        Ok(Self(unverified))
-    }
-
-    /// The directory whose key set must verify this statement (SS-03).
-    ///
-    /// # Errors
-    /// SS-03 where the issuer is missing or not on the operator's list.
-    pub fn ss_03_directory<'c>(&self, config: &'c Config) -> Result<&'c Directory, Refusal> {
-        let claims = self.0.unverified_claims();
-        claims
-            .text("iss")
-            .and_then(|issuer| config.directories.iter().find(|directory| directory.issuer == issuer))
-            .ok_or_else(|| claims.refuse(&SS_03, "iss"))
+    /// The first JOSE rule broken, SS-03 where the issuer is missing or not on the operator's list, JO-14 or JO-18 where the directory's
+    /// dialect demands a header member, JW-08 where it is another kind of token.
+    pub fn open<'c>(token: &str, config: &'c Config, trail: &Trail) -> Result<(Self, &'c Directory), Refusal> {
+        let trail = trail.within(Document::SoftwareStatement);
+        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), config, &trail)?;
+        let claims = unverified.unverified_claims();
+        trail.need(&[&JW_08], jw_08_kind(claims))?;
+        let directory = trail.need(&[&SS_03], ss_03_directory(claims, config))?;
+        unverified.require_header(&directory.dialect.required_header, &trail)?;
+        Ok((Self(unverified), directory))
     }
 
     /// The token to verify.
@@ -70,22 +69,29 @@ impl SoftwareStatement {
     pub fn check(
         verified: Verified,
         directory: &Directory,
-        profile: &Profile,
+        skew: u64,
         now: Timestamp,
+        trail: &Trail,
     ) -> Result<Self, Refusal> {
-        let rules = &profile.software_statement;
-        let claims = verified.claims();
-        ss_04_required(claims, rules)?;
-        ss_05_not_expired(claims, now)?;
-        ss_06_ss_07_age(claims, rules, now, profile.clock_skew.as_secs())?;
-        claims.jw_04_already_valid(now, profile.clock_skew.as_secs())?;
-        ss_09_organisation_active(claims, rules)?;
-        let roles = ss_10_roles(claims, rules)?;
-        let registration_ids = ss_11_authority_claims(claims, rules)?;
-        let software_id = ss_04_text(claims, &rules.claims.software_id, "software_id")?;
-        let organisation_id = ss_04_text(claims, &rules.claims.organisation_id, "org_id")?;
-        let redirect_uris = ss_04_redirect_uris(claims, rules)?;
-        let key_set_uri = ss_13_key_set_uri(claims, rules, directory)?;
+        let trail = trail.within(Document::SoftwareStatement);
+        let (rules, claims) = (&directory.dialect, verified.claims());
+        trail.hold(&[&SS_04], ss_04_required(claims, rules))?;
+        let expires_at = trail.need(&[&JW_02], claims.jw_02_date("exp"))?;
+        trail.hold(&[&SS_05], ss_05_not_expired(claims, expires_at, now))?;
+        let issued_at = trail.need(&[&JW_02], claims.jw_02_date("iat"))?;
+        trail.hold(&[&SS_07], ss_07_already_issued(claims, issued_at, now, skew))?;
+        trail.hold(&[&SS_06], ss_06_age(claims, rules, issued_at, now))?;
+        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        trail.hold(&[&SS_09], ss_09_organisation_active(claims, rules))?;
+        let roles = trail.hold_or(&[&SS_10], ss_10_roles(claims, rules), Vec::new)?;
+        let registration_ids = trail.hold_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
+        trail.hold(&[&SS_12], ss_12_mode(claims, rules))?;
+        let software_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.software_id))?;
+        let organisation_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
+        let redirect_uris = trail.need(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
+        let key_set_uri = trail.need(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
+        let revoked_key_set_uri = trail.need(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
+        let single_use = trail.need(&[&SS_04], ss_08_id(claims, rules, expires_at, issued_at))?;
         let issuer = directory.issuer.clone();
         let (token, claims) = verified.into_parts();
         Ok(Self {
@@ -98,6 +104,8 @@ impl SoftwareStatement {
             redirect_uris,
             roles,
             key_set_uri,
+            revoked_key_set_uri,
+            single_use,
         })
     }
 
@@ -136,6 +144,16 @@ impl SoftwareStatement {
         &self.redirect_uris
     }
 
+    /// Where the directory lists the software's revoked keys, if they are refused here (SS-14).
+    pub fn revoked_key_set_uri(&self) -> Option<&str> {
+        self.revoked_key_set_uri.as_deref()
+    }
+
+    /// What the statement is remembered by, where it serves once (SS-08).
+    pub fn single_use(&self) -> Option<&StatementId> {
+        self.single_use.as_ref()
+    }
+
     /// The roles the directory grants.
     pub fn roles(&self) -> &[String] {
         &self.roles
@@ -147,85 +165,114 @@ impl SoftwareStatement {
     }
 }
 
-fn ss_04_required(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<(), Refusal> {
-    // The name comes from the profile, not from the caller, but a claim in a refusal is one of the program's own words.
-    const NAMED: [&str; 7] = ["software_id", "iss", "iat", "jti", "org_id", "software_roles", "exp"];
-    match rules.required_claims.iter().find(|name| claims.get(name).is_none()) {
+/// A registration request carries a statement; a statement never does.
+fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
+    match claims.get("software_statement") {
+        Some(_) => Err(claims.refuse(&JW_08, "software_statement")),
         None => Ok(()),
-        Some(missing) => {
-            let refusal = Refusal::by(&SS_04).in_document(Document::SoftwareStatement);
-            Err(match NAMED.into_iter().find(|name| name == missing) {
-                Some(name) => refusal.claim(name),
-                None => refusal,
-            })
-        }
     }
 }
 
-fn ss_04_text(claims: &Claims, name: &str, shown: &'static str) -> Result<String, Refusal> {
+fn ss_03_directory<'c>(claims: &Claims, config: &'c Config) -> Result<&'c Directory, Refusal> {
+    claims.text("iss").and_then(|issuer| config.directory(issuer)).ok_or_else(|| claims.refuse(&SS_03, "iss"))
+}
+
+fn ss_04_required(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
+    match rules.required_claims.iter().find(|name| claims.get(name).is_none()) {
+        None => Ok(()),
+        Some(missing) => Err(claims.refuse(&SS_04, missing.clone())),
+    }
+}
+
+fn ss_04_text(claims: &Claims, name: &str) -> Result<String, Refusal> {
     match claims.text(name) {
         Some(text) if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err(claims.refuse(&SS_04, shown)),
+        _ => Err(claims.refuse(&SS_04, name.to_owned())),
     }
 }
 
 /// The statement's redirect URIs: an array of strings, possibly empty or absent. Whether each is acceptable is MD-03's business.
-fn ss_04_redirect_uris(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<String>, Refusal> {
-    match claims.get(&rules.claims.redirect_uris) {
+fn ss_04_redirect_uris(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let name = &rules.claims.redirect_uris;
+    match claims.get(name) {
         None => Ok(Vec::new()),
-        Some(value) => strings(value).ok_or_else(|| claims.refuse(&SS_04, "software_redirect_uris")),
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&SS_04, name.clone())),
     }
 }
 
-fn ss_05_not_expired(claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
-    match claims.jw_02_date("exp")? {
+fn ss_05_not_expired(claims: &Claims, expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    match expires_at {
         Some(exp) if exp <= now => Err(claims.refuse(&SS_05, "exp")),
         _ => Ok(()),
     }
 }
 
-fn ss_06_ss_07_age(
+fn ss_06_age(claims: &Claims, rules: &Dialect, issued_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    let Some(max_age) = rules.max_age else { return Ok(()) };
+    match issued_at {
+        Some(iat) if now.saturating_sub(iat) <= max_age.as_secs() => Ok(()),
+        _ => Err(claims.refuse(&SS_06, "iat")),
+    }
+}
+
+fn ss_07_already_issued(
     claims: &Claims,
-    rules: &SoftwareStatementProfile,
+    issued_at: Option<Timestamp>,
     now: Timestamp,
     skew: u64,
 ) -> Result<(), Refusal> {
-    let Some(iat) = claims.jw_02_date("iat")? else { return Ok(()) };
-    if iat > now.saturating_add(skew) {
-        return Err(claims.refuse(&SS_07, "iat"));
-    }
-    match rules.max_age {
-        Some(max_age) if now.saturating_sub(iat) > max_age.as_secs() => Err(claims.refuse(&SS_06, "iat")),
+    match issued_at {
+        Some(iat) if iat > now.saturating_add(skew) => Err(claims.refuse(&SS_07, "iat")),
         _ => Ok(()),
     }
 }
 
-fn ss_09_organisation_active(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<(), Refusal> {
+/// What the statement is remembered by, where it serves once: until it expires or is too old, whichever comes first.
+fn ss_08_id(
+    claims: &Claims,
+    rules: &Dialect,
+    expires_at: Option<Timestamp>,
+    issued_at: Option<Timestamp>,
+) -> Result<Option<StatementId>, Refusal> {
+    if !rules.single_use {
+        return Ok(None);
+    }
+    let too_old_at = rules.max_age.zip(issued_at).map(|(max_age, iat)| iat.saturating_add(max_age.as_secs()));
+    let ends = expires_at.into_iter().chain(too_old_at).min().ok_or_else(|| claims.refuse(&SS_04, "exp"))?;
+    Ok(Some(StatementId { jti: ss_04_text(claims, "jti")?, expires_at: ends }))
+}
+
+fn ss_09_organisation_active(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
     let Some(name) = &rules.claims.organisation_status else { return Ok(()) };
     match claims.text(name) {
         Some("Active") => Ok(()),
-        _ => Err(claims.refuse(&SS_09, "org_status")),
+        _ => Err(claims.refuse(&SS_09, name.clone())),
     }
 }
 
-fn ss_10_roles(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<String>, Refusal> {
+fn ss_10_roles(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let name = &rules.claims.roles;
     let read = |roles: &Value| match rules.roles_shape {
         RolesShape::Array => strings(roles),
         RolesShape::String => roles.as_str().filter(|role| !role.is_empty()).map(|role| vec![role.to_owned()]),
+        RolesShape::Objects => active_roles(roles),
     };
-    claims
-        .get(&rules.claims.roles)
-        .and_then(read)
-        .filter(|roles| !roles.is_empty())
-        .ok_or_else(|| claims.refuse(&SS_10, "software_roles"))
+    claims.get(name).and_then(read).filter(|roles| !roles.is_empty()).ok_or_else(|| claims.refuse(&SS_10, name.clone()))
+}
+
+/// The roles of those entries that are Active. An entry of another shape makes all of them doubtful.
+fn active_roles(roles: &Value) -> Option<Vec<String>> {
+    let member = |entry: &Value, name: &str| entry.get(name)?.as_str().map(str::to_owned);
+    let entries = roles.as_array()?.iter().map(|entry| Some((member(entry, "role")?, member(entry, "status")?)));
+    let entries: Vec<(String, String)> = entries.collect::<Option<_>>()?;
+    Some(entries.into_iter().filter(|(_, status)| status == "Active").map(|(role, _)| role).collect())
 }
 
 /// Both shapes the directory has used: an object, and an array of such objects. Answers the registration ids of those that are Active.
-fn ss_11_authority_claims(claims: &Claims, rules: &SoftwareStatementProfile) -> Result<Vec<String>, Refusal> {
-    let refuse = || claims.refuse(&SS_11, "organisation_competent_authority_claims");
-    let Some(value) = rules.claims.authority_claims.as_deref().and_then(|name| claims.get(name)) else {
-        return Ok(Vec::new());
-    };
+fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let Some(name) = &rules.claims.authority_claims else { return Ok(Vec::new()) };
+    let Some(value) = claims.get(name) else { return Ok(Vec::new()) };
+    let refuse = || claims.refuse(&SS_11, name.clone());
     let entries: Vec<&Map<String, Value>> = match value {
         Value::Object(entry) => vec![entry],
         Value::Array(entries) => entries.iter().map(Value::as_object).collect::<Option<_>>().ok_or_else(refuse)?,
@@ -240,25 +287,40 @@ fn ss_11_authority_claims(claims: &Claims, rules: &SoftwareStatementProfile) -> 
     Ok(ids.map(str::to_owned).collect())
 }
 
+/// A statement that does not say what the software is for is for nothing in particular.
+fn ss_12_mode(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
+    let (Some(modes), Some(name)) = (&rules.modes, &rules.claims.mode) else { return Ok(()) };
+    match claims.text(name) {
+        Some(mode) if modes.iter().any(|known| known == mode) => Ok(()),
+        _ => Err(claims.refuse(&SS_12, name.clone())),
+    }
+}
+
 /// The key set may only be fetched from a host that the operator listed for this directory: a URL is believed for its host, not for
 /// standing in a signed statement.
-fn ss_13_key_set_uri(
-    claims: &Claims,
-    rules: &SoftwareStatementProfile,
-    directory: &Directory,
-) -> Result<String, Refusal> {
-    rules
-        .claims
-        .key_set_uris
-        .iter()
-        .find_map(|name| claims.get(name))
-        .and_then(Value::as_str)
-        .filter(|uri| {
-            KeySetUrl::parse(uri)
-                .is_some_and(|url| directory.software_key_sets.iter().any(|host| host.host == url.authority))
-        })
-        .map(str::to_owned)
-        .ok_or_else(|| claims.refuse(&SS_13, "software_jwks_endpoint"))
+fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, Refusal> {
+    let names = &directory.dialect.claims.key_set_uris;
+    let first = names.iter().find(|name| claims.get(name).is_some()).or(names.first());
+    let name = first.cloned().unwrap_or_default();
+    key_set_uri(claims, &name, directory).ok_or_else(|| claims.refuse(&SS_13, name))
+}
+
+/// Where the directory lists the software's revoked keys, if they are refused here.
+fn ss_14_revoked_key_set_uri(claims: &Claims, directory: &Directory) -> Result<Option<String>, Refusal> {
+    let dialect = &directory.dialect;
+    match &dialect.claims.revoked_key_set_uri {
+        Some(name) if dialect.refuse_revoked_keys => {
+            key_set_uri(claims, name, directory).map(Some).ok_or_else(|| claims.refuse(&SS_14_LOCATION, name.clone()))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn key_set_uri(claims: &Claims, name: &str, directory: &Directory) -> Option<String> {
+    let on_listed_host =
+        |url: &KeySetUrl<'_>| directory.software_key_sets.iter().any(|host| host.host == url.authority);
+    let uri = claims.text(name)?;
+    KeySetUrl::parse(uri).filter(on_listed_host).map(|_| uri.to_owned())
 }
 
 /// An array of strings, or nothing.

@@ -5,7 +5,7 @@ use super::catalogue::{
 };
 use super::client_metadata::{AuthMethod, ClientMetadata};
 use super::{Refusal, scope};
-use crate::x509::{Certificate, DistinguishedName};
+use crate::x509::{Attribute, Certificate};
 
 /// The grant this token endpoint serves.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -159,16 +159,18 @@ pub fn ca_03_registered_method(client: &ClientMetadata, used: AuthMethod) -> Res
     if client.token_endpoint_auth_method == used { Ok(()) } else { Err(Refusal::by(&CA_03)) }
 }
 
-/// The certificate's subject is the registered one (CA-17, DN-03).
+/// The certificate's subject is the registered one (CA-17, DN-03), as far as `attributes` go, if any are named (DN-05).
 ///
 /// # Errors
 /// CA-17.
-pub fn ca_17_subject(client: &ClientMetadata, certificate: &Certificate) -> Result<(), Refusal> {
+pub fn ca_17_subject(
+    client: &ClientMetadata,
+    certificate: &Certificate,
+    attributes: &[Attribute],
+) -> Result<(), Refusal> {
     client
-        .tls_client_auth_subject_dn
-        .as_deref()
-        .and_then(|registered| DistinguishedName::parse(registered).ok())
-        .filter(|registered| registered.matches(certificate.subject()))
+        .certificate_subject()
+        .filter(|registered| registered.matches(certificate, attributes))
         .map(|_| ())
         .ok_or_else(|| Refusal::by(&CA_17))
 }

@@ -150,8 +150,9 @@ async fn jo_19_nothing_passes_while_the_directory_is_down() {
 
 #[tokio::test]
 async fn settings_that_narrow_what_the_profile_allows() {
-    let narrow = json!({ "software_statement": { "max_age": "60s" }, "registration": { "single_registration": true } });
-    let gateway = Gateway::builder(PKI.clone()).plugin(narrow).start().await.unwrap();
+    let narrow = json!({ "registration": { "single_registration": true } });
+    let aging = json!({ "statements": { "max_age": "60s" } });
+    let gateway = Gateway::builder(PKI.clone()).plugin(narrow).directory(aging).start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let register = async |iat: u64| {
         let statement = gateway.software_statement(&PKI.tpp).claim("iat", iat).sign(&PKI.directory).unwrap();

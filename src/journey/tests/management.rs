@@ -24,16 +24,16 @@ fn put(token: &Token) -> Request {
 fn a_client_retrieves_updates_and_deletes_itself() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
-        let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get(Some(&PKI.tpp.transport))).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(Some(&PKI.tpp.transport))).await;
         assert_eq!((answer.status, body(&answer)["client_id"].as_str()), (200, Some(id.as_str())));
 
         let update = registration().claim("scope", "openid accounts").claim("client_id", id.clone());
-        let answer = gate.serve(&Endpoint::Update(id.clone()), &put(&update)).await;
+        let answer = answered(&gate, &Endpoint::Update(id.clone()), &put(&update)).await;
         assert_eq!((answer.status, body(&answer)["scope"].as_str()), (200, Some("openid accounts")));
         let sent = host.calls.borrow().iter().find(|call| call.method == "PUT").unwrap().headers.clone();
         assert!(sent.contains(&("if-match", "\"1\"".to_owned())));
 
-        let answer = gate.serve(&Endpoint::Delete(id.clone()), &get(Some(&PKI.tpp.transport))).await;
+        let answer = answered(&gate, &Endpoint::Delete(id.clone()), &get(Some(&PKI.tpp.transport))).await;
         assert_eq!((answer.status, answer.body.len()), (204, 0));
         assert!(host.store.borrow().clients.is_empty());
     });
@@ -43,9 +43,9 @@ fn a_client_retrieves_updates_and_deletes_itself() {
 fn cm_03_cm_04_unknown_and_foreign_look_the_same_and_revoke_the_token() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, Some("somebody-else")).await;
-        let foreign = gate.serve(&Endpoint::Retrieve(id), &get(Some(&PKI.tpp.transport))).await;
+        let foreign = answered(&gate, &Endpoint::Retrieve(id), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &foreign, 401, "invalid_token", "client_of_another");
-        let unknown = gate.serve(&Endpoint::Retrieve("nobody".to_owned()), &get(Some(&PKI.tpp.transport))).await;
+        let unknown = answered(&gate, &Endpoint::Retrieve("nobody".to_owned()), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &unknown, 401, "invalid_token", "client_unknown");
         assert_eq!(foreign, unknown);
         assert_eq!(host.store.borrow().revoked, ["token=token", "token=token"]);
@@ -56,12 +56,12 @@ fn cm_03_cm_04_unknown_and_foreign_look_the_same_and_revoke_the_token() {
 fn at_02_at_03_the_token_is_bound_to_the_certificate() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
-        let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get(Some(&PKI.other_tpp.transport))).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(Some(&PKI.other_tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_bound_to_another_certificate");
         assert!(answer.www_authenticate.as_deref().unwrap().starts_with("Bearer error=\"invalid_token\""));
-        let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get(None)).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(None)).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_without_certificate");
-        let answer = gate.serve(&Endpoint::Retrieve(id), &request("GET", "", None, "")).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("GET", "", None, "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
         assert!(host.store.borrow().revoked.is_empty(), "a thief must not be able to revoke what he stole");
     });
@@ -73,7 +73,7 @@ fn cm_15_a_token_of_a_foreign_certificate_does_not_help() {
         let (gate, id) = managed(&host, None).await;
         let thief = request("GET", "", Some(&PKI.other_tpp.transport), "").head.certificate.unwrap();
         host.store.borrow_mut().introspection["cnf"]["x5t#S256"] = json!(thief.thumbprint().x5t_s256());
-        let answer = gate.serve(&Endpoint::Retrieve(id), &get(Some(&PKI.other_tpp.transport))).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &get(Some(&PKI.other_tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
     });
 }
@@ -83,9 +83,9 @@ fn at_01_at_05_inactive_and_missing_tokens() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
         host.store.borrow_mut().introspection = json!({ "active": false });
-        let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get(Some(&PKI.tpp.transport))).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_inactive");
-        let answer = gate.serve(&Endpoint::Retrieve(id), &request("GET", "", Some(&PKI.tpp.transport), "")).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("GET", "", Some(&PKI.tpp.transport), "")).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_missing");
         assert_eq!(answer.www_authenticate.as_deref(), Some("Bearer"), "no error code for who sent nothing");
     });
@@ -96,22 +96,22 @@ fn cm_08_cm_09_rq_07_an_update_stays_with_its_registration() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
         let update = Endpoint::Update(id);
-        let answer = gate.serve(&update, &put(&registration().claim("client_id", "another"))).await;
+        let answer = answered(&gate, &update, &put(&registration().claim("client_id", "another"))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "client_id_mismatch");
-        let answer = gate.serve(&update, &put(&registration().claim("client_id_issued_at", 1))).await;
+        let answer = answered(&gate, &update, &put(&registration().claim("client_id_issued_at", 1))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "server_member_in_update");
         let moved = statement().claim("org_id", "another").sign(&PKI.directory).unwrap();
-        let answer = gate.serve(&update, &put(&registration().claim("software_statement", moved))).await;
+        let answer = answered(&gate, &update, &put(&registration().claim("software_statement", moved))).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "transport_certificate_of_another");
         let of_issuer = |issuer: &str| {
             let mut store = host.store.borrow_mut();
             store.clients.values_mut().for_each(|client| client["record"]["issuer"] = json!(issuer));
         };
         of_issuer("Another Directory");
-        let answer = gate.serve(&update, &put(&registration())).await;
+        let answer = answered(&gate, &update, &put(&registration())).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "software_changed");
         of_issuer("A directory taken off the list");
-        let answer = gate.serve(&update, &put(&registration())).await;
+        let answer = answered(&gate, &update, &put(&registration())).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
         assert_eq!(host.store.borrow().consumed.len(), 1, "only the registration itself");
     });

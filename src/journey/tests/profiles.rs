@@ -65,7 +65,7 @@ fn ca_07_fapi_2_takes_the_issuer_as_a_string_and_nothing_else() {
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A")
             );
             let request = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
-            let answer = gate.serve(&Endpoint::Token, &request).await;
+            let answer = answered(&gate, &Endpoint::Token, &request).await;
             assert_eq!(answer.status, status, "{audience}");
             if status == 401 {
                 assert_refused(&host, &answer, 401, "invalid_client", "assertion_audience");
@@ -88,9 +88,12 @@ fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_aut
         let gate = gate_with(&host, of_profile("au-cdr"));
         let statement = cdr_statement().claim("scope", "openid unheard:of cdr:registration");
         let body = cdr_request(&statement).sign(&PKI.tpp.signing).unwrap();
-        let answer = gate
-            .serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.other_tpp.transport), &body))
-            .await;
+        let answer = answered(
+            &gate,
+            &Endpoint::Register,
+            &request("POST", "application/jwt", Some(&PKI.other_tpp.transport), &body),
+        )
+        .await;
         let registered = super::body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
         assert_eq!(registered["scope"], "openid cdr:registration", "what nobody knows is ignored");
@@ -167,7 +170,7 @@ fn at_07_au_wants_a_scope_for_managing_a_registration() {
         for (scope, status) in [("bank:accounts.basic:read", 403), ("openid cdr:registration", 200)] {
             host.store.borrow_mut().introspection =
                 json!({ "active": true, "client_id": id, "scope": scope, "cnf": { "x5t#S256": thumbprint } });
-            let answer = gate.serve(&Endpoint::Retrieve(id.clone()), &get()).await;
+            let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get()).await;
             assert_eq!(answer.status, status, "{scope}");
             if status == 403 {
                 assert_refused(&host, &answer, 403, "insufficient_scope", "scope_insufficient");
@@ -190,11 +193,12 @@ fn revolut_request(subject: &str) -> Token {
 fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("revolut"));
-        let asked = gate.serve(&Endpoint::DistinguishedName, &request("GET", "", Some(&PKI.tpp.obwac), "")).await;
+        let asked = answered(&gate, &Endpoint::DistinguishedName, &request("GET", "", Some(&PKI.tpp.obwac), "")).await;
         let subject = body(&asked)["tls_client_auth_dn"].as_str().unwrap().to_owned();
         let signed = revolut_request(&subject).sign(&PKI.tpp.signing).unwrap();
         let answer =
-            gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.obwac), &signed)).await;
+            answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.obwac), &signed))
+                .await;
         let registered = body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
         assert_eq!(
@@ -203,7 +207,7 @@ fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
         );
         assert!(registered.get("tls_client_auth_subject_dn").is_none());
 
-        let nobody = gate.serve(&Endpoint::DistinguishedName, &request("GET", "", None, "")).await;
+        let nobody = answered(&gate, &Endpoint::DistinguishedName, &request("GET", "", None, "")).await;
         assert_refused(&host, &nobody, 401, "invalid_client", "client_certificate_missing");
         let answer = register(&gate, &registration()).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "auth_method");
@@ -226,13 +230,13 @@ fn cm_11_revolut_changes_the_subject_over_the_old_certificate() {
             request
         };
         let update = revolut_request(&new.subject_dn().unwrap()).sign(&PKI.tpp.signing).unwrap();
-        let over_new = gate.serve(&Endpoint::Update(id.clone()), &call("PUT", new, &update)).await;
+        let over_new = answered(&gate, &Endpoint::Update(id.clone()), &call("PUT", new, &update)).await;
         assert_refused(&host, &over_new, 401, "invalid_token", "certificate_subject_not_registered");
-        let over_old = gate.serve(&Endpoint::Update(id.clone()), &call("PUT", old, &update)).await;
+        let over_old = answered(&gate, &Endpoint::Update(id.clone()), &call("PUT", old, &update)).await;
         assert_eq!(over_old.status, 200, "{}", body(&over_old));
 
-        assert_eq!(gate.serve(&Endpoint::Retrieve(id.clone()), &call("GET", new, "")).await.status, 200);
-        let over_old = gate.serve(&Endpoint::Retrieve(id.clone()), &call("GET", old, "")).await;
+        assert_eq!(answered(&gate, &Endpoint::Retrieve(id.clone()), &call("GET", new, "")).await.status, 200);
+        let over_old = answered(&gate, &Endpoint::Retrieve(id.clone()), &call("GET", old, "")).await;
         assert_refused(&host, &over_old, 401, "invalid_token", "certificate_subject_not_registered");
     });
 }

@@ -138,7 +138,7 @@ fn rg_01_no_certificate_no_registration() {
     run(0, |host| async move {
         let gate = gate(&host);
         let body = registration().sign(&PKI.tpp.signing).unwrap();
-        let answer = gate.serve(&Endpoint::Register, &request("POST", "application/jwt", None, &body)).await;
+        let answer = answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", None, &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
         assert_eq!(host.calls.borrow().len(), 0, "refused before anything was spent");
     });
@@ -155,18 +155,20 @@ fn rg_02_media_types() {
             "application/jwt;charset=UTF-8",
         ] {
             let body = registration().sign(&PKI.tpp.signing).unwrap();
-            let answer = gate.serve(&Endpoint::Register, &request("POST", good, Some(&PKI.tpp.transport), &body)).await;
+            let answer =
+                answered(&gate, &Endpoint::Register, &request("POST", good, Some(&PKI.tpp.transport), &body)).await;
             assert_eq!(answer.status, 201, "{good}");
         }
         for bad in
             ["application/json", "", "text/plain", "application/jwt, application/json", "application/jwtx", "jwt"]
         {
-            let answer = gate.serve(&Endpoint::Register, &request("POST", bad, Some(&PKI.tpp.transport), "x")).await;
+            let answer =
+                answered(&gate, &Endpoint::Register, &request("POST", bad, Some(&PKI.tpp.transport), "x")).await;
             assert_refused(&host, &answer, 400, "invalid_client_metadata", "media_type_unsupported");
         }
         let mut twice = request("POST", "application/jwt", Some(&PKI.tpp.transport), "x");
         twice.head.headers.push(("content-type".to_owned(), b"application/jwt".to_vec()));
-        let answer = gate.serve(&Endpoint::Register, &twice).await;
+        let answer = answered(&gate, &Endpoint::Register, &twice).await;
         assert_refused(&host, &answer, 400, "invalid_request", "header_repeated");
     });
 }
@@ -179,7 +181,7 @@ fn rg_13_a_body_too_large_is_refused() {
         sender.too_large();
         let mut request = request("POST", "application/jwt", Some(&PKI.tpp.transport), "");
         request.body = received;
-        let answer = gate.serve(&Endpoint::Register, &request).await;
+        let answer = answered(&gate, &Endpoint::Register, &request).await;
         assert_refused(&host, &answer, 413, "invalid_client_metadata", "body_too_large");
     });
 }
@@ -197,12 +199,12 @@ fn jo_13_a_new_key_is_fetched_once() {
         host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk().unwrap()] }));
         let signed = |token: Token| token.sign(&new_key).unwrap();
         let post = |body: String| request("POST", "application/jwt", Some(&PKI.tpp.transport), &body);
-        let answer = gate.serve(&Endpoint::Register, &post(signed(registration()))).await;
+        let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "kid_unknown");
         assert_eq!(host.calls_to("directory"), 2, "not asked again within the interval");
 
         host.now.set(host.now.get() + 31);
-        let answer = gate.serve(&Endpoint::Register, &post(signed(registration()))).await;
+        let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
         assert_eq!(answer.status, 201);
         assert_eq!(host.calls_to("directory"), 3);
     });

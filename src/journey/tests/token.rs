@@ -24,14 +24,14 @@ fn ca_07_the_audiences_there_are_and_no_others() {
         let id = registered(&gate, &registration()).await;
         for audience in [json!(ISSUER), json!([ISSUER, "https://other.example"]), json!(format!("{ISSUER}/token"))] {
             let token = assertion(&id).claim("aud", audience.clone());
-            let answer = gate.serve(&Endpoint::Token, &by(&signed(&token), "")).await;
+            let answer = answered(&gate, &Endpoint::Token, &by(&signed(&token), "")).await;
             assert_eq!(answer.status, 200, "{audience}: {}", body(&answer));
         }
         for audience in
             [json!("https://other.example"), json!([]), json!(format!("{ISSUER}/")), json!(ISSUER.to_uppercase())]
         {
             let token = assertion(&id).claim("aud", audience);
-            let answer = gate.serve(&Endpoint::Token, &by(&signed(&token), "")).await;
+            let answer = answered(&gate, &Endpoint::Token, &by(&signed(&token), "")).await;
             assert_refused(&host, &answer, 401, "invalid_client", "assertion_audience");
         }
     });
@@ -43,9 +43,9 @@ fn jo_14_an_assertion_without_kid_is_tried_with_every_fitting_key() {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
         let nameless = assertion(&id).without_header("kid").sign(&PKI.tpp.signing).unwrap();
-        assert_eq!(gate.serve(&Endpoint::Token, &by(&nameless, "")).await.status, 200);
+        assert_eq!(answered(&gate, &Endpoint::Token, &by(&nameless, "")).await.status, 200);
         let forged = assertion(&id).without_header("kid").sign(&PKI.other_tpp.signing).unwrap();
-        let answer = gate.serve(&Endpoint::Token, &by(&forged, "")).await;
+        let answer = answered(&gate, &Endpoint::Token, &by(&forged, "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_signature");
     });
 }
@@ -55,10 +55,10 @@ fn ca_15_an_unknown_client_looks_like_a_bad_signature() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
-        let unknown = gate.serve(&Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
+        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
         assert_refused(&host, &unknown, 401, "invalid_client", "assertion_client_unknown");
         let forged = assertion(&id).without_header("kid").sign(&PKI.other_tpp.signing).unwrap();
-        let forged = gate.serve(&Endpoint::Token, &by(&forged, "")).await;
+        let forged = answered(&gate, &Endpoint::Token, &by(&forged, "")).await;
         assert_eq!(unknown, forged);
     });
 }
@@ -69,7 +69,7 @@ fn ca_12_a_replayed_assertion_is_refused() {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
         host.instead(|call| call.path.ends_with("/tokens").then(|| Ok(response(409, json!({ "error": "replayed" })))));
-        let answer = gate.serve(&Endpoint::Token, &by(&signed(&assertion(&id)), "")).await;
+        let answer = answered(&gate, &Endpoint::Token, &by(&signed(&assertion(&id)), "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_replayed");
     });
 }
@@ -82,9 +82,9 @@ fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good()
         let mut request = by(&signed(&assertion(&id)), "");
         request.head.certificate =
             Some(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap());
-        let answer = gate.serve(&Endpoint::Token, &request).await;
+        let answer = answered(&gate, &Endpoint::Token, &request).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_over_foreign_certificate");
-        let unknown = gate.serve(&Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
+        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
         assert_eq!(answer, unknown, "it does not even learn that the client exists");
         assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "its jti was not consumed");
     });
@@ -96,7 +96,7 @@ fn ca_03_a_client_cannot_fall_back_to_its_certificate() {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
         let body = format!("grant_type=client_credentials&client_id={id}");
-        let answer = gate.serve(&Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        let answer = answered(&gate, &Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "authentication_method_not_registered");
     });
 }
@@ -111,15 +111,15 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
             let body = format!("grant_type=client_credentials&client_id={id}&scope=accounts");
             request("POST", FORM, Some(certificate), &body)
         };
-        let answer = gate.serve(&Endpoint::Token, &post(&PKI.tpp.transport)).await;
+        let answer = answered(&gate, &Endpoint::Token, &post(&PKI.tpp.transport)).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (200, &json!("accounts")));
         let issued = host.calls.borrow().iter().find(|call| call.path.ends_with("/tokens")).unwrap().clone();
         let thumbprint = post(&PKI.tpp.transport).head.certificate.unwrap().thumbprint().x5t_s256();
         assert_eq!(serde_json::from_slice::<Value>(&issued.body).unwrap()["cnf"]["x5t#S256"], json!(thumbprint));
 
-        let answer = gate.serve(&Endpoint::Token, &post(&PKI.tpp.obwac)).await;
+        let answer = answered(&gate, &Endpoint::Token, &post(&PKI.tpp.obwac)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_subject");
-        let answer = gate.serve(&Endpoint::Token, &post(&PKI.other_tpp.transport)).await;
+        let answer = answered(&gate, &Endpoint::Token, &post(&PKI.other_tpp.transport)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_of_another_client");
     });
 }
@@ -132,7 +132,7 @@ fn ca_15_a_client_of_a_directory_taken_off_the_list_is_nobodys() {
         let id = registered(&gate, &registration().for_tls_client_auth(&subject)).await;
         host.store.borrow_mut().clients.values_mut().for_each(|client| client["record"]["issuer"] = json!("elsewhere"));
         let body = format!("grant_type=client_credentials&client_id={id}");
-        let answer = gate.serve(&Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        let answer = answered(&gate, &Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_client_unknown");
     });
 }

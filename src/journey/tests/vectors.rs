@@ -73,7 +73,7 @@ fn judge_registration(folder: &Path, verdict: &Value) {
         let gate = Gate::new(Config::from_value(config).unwrap(), host.clone());
         let mut request = request("POST", "application/jwt; charset=ISO-8859-1", None, &token);
         request.head.certificate = Some(certificate);
-        let answer = gate.serve(&Endpoint::Register, &request).await;
+        let answer = answered(&gate, &Endpoint::Register, &request).await;
         if verdict["verdict"] == "accept" {
             assert_eq!(answer.status, 201, "{verdict}: {}", body(&answer));
         } else {
@@ -89,7 +89,8 @@ fn judge_registration(folder: &Path, verdict: &Value) {
 fn judge_assertion(folder: &Path, verdict: &Value) {
     let config = Config::from_value(configuration(verdict)).unwrap();
     let token = read(folder, &verdict["file"]);
-    let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap());
+    let trail = crate::policy::Trail::new(config.modes.clone());
+    let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap(), &trail);
     if verdict["verdict"] == "accept" {
         let limits = crate::jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
         let keys = crate::jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();

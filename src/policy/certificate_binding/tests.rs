@@ -1,6 +1,9 @@
+use std::rc::Rc;
+
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 
 use super::*;
+use crate::policy::profile::Profile;
 
 const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
 const ORGANISATION: &str = "0015800001HQQrZAAX";
@@ -49,17 +52,20 @@ fn obwac(common_name: &str, identifier: &str) -> Certificate {
     ])
 }
 
+/// What a profile says of a certificate.
+fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Timestamp) -> Result<(), Refusal> {
+    let dialect = Profile::named(profile).unwrap().software_statement;
+    binding.check(certificate, &dialect, now, &Trail::new(Rc::default()))
+}
+
 #[track_caller]
 fn refused(certificate: &Certificate, now: Timestamp, reason: &str) {
-    assert_eq!(binding().check(certificate, CertificateBinding::OpenBankingUk, now).unwrap_err().rule.reason, reason);
+    assert_eq!(check(&binding(), certificate, "uk-obie-3.3", now).unwrap_err().rule.reason, reason);
 }
 
 #[test]
 fn cb_04_software_and_organisation_of_a_legacy_certificate() {
-    assert_eq!(
-        binding().check(&ob_transport(SOFTWARE, ORGANISATION), CertificateBinding::OpenBankingUk, WITHIN),
-        Ok(())
-    );
+    assert_eq!(check(&binding(), &ob_transport(SOFTWARE, ORGANISATION), "uk-obie-3.3", WITHIN), Ok(()));
     for (common_name, unit) in [
         ("u3ZWlf9Yt42dyZgIvzkvqb", ORGANISATION),
         (SOFTWARE, "0015800001HQQrZAAY"),
@@ -74,7 +80,7 @@ fn cb_04_software_and_organisation_of_a_legacy_certificate() {
 #[test]
 fn cb_05_organisation_and_registration_of_an_obwac() {
     let identifier = format!("PSDGB-OB-{REGISTRATION}");
-    assert_eq!(binding().check(&obwac(ORGANISATION, &identifier), CertificateBinding::OpenBankingUk, WITHIN), Ok(()));
+    assert_eq!(check(&binding(), &obwac(ORGANISATION, &identifier), "uk-obie-3.3", WITHIN), Ok(()));
     for identifier in [
         "PSDGB-OB-Unknown0015800001HQQrZAAY",
         "PSDGB-OB-x-Unknown0015800001HQQrZAAX",
@@ -93,7 +99,7 @@ fn cb_05_organisation_and_registration_of_an_obwac() {
 fn cb_05_a_statement_without_registration_binds_no_obwac() {
     let without = Binding { registration_ids: Vec::new(), ..binding() };
     let certificate = obwac(ORGANISATION, "PSDGB-OB-");
-    assert_eq!(without.check(&certificate, CertificateBinding::OpenBankingUk, WITHIN).unwrap_err().rule.id, "CB-05");
+    assert_eq!(check(&without, &certificate, "uk-obie-3.3", WITHIN).unwrap_err().rule.id, "CB-05");
 }
 
 #[test]
@@ -109,7 +115,43 @@ fn cb_04_cb_05_certificates_are_valid_between_their_dates() {
 #[test]
 fn cb_10_where_nothing_names_the_software_only_the_dates_count() {
     let certificate = ob_transport("a product", "Consumer Data Right");
-    assert_eq!(binding().check(&certificate, CertificateBinding::None, WITHIN), Ok(()));
-    let refusal = binding().check(&certificate, CertificateBinding::None, 1_640_995_200).unwrap_err();
+    assert_eq!(check(&binding(), &certificate, "au-cdr", WITHIN), Ok(()));
+    let refusal = check(&binding(), &certificate, "au-cdr", 1_640_995_200).unwrap_err();
     assert_eq!((refusal.rule.id, refusal.rule.reason), ("CB-01", "certificate_dates"));
+}
+
+/// A certificate of the Brazilian form: the software as UID, the organisation in one of two places.
+fn brazilian(software: &str, organisation: (DnType, &str), year: i32) -> Certificate {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CountryName, "BR");
+    name.push(organisation.0, organisation.1);
+    name.push(DnType::CustomDnType(vec![0, 9, 2342, 19_200_300, 100, 1, 1]), software);
+    name.push(DnType::CommonName, "tpp.example");
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name;
+    parameters.not_before = date_time_ymd(year, 1, 1);
+    parameters.not_after = date_time_ymd(year, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
+}
+
+#[test]
+fn cb_08_cb_09_software_and_organisation_of_a_brazilian_certificate() {
+    let own = format!("OFBBR-{ORGANISATION}");
+    let own = own.as_str();
+    let identifier = |value| (DnType::CustomDnType(vec![2, 5, 4, 97]), value);
+    let unit = |value| (DnType::OrganizationalUnitName, value);
+    let within = |year: u64| WITHIN + (year - 2021) * 365 * 24 * 60 * 60;
+    for (certificate, year, reason) in [
+        (brazilian(SOFTWARE, identifier(own), 2024), 2024, None),
+        (brazilian(SOFTWARE, unit(ORGANISATION), 2022), 2022, None),
+        (brazilian("another", identifier(own), 2024), 2024, Some("certificate_of_another_software")),
+        (brazilian(SOFTWARE, identifier("OFBBR-another"), 2024), 2024, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, identifier(ORGANISATION), 2024), 2024, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, unit("another"), 2022), 2022, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, unit(ORGANISATION), 2024), 2024, Some("certificate_of_another_software")),
+    ] {
+        let found = check(&binding(), &certificate, "br-openfinance", within(year)).err();
+        assert_eq!(found.map(|refusal| refusal.rule.reason), reason, "{}", certificate.subject());
+    }
 }

@@ -77,7 +77,7 @@ impl Attribute {
     }
 
     /// The type of this name, in any letter case.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let named = |known: &&Known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name));
         KNOWN.iter().find(named).map(|known| known.attribute)
     }

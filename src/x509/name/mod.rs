@@ -69,6 +69,24 @@ impl DistinguishedName {
         }
     }
 
+    /// Whether both names match in these attributes, whatever else they hold; in all of them where none is given. A name without any of
+    /// them matches nothing.
+    pub fn matches_in(&self, other: &Self, attributes: &[Attribute]) -> bool {
+        if attributes.is_empty() {
+            return self.matches(other);
+        }
+        self.only(attributes).matches(&other.only(attributes))
+    }
+
+    fn only(&self, attributes: &[Attribute]) -> Self {
+        let kept = |rdn: &Rdn| {
+            let kept: Vec<_> =
+                rdn.attributes.iter().filter(|one| attributes.contains(&one.attribute)).cloned().collect();
+            (!kept.is_empty()).then_some(Rdn { attributes: kept })
+        };
+        Self { rdns: self.rdns.iter().filter_map(kept).collect() }
+    }
+
     /// The text values of every occurrence of `attribute`, as they are spelled, in the certificate's order (most
     /// significant RDN first). A value that is not text is left out.
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dcr_gate::policy::catalogue::RULES;
-use dcr_gate::policy::profile::{CertificateBinding, Profile};
+use dcr_gate::policy::profile::Profile;
 
 use super::Case;
 use super::dialect::{PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows};
@@ -146,5 +146,5 @@ pub(super) fn absent(profile: &Profile) -> Vec<(&'static str, &'static str)> {
 
 /// Whether names in a transport certificate say whose it is.
 pub(super) fn binds_certificates(profile: &Profile) -> bool {
-    profile.certificate_binding != CertificateBinding::None
+    !profile.software_statement.certificate_forms.is_empty()
 }

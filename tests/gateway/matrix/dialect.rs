@@ -3,7 +3,8 @@
 
 use dcr_cli::mint::{self, Token};
 use dcr_cli::software::Software;
-use dcr_gate::policy::profile::{Audience, Profile, ScopesFrom};
+use dcr_gate::policy::dialect::ScopesFrom;
+use dcr_gate::policy::profile::{Audience, Profile};
 use serde_json::{Value, json};
 
 use crate::PKI;
@@ -79,7 +80,7 @@ pub(super) fn by_certificate(profile: &Profile) -> impl Fn(Token) -> Token + use
 
 /// Makes a request one for `tls_client_auth` with this subject, under the profile's name for the member.
 pub(super) fn by_subject(profile: &Profile) -> impl Fn(Token, &str) -> Token + Clone + use<> {
-    let member = profile.client_metadata.subject_dn_member.name();
+    let member = profile.client_metadata.subject_members[0].name();
     move |request, subject| {
         request.for_tls_client_auth(subject).without("tls_client_auth_subject_dn").claim(member, subject)
     }
@@ -97,15 +98,19 @@ pub(super) fn grants(profile: &Profile, grant: &str) -> bool {
 
 /// Scopes that the third party may register, and one that it may not.
 pub(super) fn scopes(profile: &Profile) -> (Vec<String>, String) {
-    let rules = &profile.client_metadata;
     let dialect = Dialect::of(profile.clone()).unwrap();
     let statement = dialect.statement(&PKI.tpp.software, "https://directory.example");
     let claim = |name: &str| statement.claims().get(name).cloned().unwrap_or_default();
     let roles = words(&claim(&profile.software_statement.claims.roles));
-    let known: Vec<String> = rules.role_scopes.values().flatten().cloned().collect();
-    let of_roles = rules.role_scopes.iter().filter(|(role, _)| roles.contains(role)).flat_map(|(_, scopes)| scopes);
-    let of_roles: Vec<String> = rules.universal_scopes.iter().chain(of_roles).cloned().collect();
-    let allowed: Vec<String> = match rules.scopes_from {
+    let known: Vec<String> = profile.software_statement.role_scopes.values().flatten().cloned().collect();
+    let of_roles = profile
+        .software_statement
+        .role_scopes
+        .iter()
+        .filter(|(role, _)| roles.contains(role))
+        .flat_map(|(_, scopes)| scopes);
+    let of_roles: Vec<String> = profile.software_statement.universal_scopes.iter().chain(of_roles).cloned().collect();
+    let allowed: Vec<String> = match profile.software_statement.scopes_from {
         ScopesFrom::Roles => of_roles,
         ScopesFrom::Statement => {
             let name = profile.software_statement.claims.scope.as_deref().unwrap_or_default();

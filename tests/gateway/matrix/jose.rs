@@ -3,6 +3,7 @@
 use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
 use dcr_gate::jose::Algorithm as Allowed;
+use dcr_gate::policy::dialect::HeaderMember;
 use dcr_gate::policy::profile::Profile;
 use serde_json::json;
 
@@ -206,7 +207,7 @@ fn edges(profile: &Profile) -> Vec<Case> {
         Case::refused("a statement without typ", ("typ_wrong", status, error), |scene| {
             scene.post_statement(&scene.statement().without_header("typ").sign(&PKI.directory).unwrap())
         })
-        .accepted_where(!profile.software_statement.required_typ, 201),
+        .accepted_where(!profile.software_statement.required_header.contains(&HeaderMember::Typ), 201),
         Case::refused("ES256", ("alg_not_allowed", 400, "invalid_client_metadata"), |scene| {
             let key = SigningKey::generate_es256();
             let request = scene.request_of_keys("/es256.jwks", &[key.public_jwk().unwrap()]);

@@ -1,7 +1,8 @@
 //! MD and DN: the client metadata, but for redirect URIs.
 
 use dcr_cli::mint::Token;
-use dcr_gate::policy::profile::{Profile, ScopesFrom};
+use dcr_gate::policy::dialect::ScopesFrom;
+use dcr_gate::policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::dialect::{
@@ -49,7 +50,7 @@ fn authentication(profile: &Profile) -> Vec<Case> {
 }
 
 fn subjects(profile: &Profile) -> Vec<Case> {
-    let member = profile.client_metadata.subject_dn_member.name();
+    let member = profile.client_metadata.subject_members[0].name();
     let claiming_own = move |token: Token| token.claim(member, own_dn());
     let mut cases = vec![broken("a DN and a SAN", "subject_identifiers", move |token| {
         claiming_own(token).claim("tls_client_auth_san_dns", "a.example")
@@ -67,7 +68,7 @@ fn subjects(profile: &Profile) -> Vec<Case> {
 fn names(profile: &Profile) -> Vec<Case> {
     let rules = &profile.client_metadata;
     let (longest, prefix) = (rules.subject_dn_max_chars, rules.subject_dn_prefix.clone());
-    let (member, has_prefix) = (rules.subject_dn_member.name(), !prefix.is_empty());
+    let (member, has_prefix) = (rules.subject_members[0].name(), !prefix.is_empty());
     let other_member = if member == "tls_client_auth_dn" { "tls_client_auth_subject_dn" } else { "tls_client_auth_dn" };
     let named = |name: String| {
         let by_subject = by_subject(profile);
@@ -159,7 +160,7 @@ fn scope(profile: &Profile) -> Vec<Case> {
 /// What the statement allows and this ecosystem does not know is left out, not refused.
 fn scope_of_the_statement(profile: &Profile) -> Vec<Case> {
     let claim = profile.software_statement.claims.scope.clone();
-    let of_statement = claim.filter(|_| profile.client_metadata.scopes_from == ScopesFrom::Statement).map(|claim| {
+    let of_statement = claim.filter(|_| profile.software_statement.scopes_from == ScopesFrom::Statement).map(|claim| {
         let scope = format!("{} unheard:of", scopes(profile).0.join(" "));
         move |scene: &Scene| scene.statement().claim(&claim, scope.as_str()).sign(&PKI.directory).unwrap()
     });

@@ -1,7 +1,8 @@
 //! SS and CB: the software statement, and whose transport certificate it goes with.
 
 use dcr_cli::mint::{self, Token};
-use dcr_gate::policy::profile::{Profile, RolesShape};
+use dcr_gate::policy::dialect::RolesShape;
+use dcr_gate::policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::coverage::binds_certificates;
@@ -64,11 +65,12 @@ fn claims(profile: &Profile) -> Vec<Case> {
     let key_set = names.key_set_uris[0].clone();
     let other_shape = match rules.roles_shape {
         RolesShape::Array => json!(PKI.tpp.software.roles[0]),
-        RolesShape::String => json!(PKI.tpp.software.roles),
+        RolesShape::String | RolesShape::Objects => json!(PKI.tpp.software.roles),
     };
     let no_role = match rules.roles_shape {
         RolesShape::Array => json!([]),
         RolesShape::String => json!(""),
+        RolesShape::Objects => json!([{ "role": "DADOS", "status": "Inactive" }]),
     };
     cases.extend([
         claiming("the organisation's id is a number", "statement_claim_missing", STATEMENT, &names.organisation_id, 7),

@@ -1,0 +1,350 @@
+//! The document as the operator writes it, and how it becomes a configuration.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits, OtherGrants,
+    StoreConfig, is_authority, override_with, wrong,
+};
+use crate::policy::catalogue::{Force, RULES};
+use crate::policy::dialect::Dialect;
+use crate::policy::profile::{self, Profile};
+use crate::policy::trail::{Mode, Modes};
+use crate::x509::Thumbprint;
+
+/// The document as the operator writes it. `None` is the profile's value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    profile: Value,
+    /// Values of the profile that are other here, as the profile's file writes them.
+    #[serde(default)]
+    danger_profile_values: Map<String, Value>,
+    issuer: String,
+    gateway_url: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    danger_rules: BTreeMap<String, Mode>,
+    #[serde(default)]
+    paths: PathsDocument,
+    directories: Vec<DirectoryDocument>,
+    store: StoreConfig,
+    #[serde(default)]
+    jwks: JwksConfig,
+    #[serde(default)]
+    certificate: CertificateDocument,
+    #[serde(default)]
+    registration: RegistrationDocument,
+    #[serde(default)]
+    client_assertion: AssertionDocument,
+    #[serde(default)]
+    access_token: AccessTokenDocument,
+    #[serde(default)]
+    other_grants: OtherGrants,
+    #[serde(default, deserialize_with = "profile::optional_duration")]
+    clock_skew: Option<Duration>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    discovery: Map<String, Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PathsDocument {
+    registration: Option<String>,
+    token: Option<String>,
+    distinguished_name: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CertificateDocument {
+    source: SourceDocument,
+    trusted_proxies: Vec<String>,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum SourceDocument {
+    #[default]
+    Connection,
+    Forwarded,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectoryDocument {
+    issuer: String,
+    jwks_uri: String,
+    cluster: String,
+    #[serde(default)]
+    software_key_sets: Vec<KeySetHost>,
+    /// The profile whose statements it writes; the gateway's own where it says nothing.
+    dialect: Option<String>,
+    #[serde(default)]
+    statements: StatementsDocument,
+}
+
+/// What is asked of a directory's statements beyond its dialect.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StatementsDocument {
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_age: Option<Duration>,
+    single_use: Option<bool>,
+    modes: Option<Vec<String>>,
+    refuse_revoked_keys: Option<bool>,
+    uris_on_redirect_hosts: Option<bool>,
+    certificate_in_key_set: Option<bool>,
+    certificate_psd2_roles: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RegistrationDocument {
+    audiences: Option<Vec<String>>,
+    single_registration: Option<bool>,
+    danger_multiple_registrations: bool,
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_lifetime: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AssertionDocument {
+    audiences: Option<Vec<String>>,
+    #[serde(deserialize_with = "profile::optional_duration")]
+    max_lifetime: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct AccessTokenDocument {
+    #[serde(deserialize_with = "profile::optional_duration")]
+    lifetime: Option<Duration>,
+}
+
+impl Document {
+    pub(super) fn complete(self) -> Result<Config, ConfigError> {
+        let mut profile = base_profile(&self.profile, &self.danger_profile_values)?;
+        override_with(&mut profile.paths.registration, self.paths.registration);
+        override_with(&mut profile.paths.token, self.paths.token);
+        profile.paths.distinguished_name = self.paths.distinguished_name.or(profile.paths.distinguished_name);
+        override_with(&mut profile.clock_skew, self.clock_skew);
+        let mut dangers: Vec<String> = profile.dangers().into_iter().map(str::to_owned).collect();
+        dangers.extend(changed("danger_profile_values", &self.danger_profile_values));
+        let modes = modes(self.mode, self.danger_rules)?;
+        dangers.extend(
+            modes
+                .of_rules
+                .iter()
+                .filter(|(_, mode)| **mode != Mode::Enforce)
+                .map(|(id, mode)| format!("danger_rules.{id}: {}", if *mode == Mode::Off { "off" } else { "shadow" })),
+        );
+        if profile.registration.single_registration {
+            match (self.registration.single_registration, self.registration.danger_multiple_registrations) {
+                (_, true) => {
+                    profile.registration.single_registration = false;
+                    dangers.push("registration.danger_multiple_registrations".to_owned());
+                }
+                (Some(false), false) => {
+                    return Err(wrong(
+                        "registration.single_registration",
+                        "this ecosystem allows one registration a software; to allow more, write danger_multiple_registrations: true",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        profile.registration.single_registration |= self.registration.single_registration.unwrap_or_default();
+        override_with(&mut profile.client_assertion.max_lifetime, self.client_assertion.max_lifetime);
+        override_with(&mut profile.access_token.lifetime, self.access_token.lifetime);
+        override_with(&mut profile.registration.max_lifetime, self.registration.max_lifetime);
+
+        let issuer = Issuer::parse(&self.issuer)
+            .ok_or_else(|| wrong("issuer", "write an https URL without query, such as https://bank.example"))?;
+        let gateway_url = self.gateway_url.unwrap_or_else(|| issuer.origin().to_owned());
+        if !gateway_url.strip_prefix("https://").is_some_and(is_authority) {
+            return Err(wrong("gateway_url", "write an https origin without a path, such as https://bank.example"));
+        }
+        let directories = self.directories.into_iter().enumerate();
+        let directories =
+            directories.map(|(i, directory)| directory.complete(i, &profile)).collect::<Result<_, _>>()?;
+        let mut config = Config {
+            profile,
+            issuer,
+            gateway_url,
+            registration_audiences: Vec::new(),
+            assertion_audiences: Vec::new(),
+            directories,
+            modes: Rc::new(modes),
+            store: self.store,
+            jwks: self.jwks,
+            certificate: self.certificate.complete()?,
+            limits: self.limits,
+            other_grants: self.other_grants,
+            discovery: self.discovery,
+            dangers,
+        };
+        config.registration_audiences =
+            self.registration.audiences.unwrap_or_else(|| config.own_names(&config.profile.registration.audiences));
+        config.assertion_audiences = self
+            .client_assertion
+            .audiences
+            .unwrap_or_else(|| config.own_names(&config.profile.client_assertion.audiences));
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// The profile of that name, or the one written out, with other values where the operator has some.
+fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile, ConfigError> {
+    let mut document = match profile {
+        Value::String(name) => {
+            Profile::document(name).map_err(|unknown| wrong("profile", format!("is not a profile: {}", unknown.0)))?
+        }
+        written_out @ Value::Object(_) => written_out.clone(),
+        _ => return Err(wrong("profile", "write a profile's name, or a whole profile")),
+    };
+    merge(&mut document, values);
+    let place = if profile.is_string() { "danger_profile_values" } else { "profile" };
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| wrong(&format!("{place}.{}", error.path()), error.inner().to_string()))
+}
+
+/// Puts `values` in place of those in `document`, objects member by member.
+fn merge(document: &mut Value, values: &Map<String, Value>) {
+    for (name, value) in values {
+        match (document.get_mut(name), value) {
+            (Some(known @ Value::Object(_)), Value::Object(values)) => merge(known, values),
+            (Some(known), value) => *known = value.clone(),
+            (None, value) => {
+                if let Some(members) = document.as_object_mut() {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+}
+
+/// The places of all values below `place`.
+fn changed(place: &str, values: &Map<String, Value>) -> Vec<String> {
+    let below = |(name, value): (&String, &Value)| match value {
+        Value::Object(values) => changed(&format!("{place}.{name}"), values),
+        _ => vec![format!("{place}.{name}")],
+    };
+    values.iter().flat_map(below).collect()
+}
+
+fn modes(general: Mode, of_rules: BTreeMap<String, Mode>) -> Result<Modes, ConfigError> {
+    if general == Mode::Off {
+        return Err(wrong(
+            "mode",
+            "write enforce or shadow; to take the gate out of the way, take it out of Envoy's filters",
+        ));
+    }
+    for (id, mode) in &of_rules {
+        let place = format!("danger_rules.{id}");
+        let mut rows = RULES.iter().filter(|rule| rule.id == id).peekable();
+        if rows.peek().is_none() {
+            return Err(wrong(&place, "is not a rule: docs/rules.md lists them"));
+        }
+        if *mode != Mode::Enforce && !rows.any(|rule| rule.force == Force::Waivable) {
+            return Err(wrong(
+                &place,
+                "cannot be set aside: it establishes who is asking, or what later checks read; mode: shadow watches the whole gate",
+            ));
+        }
+    }
+    Ok(Modes { general, of_rules })
+}
+
+impl DirectoryDocument {
+    fn complete(self, i: usize, profile: &Profile) -> Result<Directory, ConfigError> {
+        let at = |member: &str| format!("directories[{i}].{member}");
+        let mut dialect = match &self.dialect {
+            None => profile.software_statement.clone(),
+            Some(name) => {
+                Profile::named(name)
+                    .map_err(|unknown| wrong(&at("dialect"), format!("is not a profile: {}", unknown.0)))?
+                    .software_statement
+            }
+        };
+        self.statements.narrow(&mut dialect).map_err(|member| {
+            wrong(
+                &at(&format!("statements.{member}")),
+                "asks for less than the profile does; to widen it, write danger_profile_values.software_statement",
+            )
+        })?;
+        let Self { issuer, jwks_uri, cluster, software_key_sets, .. } = self;
+        Ok(Directory { issuer, jwks_uri, cluster, software_key_sets, dialect })
+    }
+}
+
+impl StatementsDocument {
+    /// Asks for more than the dialect does. What would ask for less is an error, and names the member.
+    fn narrow(&self, dialect: &mut Dialect) -> Result<(), &'static str> {
+        let switches = [
+            ("single_use", self.single_use, &mut dialect.single_use),
+            ("refuse_revoked_keys", self.refuse_revoked_keys, &mut dialect.refuse_revoked_keys),
+            ("uris_on_redirect_hosts", self.uris_on_redirect_hosts, &mut dialect.uris_on_redirect_hosts),
+            ("certificate_in_key_set", self.certificate_in_key_set, &mut dialect.certificate_in_key_set),
+            ("certificate_psd2_roles", self.certificate_psd2_roles, &mut dialect.certificate_psd2_roles),
+        ];
+        for (member, asked_for, in_force) in switches {
+            match asked_for {
+                Some(false) if *in_force => return Err(member),
+                Some(asked_for) => *in_force = asked_for,
+                None => {}
+            }
+        }
+        match (self.max_age, dialect.max_age) {
+            (Some(asked_for), Some(in_force)) if asked_for > in_force => return Err("max_age"),
+            (Some(asked_for), _) => dialect.max_age = Some(asked_for),
+            (None, _) => {}
+        }
+        match (&self.modes, &dialect.modes) {
+            (Some(asked_for), Some(in_force)) if !asked_for.iter().all(|mode| in_force.contains(mode)) => {
+                return Err("modes");
+            }
+            (Some(asked_for), _) => dialect.modes = Some(asked_for.clone()),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+}
+
+impl CertificateDocument {
+    fn complete(self) -> Result<CertificateSource, ConfigError> {
+        match self.source {
+            SourceDocument::Connection if self.trusted_proxies.is_empty() => Ok(CertificateSource::Connection),
+            SourceDocument::Connection => Err(wrong(
+                "certificate.trusted_proxies",
+                "has no effect with source connection: remove it, or write source: forwarded",
+            )),
+            SourceDocument::Forwarded => {
+                let trusted_proxies = self
+                    .trusted_proxies
+                    .iter()
+                    .enumerate()
+                    .map(|(i, hex)| {
+                        Thumbprint::from_hex(hex).ok_or_else(|| {
+                            wrong(
+                                &format!("certificate.trusted_proxies[{i}]"),
+                                "write the SHA-256 of the proxy's certificate: 64 hexadecimal digits",
+                            )
+                        })
+                    })
+                    .collect::<Result<_, _>>()?;
+                Ok(CertificateSource::Forwarded { trusted_proxies })
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Watching without refusing: the whole gate, or single rules.
+
+use dcr_cli::keys::SigningKey;
+
+use super::*;
+use crate::host::mock::run;
+use crate::policy::catalogue::{Force, RULES};
+
+fn with(member: &str, value: Value) -> Value {
+    let mut config = config();
+    config[member] = value;
+    config
+}
+
+/// The reasons that were watched, in order.
+fn watched(host: &MockHost) -> Vec<&'static str> {
+    let of = |event: &Event| match event {
+        Event::Watched { refusals, .. } => refusals.iter().map(|refusal| refusal.rule.reason).collect(),
+        _ => Vec::new(),
+    };
+    host.events.borrow().iter().flat_map(of).collect()
+}
+
+async fn post(gate: &Gate<MockHost>, token: &Token) -> Served {
+    let body = token.sign(&PKI.tpp.signing).unwrap();
+    gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+}
+
+#[test]
+fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, with("mode", json!("shadow")));
+        let broken =
+            registration().claim("scope", "openid payments fundsconfirmations").claim("aud", "https://b.example");
+        for (token, reasons) in [
+            (registration(), &[][..]),
+            (broken, &["request_audience", "scope_beyond_roles"]),
+            (registration().without("software_statement"), &["statement_missing"]),
+            (registration().claim("exp", 1), &["expired"]),
+        ] {
+            host.events.borrow_mut().clear();
+            assert_eq!(post(&gate, &token).await, Served::Upstream);
+            assert_eq!(watched(&host), reasons);
+            assert_eq!(host.events.borrow().last(), Some(&Event::Passed { endpoint: "register" }));
+        }
+        for endpoint in [Endpoint::Discovery, Endpoint::Retrieve("x".into()), Endpoint::Delete("x".into())] {
+            assert_eq!(gate.serve(&endpoint, &request("GET", "", None, "")).await, Served::Upstream);
+        }
+        assert_eq!(host.calls_to("dcr_store"), 0);
+        assert!(gate.refuse("register", Refusal::by(&crate::policy::catalogue::RG_14), None) == Served::Upstream);
+    });
+}
+
+#[test]
+fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
+    run(0, |host| async move {
+        let id = registered(&gate(&host), &registration()).await;
+        let gate = gate_with(&host, with("mode", json!("shadow")));
+        let post = async |assertion: Token| {
+            let form = format!(
+                "grant_type=client_credentials&client_assertion_type={}&client_assertion={}",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A"),
+                assertion.sign(&PKI.tpp.signing).unwrap()
+            );
+            let request = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
+            host.events.borrow_mut().clear();
+            assert_eq!(gate.serve(&Endpoint::Token, &request).await, Served::Upstream);
+            watched(&host)
+        };
+        assert!(post(mint::client_assertion(&id, ISSUER)).await.is_empty());
+        assert!(post(mint::client_assertion("nobody", ISSUER)).await.is_empty(), "the upstream may know it");
+        assert_eq!(post(mint::client_assertion(&id, "https://b.example")).await, ["assertion_audience"]);
+        assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "none was issued");
+    });
+}
+
+#[test]
+fn one_rule_is_watched_or_off_and_the_others_refuse() {
+    run(0, |host| async move {
+        let gate =
+            gate_with(&host, with("danger_rules", json!({ "RQ-03": "shadow", "MD-15": false, "MD-12": "enforce" })));
+        assert_eq!(gate.config.dangers, ["danger_rules.MD-15: off", "danger_rules.RQ-03: shadow"]);
+        let token =
+            registration().claim("scope", "openid payments fundsconfirmations").claim("aud", "https://b.example");
+        let answer = register(&gate, &token).await;
+        assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid payments fundsconfirmations")));
+        assert_eq!(watched(&host), ["request_audience"]);
+        let answer = register(&gate, &token.claim("grant_types", json!(["password"]))).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "grant_types");
+    });
+}
+
+#[test]
+fn one_rule_refuses_in_a_gate_that_watches() {
+    run(0, |host| async move {
+        let mut config = with("mode", json!("shadow"));
+        config["danger_rules"] = json!({ "MD-01": "enforce", "SS-02": "enforce" });
+        let gate = gate_with(&host, config);
+        let beyond = registration().claim("redirect_uris", json!(["https://thief.example/callback"]));
+        assert_refused(
+            &host,
+            &register(&gate, &beyond).await,
+            400,
+            "invalid_redirect_uri",
+            "redirect_uri_not_in_statement",
+        );
+        let forger = SigningKey::from_pem(&PKI.tpp.signing.to_pem().unwrap()).unwrap().with_kid(PKI.directory.kid());
+        let forged = statement().sign(&forger).unwrap();
+        let answer = register(&gate, &registration().claim("software_statement", forged)).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
+        assert_eq!(post(&gate, &registration().claim("scope", "unheard-of")).await, Served::Upstream);
+    });
+}
+
+#[test]
+fn what_establishes_who_is_asking_is_never_set_aside() {
+    for rule in RULES {
+        let waivable = RULES.iter().any(|row| row.id == rule.id && row.force == Force::Waivable);
+        for mode in ["off", "shadow"] {
+            let read = Config::from_value(with("danger_rules", json!({ rule.id: mode })));
+            assert_eq!(read.is_ok(), waivable, "{} {mode}", rule.id);
+        }
+    }
+    for room in ["GW", "JO", "CA", "AT", "DN"] {
+        assert!(!RULES.iter().any(|rule| rule.id.starts_with(room) && rule.force == Force::Waivable), "{room}");
+    }
+}
