@@ -208,7 +208,7 @@ pub fn cdr_registration_request(software: &Software, audience: &str, software_st
 /// A registration request of Open Finance Brasil for `private_key_jwt`, with all of the statement's redirect URIs and its key set. It is
 /// sent unsigned, see [`Token::to_json`]. Without `scope` the client gets what its roles allow.
 pub fn brazil_registration_request(software: &Software, software_statement: &str) -> Token {
-    let statement = Inspected::parse(software_statement).map(|statement| statement.claims).unwrap_or_default();
+    let statement = Inspected::parse_jws(software_statement).map(|statement| statement.claims).unwrap_or_default();
     let request = Token::of(json!({
         "redirect_uris": software.redirect_uris,
         "token_endpoint_auth_method": "private_key_jwt",

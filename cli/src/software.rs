@@ -56,26 +56,26 @@ impl Software {
         })
     }
 
-    /// The identity a software statement of the UK or of Brazil speaks of, whoever signed it (nothing is verified).
+    /// The identity a software statement speaks of, whoever signed it (nothing is verified).
     pub fn of_statement(statement: &str) -> Result<Self, Error> {
-        let claims = Value::Object(Inspected::parse(statement)?.claims);
+        let claims = Value::Object(Inspected::parse_jws(statement)?.claims);
         let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str).map(str::to_string);
-        let texts = |pointer: &str| {
-            let values = claims.pointer(pointer).and_then(Value::as_array);
+        let texts = |value: Option<&Value>| {
+            let values = value.and_then(Value::as_array);
             values.into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
         };
         let software_id = text("/software_id")
             .ok_or_else(|| Error::Token("no `software_id` in it: is it a software statement?".into()))?;
         Ok(Self {
             software_id,
-            client_name: text("/software_client_name").unwrap_or_default(),
+            client_name: text("/software_client_name").or_else(|| text("/client_name")).unwrap_or_default(),
             org_id: text("/org_id").unwrap_or_default(),
             org_name: text("/org_name").unwrap_or_default(),
             registration_id: text("/organisation_competent_authority_claims/registration_id")
                 .or_else(|| text("/org_number"))
                 .unwrap_or_default(),
-            redirect_uris: texts("/software_redirect_uris"),
-            roles: texts("/software_roles"),
+            redirect_uris: texts(claims.get("software_redirect_uris").or_else(|| claims.get("redirect_uris"))),
+            roles: texts(claims.get("software_roles")),
         })
     }
 
