@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use dcr_gate::x509;
+
 use super::*;
 
 fn software() -> Software {
@@ -45,12 +47,15 @@ fn transport_certificates_have_the_subjects_of_open_finance_brasil() {
         registration_id: "43142666000197".into(),
         ..software()
     };
-    let subject = |shape| authority.issue_transport(&software, shape).unwrap().subject_dn().unwrap();
-    assert_eq!(subject(TransportShape::Brcac), BRCAC_SUBJECT);
     let (before, after) = BRCAC_SUBJECT.split_once("2.5.4.97=").unwrap();
     let after = after.split_once(',').unwrap().1;
     let until_2022 = format!("{before}OU=d7384bd0-842f-43c5-be02-9d2b2d5efc2c,{after}");
-    assert_eq!(subject(TransportShape::BrcacUntil2022), until_2022);
+    for (shape, subject) in [(TransportShape::Brcac, BRCAC_SUBJECT), (TransportShape::BrcacUntil2022, &until_2022)] {
+        let issued = authority.issue_transport(&software, shape).unwrap();
+        assert_eq!(issued.subject_dn().unwrap(), subject);
+        let read_by_the_gateway = x509::Certificate::from_pem(issued.certificate_pem.as_bytes()).unwrap();
+        assert!(read_by_the_gateway.subject().matches(&x509::DistinguishedName::parse(subject).unwrap()), "{subject}");
+    }
 }
 
 #[test]
