@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dcr_gate::policy::profile::Profile;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use rustls::pki_types::pem::PemObject;
@@ -41,6 +42,16 @@ impl Endpoints {
             registration: format!("{url}/open-banking/v3.3.0/register"),
             token: format!("{url}/token"),
             discovery: format!("{url}/.well-known/openid-configuration"),
+        }
+    }
+
+    /// A profile's default paths below a gateway's base URL.
+    pub fn of_profile(url: &str, profile: &Profile) -> Self {
+        let url = url.trim_end_matches('/');
+        Self {
+            registration: format!("{url}{}", profile.paths.registration),
+            token: format!("{url}{}", profile.paths.token),
+            ..Self::of(url)
         }
     }
 
@@ -117,10 +128,11 @@ impl Tpp {
         Ok(Self { http, endpoints })
     }
 
-    /// POST of a registration request as `application/jwt`.
-    pub async fn register(&self, request_jwt: &str) -> Result<Answer, Error> {
-        let request = self.request(Method::POST, &self.endpoints.registration);
-        self.send(request.header(CONTENT_TYPE, "application/jwt").body(request_jwt.to_string())).await
+    /// POST of a registration request: of a JSON object as `application/json` (RFC 7591 section 3.1), of anything else as
+    /// `application/jwt`.
+    pub async fn register(&self, request: &str) -> Result<Answer, Error> {
+        let post = self.request(Method::POST, &self.endpoints.registration);
+        self.send(post.header(CONTENT_TYPE, media_type(request)).body(request.to_string())).await
     }
 
     /// A token by `client_credentials` and `private_key_jwt` (RFC 7523). Without a scope the gateway grants its default.
@@ -152,11 +164,10 @@ impl Tpp {
         self.send(self.request(Method::GET, &url).bearer_auth(access_token)).await
     }
 
-    /// PUT of a registration request to a client's own resource.
-    pub async fn update(&self, client_id: &str, access_token: &str, request_jwt: &str) -> Result<Answer, Error> {
-        let url = self.endpoints.client(client_id);
-        let request = self.request(Method::PUT, &url).bearer_auth(access_token);
-        self.send(request.header(CONTENT_TYPE, "application/jwt").body(request_jwt.to_string())).await
+    /// PUT of a registration request, as [`register`](Self::register) sends it, to a client's own resource.
+    pub async fn update(&self, client_id: &str, access_token: &str, request: &str) -> Result<Answer, Error> {
+        let put = self.request(Method::PUT, &self.endpoints.client(client_id)).bearer_auth(access_token);
+        self.send(put.header(CONTENT_TYPE, media_type(request)).body(request.to_string())).await
     }
 
     /// DELETE of a client.
@@ -185,6 +196,11 @@ impl Tpp {
         let body = response.bytes().await.map_err(|error| unreachable_at(&url, &error))?.to_vec();
         Ok(Answer { status, headers, body, version, elapsed: started.elapsed() })
     }
+}
+
+/// The media type of a registration request: a JSON object, or else a compact JWS.
+pub fn media_type(request: &str) -> &'static str {
+    if request.trim_start().starts_with('{') { "application/json" } else { "application/jwt" }
 }
 
 impl Answer {

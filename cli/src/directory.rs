@@ -93,9 +93,11 @@ impl Directory {
         self.shelf(path, |shelf| shelf.key_set = Some(key_set));
     }
 
-    /// Publishes a third party's key set where its software statement says it is.
+    /// Publishes a third party's key sets where its software statements, in the UK and in Brazil, say they are.
     pub fn publish_third_party(&self, party: &ThirdParty) -> Result<(), Error> {
         self.publish(&party.software.key_set_path(), party.key_set()?);
+        self.publish(&party.brazilian_software.application_key_set_path(), party.application_key_set()?);
+        self.publish(&party.brazilian_software.transport_key_set_path(), party.transport_key_set()?);
         Ok(())
     }
 

@@ -1,30 +1,32 @@
-//! Looks into a compact JWS without verifying it: header, claims, times in words, and what the profile `uk-obie-3.3` wants of it.
+//! Looks into a compact JWS, or the JSON object that an unsigned registration request is, without verifying anything: header, claims, times
+//! in words, and what a profile wants of it.
+
+mod wishes;
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use dcr_gate::policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
+use self::wishes::{strangeness, wishes};
 use crate::Error;
-
-/// The profile whose wishes are compared.
-pub const PROFILE: &str = "uk-obie-3.3";
 
 /// A token taken apart. Nothing is verified.
 #[derive(Clone, Debug)]
 pub struct Inspected {
-    /// The JOSE header.
+    /// The JOSE header; empty where nothing is signed.
     pub header: Map<String, Value>,
     /// The claims.
     pub claims: Map<String, Value>,
     /// What the claims look like.
     pub kind: Kind,
-    /// The length of the signature, in bytes.
-    pub signature_bytes: usize,
+    /// The length of the signature, in bytes; nothing for a JSON object.
+    pub signature_bytes: Option<usize>,
 }
 
-/// The three kinds of JWT in Dynamic Client Registration.
+/// The three kinds of token in Dynamic Client Registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Signed by the directory about a third party's software.
@@ -37,15 +39,15 @@ pub enum Kind {
     Other,
 }
 
-/// A claim that the profile speaks of, and how the token stands to it.
-#[derive(Clone, Copy, Debug)]
+/// A claim that a profile speaks of, and how the token stands to it.
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// The claim.
-    pub claim: &'static str,
+    pub claim: String,
     /// The rule's id.
     pub rule: &'static str,
     /// What the profile says.
-    pub wanted: &'static str,
+    pub wanted: String,
     /// Whether it is there, and of a form that can be right.
     pub state: State,
 }
@@ -63,85 +65,108 @@ pub enum State {
     Wrong,
 }
 
-/// A row of the profile: claim, rule, what is wanted, whether it is demanded of this token, and whether a value can be right.
-struct Wish {
-    claim: &'static str,
-    rule: &'static str,
-    wanted: &'static str,
-    demanded: fn(&Map<String, Value>) -> bool,
-    plausible: fn(&Value, &Context<'_>) -> bool,
-}
-
-/// What the plausibility of a claim may depend on.
-struct Context<'a> {
-    claims: &'a Map<String, Value>,
-    now: u64,
-}
-
 impl Inspected {
-    /// Takes a compact JWS apart; white space around it is ignored.
+    /// Takes a compact JWS or a JSON object apart; white space around it is ignored.
     pub fn parse(token: &str) -> Result<Self, Error> {
+        if !token.trim_start().starts_with('{') {
+            return Self::parse_jws(token);
+        }
+        let claims: Map<String, Value> = serde_json::from_str(token)
+            .map_err(|error| Error::Token(format!("it begins like a JSON object, and is none: {error}")))?;
+        Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, signature_bytes: None })
+    }
+
+    /// Takes a compact JWS apart; white space around it is ignored.
+    pub fn parse_jws(token: &str) -> Result<Self, Error> {
         let parts: Vec<&str> = token.trim().split('.').collect();
         let [header, claims, signature] = parts.as_slice() else {
             return Err(Error::Token(format!("{} parts between dots, and a compact JWS has three", parts.len())));
         };
         let (header, claims) = (object("header", header)?, object("payload", claims)?);
         let signature = Base64UrlUnpadded::decode_vec(signature).map_err(not_base64url("signature"))?;
-        Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: signature.len() })
+        Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: Some(signature.len()) })
+    }
+
+    /// Whether it is a JWS; else it is a JSON object.
+    pub fn is_signed(&self) -> bool {
+        self.signature_bytes.is_some()
     }
 
     /// The software statement inside a registration request.
     pub fn software_statement(&self) -> Option<Self> {
-        Self::parse(self.claims.get("software_statement")?.as_str()?).ok()
+        Self::parse_jws(self.claims.get("software_statement")?.as_str()?).ok()
     }
 
-    /// What the profile wants of a token of this kind. `now` is in Unix seconds.
-    pub fn findings(&self, now: u64) -> Vec<Finding> {
-        let context = Context { claims: &self.claims, now };
-        let finding = |wish: &Wish| Finding {
-            claim: wish.claim,
-            rule: wish.rule,
-            wanted: wish.wanted,
-            state: match self.claims.get(wish.claim) {
-                None | Some(Value::Null) if (wish.demanded)(&self.claims) => State::Missing,
-                None | Some(Value::Null) => State::Absent,
-                Some(value) if (wish.plausible)(value, &context) => State::Present,
-                Some(_) => State::Wrong,
-            },
+    /// The built-in profile that this token looks like one of: the first whose software statements are most like this one or the one
+    /// inside; the first of all for a token without statement.
+    ///
+    /// # Errors
+    /// A built-in profile that cannot be read: a fault of this program.
+    pub fn likely_profile(&self) -> Result<Profile, Error> {
+        let statement = match self.kind {
+            Kind::SoftwareStatement => Some(self.claims.clone()),
+            _ => self.software_statement().map(|statement| statement.claims),
         };
-        self.kind.wishes().iter().map(finding).collect()
+        let unreadable = |name: &str| Error::Content { path: name.into(), problem: "is no profile".into() };
+        let profiles = Profile::names().map(|name| Profile::named(name).map_err(|_| unreadable(name)));
+        let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
+        let likely = profiles.into_iter().min_by_key(|profile| {
+            // Of equals the first is the least.
+            statement.as_ref().map_or(0, |statement| strangeness(statement, profile))
+        });
+        likely.ok_or_else(|| unreadable("none"))
     }
 
-    /// Everything as text for people. `now` is in Unix seconds.
-    pub fn report(&self, now: u64) -> String {
-        let mut text = format!("{} (not verified; signature of {} bytes)\n", self.kind.name(), self.signature_bytes);
-        text.push_str("\nHeader\n");
-        write_members(&mut text, &self.header, now);
+    /// What a profile wants of a token of this kind. `now` is in Unix seconds.
+    pub fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding> {
+        let finding = |wish: wishes::Wish| {
+            let state = match self.claims.get(&wish.claim) {
+                None | Some(Value::Null) if wish.demanded => State::Missing,
+                None | Some(Value::Null) => State::Absent,
+                Some(value) if (wish.plausible)(value) => State::Present,
+                Some(_) => State::Wrong,
+            };
+            Finding { claim: wish.claim, rule: wish.rule, wanted: wish.wanted, state }
+        };
+        wishes(self, profile, now).into_iter().map(finding).collect()
+    }
+
+    /// Everything as text for people, compared with a profile. `now` is in Unix seconds.
+    pub fn report(&self, profile: &Profile, now: u64) -> String {
+        let signature = match self.signature_bytes {
+            Some(bytes) => format!("not verified; signature of {bytes} bytes"),
+            None => "a JSON object, not signed".into(),
+        };
+        let mut text = format!("{} ({signature})\n", self.kind.name());
+        if self.is_signed() {
+            text.push_str("\nHeader\n");
+            write_members(&mut text, &self.header, now);
+        }
         text.push_str("\nClaims\n");
         write_members(&mut text, &self.claims, now);
-        let findings = self.findings(now);
+        let findings = self.findings(profile, now);
         if !findings.is_empty() {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "\nProfile {PROFILE}");
+            let _ = writeln!(text, "\nProfile {}", profile.name);
             write_findings(&mut text, &findings);
         }
         if let Some(statement) = self.software_statement() {
-            let _ = write!(text, "\nInside it: {}", statement.report(now));
+            let _ = write!(text, "\nInside it: {}", statement.report(profile, now));
         }
         text
     }
 
-    /// Everything as JSON for machines. `now` is in Unix seconds.
-    pub fn to_json(&self, now: u64) -> Value {
+    /// Everything as JSON for machines, compared with a profile. `now` is in Unix seconds.
+    pub fn to_json(&self, profile: &Profile, now: u64) -> Value {
         let finding = |finding: &Finding| json!({ "claim": finding.claim, "rule": finding.rule, "wanted": finding.wanted, "state": finding.state.name() });
         json!({
             "kind": self.kind.name(),
             "header": self.header,
             "claims": self.claims,
             "signature_bytes": self.signature_bytes,
-            "profile": PROFILE,
-            "findings": self.findings(now).iter().map(finding).collect::<Vec<_>>(),
-            "software_statement": self.software_statement().map(|statement| statement.to_json(now)),
+            "profile": profile.name,
+            "findings": self.findings(profile, now).iter().map(finding).collect::<Vec<_>>(),
+            "software_statement": self.software_statement().map(|statement| statement.to_json(profile, now)),
         })
     }
 }
@@ -169,15 +194,6 @@ impl Kind {
             Self::Other
         }
     }
-
-    fn wishes(self) -> &'static [Wish] {
-        match self {
-            Self::SoftwareStatement => SOFTWARE_STATEMENT,
-            Self::RegistrationRequest => REGISTRATION_REQUEST,
-            Self::ClientAssertion => CLIENT_ASSERTION,
-            Self::Other => &[],
-        }
-    }
 }
 
 impl State {
@@ -198,136 +214,6 @@ impl State {
             Self::Missing | Self::Wrong => '✗',
         }
     }
-}
-
-const SOFTWARE_STATEMENT: &[Wish] = &[
-    wish("iss", "SS-03", "the directory, `OpenBanking Ltd`", always, text),
-    wish("iat", "SS-07", "when it was signed, not in the future", always, past),
-    wish("jti", "SS-04", "an identifier of its own", always, text),
-    wish("software_id", "SS-04", "letters and digits, at most 22", always, text),
-    wish("software_redirect_uris", "MD-03", "https URIs, not on localhost, without fragment", always, redirect_uris),
-    wish("software_roles", "SS-10", "at least one role", always, filled_array),
-    wish("software_jwks_endpoint", "SS-13", "where the software's keys are", always, https),
-    wish("org_id", "CB-04", "the organisation; OU or CN of its transport certificate", always, text),
-    wish("org_status", "SS-09", "`Active`", always, |value, _| value == "Active"),
-    wish(
-        "organisation_competent_authority_claims",
-        "SS-11",
-        "status `Active`, roles per member state",
-        never,
-        |value, _| value.is_object() || value.is_array(),
-    ),
-    wish("exp", "SS-05", "honoured if there", never, future),
-];
-
-const REGISTRATION_REQUEST: &[Wish] = &[
-    wish("iss", "RQ-02", "the statement's software_id", always, text),
-    wish("aud", "RQ-03", "the bank, as its metadata's `issuer`", always, text_or_texts),
-    wish("iat", "RQ-05", "when it was signed, not in the future", always, past),
-    wish("exp", "JW-03", "in the future", always, future),
-    wish("jti", "RQ-04", "an identifier used once", always, text),
-    wish("software_statement", "SS-01", "a compact JWS", always, |value, _| {
-        value.as_str().is_some_and(|token| Inspected::parse(token).is_ok())
-    }),
-    wish("redirect_uris", "MD-01", "among those of the statement; all of them if left out", never, redirect_uris),
-    wish("token_endpoint_auth_method", "MD-04", "private_key_jwt or tls_client_auth", always, |value, _| {
-        value == "private_key_jwt" || value == "tls_client_auth"
-    }),
-    wish(
-        "token_endpoint_auth_signing_alg",
-        "MD-05",
-        "PS256 or ES256 with private_key_jwt, else absent",
-        by_key,
-        algorithm,
-    ),
-    wish(
-        "tls_client_auth_subject_dn",
-        "MD-06",
-        "the certificate's subject with tls_client_auth, else absent",
-        by_certificate,
-        |value, context| value.is_string() && by_certificate(context.claims),
-    ),
-    wish("grant_types", "MD-10", "client_credentials, authorization_code, refresh_token", always, filled_array),
-    wish("response_types", "MD-11", "`code`, `code id_token`", never, filled_array),
-    wish("scope", "MD-14", "scopes that the statement's roles allow, at most 256 characters", never, text),
-    wish("application_type", "MD-19", "web or mobile", always, |value, _| value == "web" || value == "mobile"),
-    wish("id_token_signed_response_alg", "MD-20", "PS256 or ES256", always, algorithm),
-    wish("request_object_signing_alg", "MD-20", "PS256 or ES256", always, algorithm),
-    wish("software_id", "MD-13", "the statement's software_id", never, |value, context| {
-        Some(value) == context.claims.get("iss")
-    }),
-];
-
-const CLIENT_ASSERTION: &[Wish] = &[
-    wish("iss", "CA-05", "the client_id", always, text),
-    wish("sub", "CA-05", "the client_id", always, text),
-    wish("aud", "CA-07", "the authorization server: its issuer or its token endpoint", always, text_or_texts),
-    wish("exp", "CA-09", "in the future", always, future),
-    wish("jti", "CA-12", "an identifier used once", always, text),
-    wish("iat", "CA-11", "when it was signed, not in the future", never, past),
-];
-
-const fn wish(
-    claim: &'static str,
-    rule: &'static str,
-    wanted: &'static str,
-    demanded: fn(&Map<String, Value>) -> bool,
-    plausible: fn(&Value, &Context<'_>) -> bool,
-) -> Wish {
-    Wish { claim, rule, wanted, demanded, plausible }
-}
-
-fn always(_: &Map<String, Value>) -> bool {
-    true
-}
-
-fn never(_: &Map<String, Value>) -> bool {
-    false
-}
-
-fn by_key(claims: &Map<String, Value>) -> bool {
-    claims.get("token_endpoint_auth_method").is_some_and(|method| method == "private_key_jwt")
-}
-
-fn by_certificate(claims: &Map<String, Value>) -> bool {
-    claims.get("token_endpoint_auth_method").is_some_and(|method| method == "tls_client_auth")
-}
-
-fn text(value: &Value, _: &Context<'_>) -> bool {
-    value.as_str().is_some_and(|text| !text.is_empty())
-}
-
-fn text_or_texts(value: &Value, context: &Context<'_>) -> bool {
-    text(value, context) || value.as_array().is_some_and(|values| values.iter().any(Value::is_string))
-}
-
-fn filled_array(value: &Value, _: &Context<'_>) -> bool {
-    value.as_array().is_some_and(|values| !values.is_empty())
-}
-
-fn https(value: &Value, _: &Context<'_>) -> bool {
-    value.as_str().is_some_and(|uri| uri.starts_with("https://"))
-}
-
-fn redirect_uris(value: &Value, context: &Context<'_>) -> bool {
-    let plausible = |uri: &Value| {
-        let fine =
-            |uri: &str| !uri.starts_with("https://localhost") && !uri.starts_with("https://127.") && !uri.contains('#');
-        https(uri, context) && uri.as_str().is_some_and(fine)
-    };
-    value.as_array().is_some_and(|uris| !uris.is_empty() && uris.iter().all(plausible))
-}
-
-fn algorithm(value: &Value, _: &Context<'_>) -> bool {
-    value == "PS256" || value == "ES256"
-}
-
-fn past(value: &Value, context: &Context<'_>) -> bool {
-    value.as_u64().is_some_and(|time| time <= context.now)
-}
-
-fn future(value: &Value, context: &Context<'_>) -> bool {
-    value.as_u64().is_some_and(|time| time > context.now)
 }
 
 fn object(part: &'static str, text: &str) -> Result<Map<String, Value>, Error> {

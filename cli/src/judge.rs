@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::client::media_type;
 
 /// What is judged, and by what.
 #[derive(Debug)]
@@ -38,19 +39,19 @@ pub enum Verdict {
 }
 
 impl Case {
-    /// Judges a registration request.
+    /// Judges a registration request: a compact JWS, or the JSON object of ecosystems that do not sign requests.
     ///
     /// # Errors
     /// [`Error::Key`] where the policy waits for something that is not there: a fault of this program.
-    pub fn judge_registration(self, request_jwt: &str) -> Result<Verdict, Error> {
+    pub fn judge_registration(self, request: &str) -> Result<Verdict, Error> {
         let host =
             Offline(Rc::new(Surroundings { now: self.at, key_sets: self.key_sets, refusal: RefCell::default() }));
         let (sender, body) = Body::channel();
-        sender.complete(request_jwt.as_bytes().to_vec());
+        sender.complete(request.as_bytes().to_vec());
         let head = Head {
             method: "POST".into(),
             query: None,
-            headers: vec![("content-type".into(), b"application/jwt".to_vec())],
+            headers: vec![("content-type".into(), media_type(request).as_bytes().to_vec())],
             certificate: self.certificate,
         };
         let gate = Gate::new(self.config, host.clone());
@@ -110,5 +111,10 @@ impl Host for Offline {
 /// What the store answers to a registration.
 fn created(body: &[u8]) -> Value {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    json!({ "client_id": "judged", "client_id_issued_at": 0, "version": 1, "record": body.get("record") })
+    let mut answer =
+        json!({ "client_id": "judged", "client_id_issued_at": 0, "version": 1, "record": body.get("record") });
+    if let (Some(Value::Bool(true)), Some(members)) = (body.get("registration_access_token"), answer.as_object_mut()) {
+        members.insert("registration_access_token".into(), "judged".into());
+    }
+    answer
 }

@@ -19,6 +19,7 @@
 pub mod background;
 pub mod client;
 pub mod directory;
+pub mod ecosystem;
 pub mod environment;
 mod error;
 pub mod inspect;
@@ -26,6 +27,7 @@ pub mod judge;
 pub mod keys;
 pub mod mint;
 pub mod pki;
+pub mod registration;
 pub mod software;
 
 pub use error::Error;

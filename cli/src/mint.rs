@@ -18,11 +18,18 @@ use ring::hmac;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
+use crate::inspect::Inspected;
 use crate::keys::{Algorithm, SigningKey};
 use crate::software::Software;
 
 /// `iss` of software statements: Open Banking's directory.
 pub const DIRECTORY_ISSUER: &str = "OpenBanking Ltd";
+
+/// `iss` of software statements in Brazil: the sandbox of Open Finance Brasil's directory.
+pub const BRAZIL_DIRECTORY_ISSUER: &str = "Open Banking Open Banking Brasil sandbox SSA issuer";
+
+/// `authority_id` of the Banco Central in that directory.
+const BANCO_CENTRAL: &str = "687a1c94-b360-4e04-9589-0fa5cb16451b";
 
 /// A registration request is good for this many seconds.
 const REQUEST_LIFETIME: u64 = 600;
@@ -109,6 +116,56 @@ pub fn cdr_software_statement(software: &Software, directory_url: &str) -> Token
     }))
 }
 
+/// A software statement as the directory of Open Finance Brasil makes it (Dynamic Client Registration 1.0, section 8.1), without `exp` and
+/// `jti`. The software is one of [`Software::in_brazil`].
+pub fn brazil_software_statement(software: &Software, directory_url: &str) -> Token {
+    const DOMAIN: &str = "Open Banking";
+    let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
+    let active_role = |role: &String| json!({ "role": role, "authorisation_domain": DOMAIN, "status": "Active" });
+    // The participant's number at the Banco Central is the first half of its CNPJ.
+    let number: String = software.registration_id.chars().take(8).collect();
+    let authority_claim = |role: &String| {
+        json!({
+            "authorisation_domain": DOMAIN,
+            "authorisations": [],
+            "registration_id": format!("{number}-OBB-{role}"),
+            "authority_id": BANCO_CENTRAL,
+            "authority_name": "Banco Central",
+            "authorisation_role": role,
+            "authority_code": "BCB",
+            "status": "Active"
+        })
+    };
+    let inactive = format!("{directory_url}/{}/{}/inactive", software.org_id, software.software_id);
+    Token::of(json!({
+        "iss": BRAZIL_DIRECTORY_ISSUER,
+        "iat": now(),
+        "software_mode": "Live",
+        "software_environment": "sandbox",
+        "software_id": software.software_id,
+        "software_client_id": software.software_id,
+        "software_client_name": software.client_name,
+        "software_client_description": format!("{} by {}", software.client_name, software.org_name),
+        "software_version": "1.1",
+        "software_client_uri": site,
+        "software_redirect_uris": software.redirect_uris,
+        "software_roles": software.roles,
+        "software_statement_roles": software.roles.iter().map(active_role).collect::<Vec<_>>(),
+        "software_logo_uri": format!("{site}/logo.png"),
+        "software_policy_uri": format!("{site}/policy"),
+        "software_tos_uri": format!("{site}/terms"),
+        "software_jwks_uri": format!("{directory_url}{}", software.application_key_set_path()),
+        "software_jwks_inactive_uri": format!("{inactive}/application.jwks"),
+        "software_jwks_transport_uri": format!("{directory_url}{}", software.transport_key_set_path()),
+        "software_jwks_transport_inactive_uri": format!("{inactive}/transport.jwks"),
+        "organisation_competent_authority_claims": software.roles.iter().map(authority_claim).collect::<Vec<_>>(),
+        "org_status": "Active",
+        "org_id": software.org_id,
+        "org_name": software.org_name,
+        "org_number": software.registration_id
+    }))
+}
+
 /// A registration request (UK profile 3.3) for `private_key_jwt`, with all of the statement's redirect URIs and the scope of its roles.
 /// `audience` is the authorization server's issuer.
 pub fn registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
@@ -146,6 +203,27 @@ pub fn cdr_registration_request(software: &Software, audience: &str, software_st
         .without("application_type")
         .claim("response_types", json!(["code"]))
         .claim("authorization_signed_response_alg", "PS256")
+}
+
+/// A registration request of Open Finance Brasil for `private_key_jwt`, with all of the statement's redirect URIs and its key set. It is
+/// sent unsigned, see [`Token::to_json`]. Without `scope` the client gets what its roles allow.
+pub fn brazil_registration_request(software: &Software, software_statement: &str) -> Token {
+    let statement = Inspected::parse_jws(software_statement).map(|statement| statement.claims).unwrap_or_default();
+    let request = Token::of(json!({
+        "redirect_uris": software.redirect_uris,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "PS256",
+        "grant_types": ["authorization_code", "implicit", "refresh_token", "client_credentials"],
+        "response_types": ["code id_token"],
+        "id_token_signed_response_alg": "PS256",
+        "request_object_signing_alg": "PS256",
+        "require_signed_request_object": true,
+        "software_statement": software_statement
+    }));
+    match statement.get("software_jwks_uri") {
+        Some(key_set_uri) => request.claim("jwks_uri", key_set_uri.clone()),
+        None => request,
+    }
 }
 
 /// A client assertion for `private_key_jwt` (RFC 7523, section 3). `audience` is the authorization server's issuer or its token endpoint.
@@ -212,6 +290,11 @@ impl Token {
         &self.claims
     }
 
+    /// The claims, or the payload instead of them, as the JSON object that an unsigned request is.
+    pub fn to_json(&self) -> String {
+        String::from_utf8_lossy(&self.content()).into_owned()
+    }
+
     /// Signs with the key's own algorithm. A token with nothing odd about it is made by jwt-simple.
     pub fn sign(&self, key: &SigningKey) -> Result<String, Error> {
         if self.header.is_empty() && self.payload.is_none() {
@@ -254,9 +337,11 @@ impl Token {
             };
         }
         let header = Value::Object(header).to_string();
-        let payload =
-            self.payload.clone().unwrap_or_else(|| Value::Object(self.claims.clone()).to_string().into_bytes());
-        format!("{}.{}", encode(header.as_bytes()), encode(&payload))
+        format!("{}.{}", encode(header.as_bytes()), encode(&self.content()))
+    }
+
+    fn content(&self) -> Vec<u8> {
+        self.payload.clone().unwrap_or_else(|| Value::Object(self.claims.clone()).to_string().into_bytes())
     }
 }
 

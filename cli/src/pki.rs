@@ -1,5 +1,5 @@
 //! A development public key infrastructure: who signs the gateway's certificate, who issues transport certificates to third
-//! parties, the directory's signing key, and two third parties with everything they need.
+//! parties, the directory's signing key, and two third parties with everything they need, in the UK and in Brazil.
 //!
 //! The certificate authorities and the server use P-256; third parties use RSA 2048, as Open Banking's do.
 
@@ -14,7 +14,9 @@ use rcgen::{
 };
 use serde_json::Value;
 use x509_cert::Certificate;
-use x509_cert::der::DecodePem;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::der::{DecodePem, Encode};
+use x509_cert::name::RelativeDistinguishedName;
 
 use crate::Error;
 use crate::keys::SigningKey;
@@ -42,15 +44,19 @@ pub struct Pki {
     pub other_tpp: ThirdParty,
 }
 
-/// A third party: its software, two transport certificates and a signing key.
+/// A third party: its software, its transport certificates and a signing key.
 #[derive(Debug)]
 pub struct ThirdParty {
-    /// What its software statement says.
+    /// What its software statement says, in the UK and, for want of ids of its own, in every other ecosystem but Brazil.
     pub software: Software,
+    /// What its software statement says in Brazil.
+    pub brazilian_software: Software,
     /// A legacy OB Transport certificate.
     pub transport: Identity,
     /// An OBWAC, the eIDAS-like shape.
     pub obwac: Identity,
+    /// A BRCAC, the transport certificate of Open Finance Brasil, for its software there.
+    pub brcac: Identity,
     /// Signs registration requests and client assertions.
     pub signing: SigningKey,
 }
@@ -72,13 +78,18 @@ pub struct CertificateAuthority {
     key_pem: String,
 }
 
-/// The subject of a transport certificate, as Open Banking issues them.
+/// The subject of a transport certificate, as the directories have them issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportShape {
     /// `CN=<software_id>, OU=<org_id>, O=OpenBanking, C=GB`
     ObTransport,
     /// `CN=<org_id>, organizationIdentifier=PSDGB-OB-<registration_id>, O=<org_name>, C=GB`
     Obwac,
+    /// `CN=<host>, UID=<software_id>, organizationIdentifier=OFBBR-<org_id>, L=Sao Paulo, ST=SP, O=<org_name>, C=BR, serialNumber=<CNPJ>,
+    /// jurisdictionC=BR, businessCategory=Private Organization` (Open Finance Brasil, certificate standard 2.1, section 9)
+    Brcac,
+    /// The same with `OU=<org_id>` for organizationIdentifier, as it was issued until 31 August 2022
+    BrcacUntil2022,
 }
 
 impl Pki {
@@ -111,32 +122,59 @@ impl Pki {
 }
 
 impl ThirdParty {
-    /// Makes keys, and has both transport certificates issued.
+    /// Makes keys, and has the transport certificates issued.
     pub fn new(software: Software, issuer: &CertificateAuthority) -> Result<Self, Error> {
+        let brazilian_software = software.in_brazil()?;
         Ok(Self {
             transport: issuer.issue_transport(&software, TransportShape::ObTransport)?,
             obwac: issuer.issue_transport(&software, TransportShape::Obwac)?,
+            brcac: issuer.issue_transport(&brazilian_software, TransportShape::Brcac)?,
             signing: SigningKey::generate_ps256()?,
             software,
+            brazilian_software,
         })
     }
 
     /// The key set the directory publishes for this software: the signing key (`use: sig`) and, as Open Banking's keystore
     /// does, the transport key too (`use: tls`), which must not verify signatures.
     pub fn key_set(&self) -> Result<Value, Error> {
-        let mut transport_key = SigningKey::from_pem(&self.transport.key_pem)?.public_jwk()?;
-        if let Some(members) = transport_key.as_object_mut() {
-            members.insert("use".into(), "tls".into());
-            members.remove("alg");
-        }
-        Ok(serde_json::json!({ "keys": [transport_key, self.signing.public_jwk()?] }))
+        Ok(serde_json::json!({ "keys": [self.transport.transport_jwk()?, self.signing.public_jwk()?] }))
+    }
+
+    /// The key set that Open Finance Brasil publishes of the software's signing keys.
+    pub fn application_key_set(&self) -> Result<Value, Error> {
+        Ok(serde_json::json!({ "keys": [self.signing.public_jwk()?] }))
+    }
+
+    /// The one it publishes of the software's transport keys.
+    pub fn transport_key_set(&self) -> Result<Value, Error> {
+        Ok(serde_json::json!({ "keys": [self.brcac.transport_jwk()?] }))
     }
 }
 
 impl Identity {
-    /// The certificate's subject as RFC 4514 prints it, which `tls_client_auth_subject_dn` takes.
+    /// The certificate's subject as RFC 4514 prints it, which `tls_client_auth_subject_dn` takes. What has no short name in section 3 of that
+    /// RFC is printed by its OID: few servers know more names, and those of Open Finance Brasil must not.
     pub fn subject_dn(&self) -> Result<String, Error> {
-        Ok(parse(&self.certificate_pem)?.tbs_certificate().subject().to_string())
+        let certificate = parse(&self.certificate_pem)?;
+        let print = |name: &RelativeDistinguishedName| {
+            let attributes: Result<Vec<_>, _> = name.iter().map(rfc_4514).collect();
+            attributes.map(|attributes| attributes.join("+"))
+        };
+        let mut names: Vec<String> =
+            certificate.tbs_certificate().subject().iter_rdn().map(print).collect::<Result<_, _>>()?;
+        names.reverse();
+        Ok(names.join(","))
+    }
+
+    /// The certificate's public key as a JWK with `use: tls`.
+    fn transport_jwk(&self) -> Result<Value, Error> {
+        let mut key = SigningKey::from_pem(&self.key_pem)?.public_jwk()?;
+        if let Some(members) = key.as_object_mut() {
+            members.insert("use".into(), "tls".into());
+            members.remove("alg");
+        }
+        Ok(key)
     }
 
     /// The end of the certificate's validity.
@@ -191,20 +229,18 @@ impl CertificateAuthority {
 }
 
 impl TransportShape {
-    /// The subject that Open Banking's directory gives to a certificate of this shape.
+    /// The subject that the directory gives to a certificate of this shape.
     pub fn subject(self, software: &Software) -> Result<DistinguishedName, Error> {
-        /// X.520 organizationIdentifier (ETSI TS 119 495 puts the authorisation number there).
-        const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
-
         let mut subject = DistinguishedName::new();
-        subject.push(DnType::CountryName, DnValue::PrintableString("GB".try_into()?));
         match self {
             Self::ObTransport => {
+                subject.push(DnType::CountryName, printable("GB")?);
                 subject.push(DnType::OrganizationName, "OpenBanking");
                 subject.push(DnType::OrganizationalUnitName, software.org_id.as_str());
                 subject.push(DnType::CommonName, software.software_id.as_str());
             }
             Self::Obwac => {
+                subject.push(DnType::CountryName, printable("GB")?);
                 subject.push(DnType::OrganizationName, software.org_name.as_str());
                 subject.push(
                     DnType::from_oid(&ORGANIZATION_IDENTIFIER),
@@ -212,9 +248,46 @@ impl TransportShape {
                 );
                 subject.push(DnType::CommonName, software.org_id.as_str());
             }
+            Self::Brcac | Self::BrcacUntil2022 => {
+                subject.push(DnType::from_oid(&BUSINESS_CATEGORY), "Private Organization");
+                subject.push(DnType::from_oid(&JURISDICTION_COUNTRY), printable("BR")?);
+                subject.push(DnType::from_oid(&SERIAL_NUMBER), printable(&software.registration_id)?);
+                subject.push(DnType::CountryName, printable("BR")?);
+                subject.push(DnType::OrganizationName, software.org_name.as_str());
+                subject.push(DnType::StateOrProvinceName, "SP");
+                subject.push(DnType::LocalityName, "Sao Paulo");
+                if self == Self::Brcac {
+                    let organisation = format!("OFBBR-{}", software.org_id);
+                    subject.push(DnType::from_oid(&ORGANIZATION_IDENTIFIER), organisation.as_str());
+                } else {
+                    subject.push(DnType::OrganizationalUnitName, software.org_id.as_str());
+                }
+                subject.push(DnType::from_oid(&USER_ID), software.software_id.as_str());
+                subject.push(DnType::CommonName, software.host());
+            }
         }
         Ok(subject)
     }
+}
+
+/// X.520 organizationIdentifier (ETSI TS 119 495 puts the authorisation number there, Open Finance Brasil the participant's id).
+const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
+
+/// X.520 serialNumber of the holder.
+const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
+
+/// X.520 businessCategory.
+const BUSINESS_CATEGORY: [u64; 4] = [2, 5, 4, 15];
+
+/// The country of incorporation, of the CA/Browser Forum's EV guidelines.
+const JURISDICTION_COUNTRY: [u64; 11] = [1, 3, 6, 1, 4, 1, 311, 60, 2, 1, 3];
+
+/// RFC 4519 uid.
+const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
+
+/// A value that X.520 wants as a PrintableString.
+fn printable(text: &str) -> Result<DnValue, Error> {
+    Ok(DnValue::PrintableString(text.try_into()?))
 }
 
 /// From an hour ago, for clocks that differ, until the given time from now.
@@ -229,6 +302,17 @@ fn rsa_key_pair() -> Result<KeyPair, Error> {
     let pair = PS256KeyPair::generate(2048).map_err(|error| Error::Key(error.to_string()))?;
     let pem = pair.to_pem().map_err(|error| Error::Key(error.to_string()))?;
     Ok(KeyPair::from_pkcs8_pem_and_sign_algo(&pem, &rcgen::PKCS_RSA_SHA256)?)
+}
+
+fn rfc_4514(attribute: &AttributeTypeAndValue) -> Result<String, Error> {
+    const SHORT_NAMES: [&str; 9] = ["CN=", "L=", "ST=", "O=", "OU=", "C=", "STREET=", "DC=", "UID="];
+    let text = attribute.to_string();
+    if SHORT_NAMES.iter().any(|name| text.starts_with(name)) {
+        return Ok(text);
+    }
+    let value = attribute.value.to_der().map_err(|error| Error::Certificate(error.to_string()))?;
+    let value: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}=#{value}", attribute.oid))
 }
 
 fn parse(pem: &str) -> Result<Certificate, Error> {

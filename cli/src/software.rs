@@ -7,22 +7,26 @@ use serde_json::Value;
 use crate::Error;
 use crate::inspect::Inspected;
 
-/// One piece of software of one organisation, as Open Banking's directory knows it.
+/// One piece of software of one organisation, as one directory knows it: Open Banking's in the UK or, see [`Software::in_brazil`], that
+/// of Open Finance Brasil.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Software {
-    /// `software_id` of the statement: 22 letters and digits. CN of a legacy transport certificate.
+    /// `software_id` of the statement: 22 letters and digits. CN of a legacy transport certificate. In Brazil a UUID, and the
+    /// certificate's UID.
     pub software_id: String,
     /// The name shown to customers.
     pub client_name: String,
-    /// `org_id`: 18 letters and digits. OU of a legacy transport certificate, CN of an OBWAC.
+    /// `org_id`: 18 letters and digits. OU of a legacy transport certificate, CN of an OBWAC. In Brazil a UUID, which ends the
+    /// certificate's organizationIdentifier.
     pub org_id: String,
-    /// The organisation's legal name. O of an OBWAC.
+    /// The organisation's legal name. O of an OBWAC, and of every transport certificate in Brazil.
     pub org_name: String,
-    /// The organisation's number at its competent authority. Ends the organizationIdentifier of an OBWAC.
+    /// The organisation's number at its competent authority. Ends the organizationIdentifier of an OBWAC. In Brazil `org_number`, the
+    /// 14 digits of the CNPJ, and the certificate's serialNumber.
     pub registration_id: String,
     /// Where customers are sent back to.
     pub redirect_uris: Vec<String>,
-    /// What the organisation is authorised for: `AISP`, `PISP`, `CBPII`.
+    /// What the organisation is authorised for: `AISP`, `PISP`, `CBPII`; in Brazil `DADOS`, `PAGTO`.
     pub roles: Vec<String>,
 }
 
@@ -40,25 +44,38 @@ impl Software {
         })
     }
 
-    /// The identity a UK software statement speaks of, whoever signed it (nothing is verified).
+    /// The same software as the directory of Open Finance Brasil knows it: with new ids, which are UUIDs there, a new CNPJ and the roles
+    /// DADOS and PAGTO.
+    pub fn in_brazil(&self) -> Result<Self, Error> {
+        Ok(Self {
+            software_id: uuid::Uuid::new_v4().to_string(),
+            org_id: uuid::Uuid::new_v4().to_string(),
+            registration_id: random_text(DIGITS, 14)?,
+            roles: vec!["DADOS".into(), "PAGTO".into()],
+            ..self.clone()
+        })
+    }
+
+    /// The identity a software statement speaks of, whoever signed it (nothing is verified).
     pub fn of_statement(statement: &str) -> Result<Self, Error> {
-        let claims = Value::Object(Inspected::parse(statement)?.claims);
+        let claims = Value::Object(Inspected::parse_jws(statement)?.claims);
         let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str).map(str::to_string);
-        let texts = |pointer: &str| {
-            let values = claims.pointer(pointer).and_then(Value::as_array);
+        let texts = |value: Option<&Value>| {
+            let values = value.and_then(Value::as_array);
             values.into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
         };
-        let software_id = text("/software_id").ok_or_else(|| {
-            Error::Token("no `software_id` in it: is it a software statement of Open Banking UK?".into())
-        })?;
+        let software_id = text("/software_id")
+            .ok_or_else(|| Error::Token("no `software_id` in it: is it a software statement?".into()))?;
         Ok(Self {
             software_id,
-            client_name: text("/software_client_name").unwrap_or_default(),
+            client_name: text("/software_client_name").or_else(|| text("/client_name")).unwrap_or_default(),
             org_id: text("/org_id").unwrap_or_default(),
             org_name: text("/org_name").unwrap_or_default(),
-            registration_id: text("/organisation_competent_authority_claims/registration_id").unwrap_or_default(),
-            redirect_uris: texts("/software_redirect_uris"),
-            roles: texts("/software_roles"),
+            registration_id: text("/organisation_competent_authority_claims/registration_id")
+                .or_else(|| text("/org_number"))
+                .unwrap_or_default(),
+            redirect_uris: texts(claims.get("software_redirect_uris").or_else(|| claims.get("redirect_uris"))),
+            roles: texts(claims.get("software_roles")),
         })
     }
 
@@ -66,15 +83,38 @@ impl Software {
     pub fn key_set_path(&self) -> String {
         format!("/{}/{}.jwks", self.org_id, self.software_id)
     }
+
+    /// The path of this software's signing keys on a directory's host, as Open Finance Brasil's keystore lays them out.
+    pub fn application_key_set_path(&self) -> String {
+        format!("/{}/{}/application.jwks", self.org_id, self.software_id)
+    }
+
+    /// The path of its transport keys, beside them.
+    pub fn transport_key_set_path(&self) -> String {
+        format!("/{}/{}/transport.jwks", self.org_id, self.software_id)
+    }
+
+    /// The host of its first redirect URI: where the software lives, such as `harbour.example`.
+    pub fn host(&self) -> &str {
+        let authority = self.redirect_uris.first().and_then(|uri| uri.strip_prefix("https://")?.split('/').next());
+        authority.unwrap_or_default()
+    }
 }
 
 /// Letters and digits, so that an id needs no escaping in a URL, a JSON text or a distinguished name.
+const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+const DIGITS: &[u8] = b"0123456789";
+
 fn random_id(length: usize) -> Result<String, Error> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    random_text(LETTERS_AND_DIGITS, length)
+}
+
+fn random_text(alphabet: &[u8], length: usize) -> Result<String, Error> {
     let mut bytes = vec![0; length];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Key("the system's random generator failed".into()))?;
     // The remainder favours some letters a little: an id is a name here, not a secret.
-    let letters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()));
+    let letters = bytes.iter().filter_map(|byte| alphabet.get(usize::from(*byte).checked_rem(alphabet.len())?));
     Ok(letters.copied().map(char::from).collect())
 }
 
@@ -90,6 +130,25 @@ mod tests {
         let statement = mint::software_statement(&software, "https://directory.example");
         let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
         assert_eq!(Software::of_statement(&statement).unwrap(), software);
+    }
+
+    #[test]
+    fn a_brazilian_statement_tells_its_software() {
+        let software = Software::new("Org Ltd", "App", "https://app.example").unwrap().in_brazil().unwrap();
+        let statement = mint::brazil_software_statement(&software, "https://directory.example");
+        let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
+        assert_eq!(Software::of_statement(&statement).unwrap(), software);
+    }
+
+    #[test]
+    fn ids_in_brazil_are_uuids_and_the_cnpj_has_14_digits() {
+        let software = Software::new("Org Ltd", "App", "https://app.example").unwrap().in_brazil().unwrap();
+        for id in [&software.software_id, &software.org_id] {
+            assert_eq!(uuid::Uuid::parse_str(id).unwrap().to_string(), *id);
+        }
+        let cnpj = &software.registration_id;
+        assert!(cnpj.len() == 14 && cnpj.bytes().all(|byte| byte.is_ascii_digit()), "{cnpj}");
+        assert_eq!(software.host(), "app.example");
     }
 
     #[test]

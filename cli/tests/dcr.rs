@@ -7,9 +7,14 @@
     reason = "clippy takes helpers beside tests for code"
 )]
 
+mod server;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+use server::Server;
 
 /// A folder with a development PKI, removed at the end.
 struct Folder(PathBuf);
@@ -67,6 +72,76 @@ fn a_statement_goes_into_a_request_that_inspect_finds_complete() {
     let kid = std::fs::read_to_string(folder.0.join("keys/tpp/signing.kid")).unwrap();
     assert_eq!(inspected.pointer("/header/kid").unwrap(), &kid);
     assert_eq!(inspected.pointer("/claims/aud").unwrap(), "https://bank.example");
+}
+
+#[test]
+fn each_ecosystem_has_its_statement_and_its_request() {
+    let folder = Folder::new();
+    for (ecosystem, kind, profile) in [
+        ("uk", "registration request (not verified", "uk-obie-3.3"),
+        ("cdr", "registration request (not verified", "au-cdr"),
+    ] {
+        let statement = folder.out(&["ssa", "--pki", "keys", "--ecosystem", ecosystem], "");
+        let request =
+            ["request", "--ssa", "-", "--signing-key", "keys/tpp/signing.key", "--audience", "https://bank.example"];
+        let report = folder.out(&["inspect", "-"], &folder.out(&request, &statement));
+        assert!(report.starts_with(kind) && !report.contains('✗'), "{report}");
+        assert!(report.contains(&format!("Profile {profile}")), "{report}");
+    }
+
+    let statement = folder.out(&["ssa", "--pki", "keys", "--ecosystem", "brazil"], "");
+    let in_brazil = folder.out(&["request", "--ssa", "-", "--claim", "scope=openid"], &statement);
+    let request: serde_json::Value = serde_json::from_str(&in_brazil).unwrap();
+    assert_eq!((&request["scope"], &request["software_statement"]), (&json!("openid"), &json!(statement.trim())));
+    let by_certificate = ["request", "--ssa", "-", "--tls-client-auth", "keys/tpp/brcac.pem"];
+    let request: serde_json::Value = serde_json::from_str(&folder.out(&by_certificate, &statement)).unwrap();
+    assert!(
+        request["tls_client_auth_subject_dn"].as_str().unwrap().contains(",2.5.4.97=#0c2a4f464242522d"),
+        "{request}"
+    );
+    let report = folder.out(&["inspect", "-", "--profile", "fapi2"], &in_brazil);
+    assert!(report.contains("a JSON object, not signed") && report.contains("Profile fapi2"), "{report}");
+    let headed = folder.dcr(&["request", "--ssa", "-", "--header", "kid=a"], &statement);
+    assert_eq!(headed.status.code(), Some(2));
+}
+
+#[test]
+fn a_registration_with_its_own_token_is_managed_by_it() {
+    let folder = Folder::new();
+    let server = Server::start(&dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap());
+    let there = [
+        &["--url", server.url(), "--profile", "au-cdr", "--clients", "clients", "--cacert", "keys/ca.pem"][..],
+        &["--cert", "keys/tpp/brcac.pem", "--key", "keys/tpp/brcac.key"][..],
+    ]
+    .concat();
+    let act = |arguments: &[&str], input: &str| folder.dcr(&[arguments, &there[..]].concat(), input).status.code();
+    let client = ["--client-id", "client-1", "--signing-key", "keys/tpp/signing.key"];
+    let statement = folder.out(&["ssa", "--pki", "keys", "--ecosystem", "brazil"], "");
+    let kept = folder.0.join("clients/client-1.json");
+
+    assert_eq!(act(&["register", "--ssa", "-"], &statement), Some(0));
+    let seen = server.seen();
+    assert_eq!((seen.request.as_str(), seen.content_type.as_str()), ("POST /register", "application/json"));
+    assert!(std::fs::read_to_string(&kept).unwrap().contains("\"first\""));
+
+    assert_eq!(act(&[&["retrieve"], &client[..]].concat(), ""), Some(0));
+    let seen = server.seen();
+    assert_eq!((seen.request.as_str(), seen.authorization.as_str()), ("GET /clients/client-1", "Bearer first"));
+
+    assert_eq!(act(&["update", "--ssa", "-", "--client-id", "client-1"], &statement), Some(0));
+    let seen = server.seen();
+    assert_eq!((seen.request.as_str(), seen.authorization.as_str()), ("PUT /clients/client-1", "Bearer second"));
+    assert_eq!((seen.content_type.as_str(), &seen.body["client_id"]), ("application/json", &json!("client-1")));
+
+    assert_eq!(act(&[&["retrieve", "--token", "mine"], &client[..]].concat(), ""), Some(0));
+    assert_eq!(server.seen().authorization, "Bearer mine");
+
+    assert_eq!(act(&[&["delete"], &client[..]].concat(), ""), Some(0));
+    assert_eq!(server.seen().request, "DELETE /clients/client-1");
+    assert!(!kept.exists());
+
+    assert_eq!(act(&[&["retrieve"], &client[..]].concat(), ""), Some(1));
+    assert_eq!(server.seen().request, "POST /token", "forgotten, so an access token is asked for");
 }
 
 #[test]

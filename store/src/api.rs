@@ -18,7 +18,7 @@ use self::request::{Checked, ClientId, IfMatch, TokenForm};
 use crate::credential::Credential;
 use crate::database::Database;
 use crate::metrics::{self, Metrics};
-use crate::model::{Client, NewClient, NewToken, Replacement};
+use crate::model::{ActiveToken, Client, NewClient, NewToken, Replacement, TokenUse};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -55,8 +55,8 @@ struct Store {
 type Answer = Result<Response, Problem>;
 
 async fn create_client(State(store): State<Store>, Checked(new): Checked<NewClient>) -> Answer {
-    let client = store.database.create_client(&new).await?;
-    Ok((StatusCode::CREATED, described(&client)).into_response())
+    let created = store.database.create_client(&new).await?;
+    Ok((StatusCode::CREATED, etag(&created.client), Json(created)).into_response())
 }
 
 async fn read_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
@@ -94,14 +94,25 @@ async fn issue_token(
 
 async fn introspect_token(State(store): State<Store>, TokenForm(token): TokenForm) -> Answer {
     let body = match store.database.introspect(&token).await? {
-        Some(token) => json!({
+        Some(ActiveToken { client_id, issued_at, token_use: TokenUse::Registration }) => json!({
             "active": true,
-            "client_id": token.client_id,
-            "scope": token.scope,
+            "client_id": client_id,
+            "token_use": "registration",
+            "iat": issued_at,
+        }),
+        Some(ActiveToken {
+            client_id,
+            issued_at,
+            token_use: TokenUse::Access { scope, certificate_thumbprint, expires_at },
+        }) => json!({
+            "active": true,
+            "client_id": client_id,
+            "token_use": "access",
+            "scope": scope,
             "token_type": "Bearer",
-            "iat": token.issued_at,
-            "exp": token.expires_at,
-            "cnf": { "x5t#S256": token.certificate_thumbprint },
+            "iat": issued_at,
+            "exp": expires_at,
+            "cnf": { "x5t#S256": certificate_thumbprint },
         }),
         None => json!({ "active": false }),
     };
@@ -134,9 +145,14 @@ async fn metrics_text(State(store): State<Store>) -> Response {
     }
 }
 
-/// A client as create, read and update answer it, its version as entity tag.
+/// A client as read and update answer it.
 fn described(client: &Client) -> Response {
-    ([(header::ETAG, format!("\"{}\"", client.version))], Json(client)).into_response()
+    (etag(client), Json(client)).into_response()
+}
+
+/// A client's version as entity tag.
+fn etag(client: &Client) -> [(header::HeaderName, String); 1] {
+    [(header::ETAG, format!("\"{}\"", client.version))]
 }
 
 async fn authorize(State(store): State<Store>, request: Request, next: Next) -> Answer {

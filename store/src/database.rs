@@ -14,7 +14,9 @@ use sqlx::{Sqlite, Transaction};
 pub use self::open::OpenError;
 use self::open::Pools;
 use crate::clock::Clock;
-use crate::model::{ActiveToken, Client, Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, Software};
+use crate::model::{
+    ActiveToken, Client, CreatedClient, Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, Software, TokenUse,
+};
 
 /// The store's memory: a handle to the database, cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,7 +33,10 @@ pub enum Refusal {
     UnknownClient,
     /// One of the `jti` was consumed before and has not expired.
     #[error("a jti of this request was used before")]
-    Replayed,
+    Replayed {
+        /// Which: its place in `consume_jti`, the first is 0.
+        index: usize,
+    },
     /// One of the `jti` has expired already: what carried it must not have been accepted.
     #[error("`expires_at` of a jti is in the past; compare the clocks of the gateway and the store")]
     JtiExpired,
@@ -88,12 +93,14 @@ impl Database {
         Ok(Self { pools: open::open(url).await?, clock })
     }
 
-    /// Consumes the `jti` and creates a client, version 1.
+    /// Consumes the `jti` and creates a client, version 1, with a registration access token where one is asked for: 256 random bits as
+    /// base64url, of which only the digest is kept.
     ///
     /// # Errors
     /// [`Refusal::Replayed`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::DuplicateSoftware`].
-    pub async fn create_client(&self, new: &NewClient) -> Result<Client, Failure> {
+    pub async fn create_client(&self, new: &NewClient) -> Result<CreatedClient, Failure> {
         let client_id = random_client_id()?;
+        let registration_access_token = new.registration_access_token.then(random_token).transpose()?;
         let mut work = self.begin().await?;
         let now = self.clock.now();
 
@@ -102,25 +109,28 @@ impl Database {
             return Err(Refusal::DuplicateSoftware.into());
         }
         sqlx::query(
-            "INSERT INTO clients (client_id, issued_at, version, software_issuer, software_id, record)
-             VALUES ($1, $2, 1, $3, $4, $5)",
+            "INSERT INTO clients
+                 (client_id, issued_at, version, software_issuer, software_id, record, registration_token_digest)
+             VALUES ($1, $2, 1, $3, $4, $5, $6)",
         )
         .bind(&client_id)
         .bind(now)
         .bind(&new.software.issuer)
         .bind(&new.software.id)
         .bind(serde_json::to_string(&new.record)?)
+        .bind(registration_access_token.as_deref().map(digest))
         .execute(&mut *work)
         .await?;
         work.commit().await?;
 
-        Ok(Client {
+        let client = Client {
             client_id,
             client_id_issued_at: now,
             version: 1,
             software: new.software.clone(),
             record: new.record.clone(),
-        })
+        };
+        Ok(CreatedClient { client, registration_access_token })
     }
 
     /// The client as it is now.
@@ -136,7 +146,8 @@ impl Database {
         row.into_client(client_id)
     }
 
-    /// Consumes the `jti` and replaces the whole record of a client that is at `version`; its tokens stay.
+    /// Consumes the `jti` and replaces the whole record of a client that is at `version`; its tokens stay, the registration access token
+    /// among them.
     ///
     /// # Errors
     /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::SoftwareMismatch`],
@@ -216,31 +227,36 @@ impl Database {
     /// # Errors
     /// Only failures of the database.
     pub async fn introspect(&self, token: &str) -> Result<Option<ActiveToken>, Failure> {
-        let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(
+        let digest = digest(token);
+        let row: Option<AccessTokenRow> = sqlx::query_as(
             "SELECT client_id, scope, certificate_thumbprint, issued_at, expires_at FROM access_tokens
              WHERE token_digest = $1 AND expires_at > $2",
         )
-        .bind(digest(token))
+        .bind(&digest)
         .bind(self.clock.now())
         .fetch_optional(&self.pools.readers)
         .await?;
-        Ok(row.map(|(client_id, scope, certificate_thumbprint, issued_at, expires_at)| ActiveToken {
-            client_id,
-            scope,
-            certificate_thumbprint,
-            issued_at,
-            expires_at,
-        }))
+        if let Some(row) = row {
+            return Ok(Some(row.into_token()));
+        }
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT client_id, issued_at FROM clients WHERE registration_token_digest = $1")
+                .bind(&digest)
+                .fetch_optional(&self.pools.readers)
+                .await?;
+        Ok(row.map(|(client_id, issued_at)| ActiveToken { client_id, issued_at, token_use: TokenUse::Registration }))
     }
 
-    /// Forgets a token; one that is unknown is no error (RFC 7009 section 2.2).
+    /// Forgets a token of either use; one that is unknown is no error (RFC 7009 section 2.2).
     ///
     /// # Errors
     /// Only failures of the database.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
+        let digest = digest(token);
         let mut work = self.begin().await?;
-        sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1")
-            .bind(digest(token))
+        sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1").bind(&digest).execute(&mut *work).await?;
+        sqlx::query("UPDATE clients SET registration_token_digest = NULL WHERE registration_token_digest = $1")
+            .bind(&digest)
             .execute(&mut *work)
             .await?;
         work.commit().await?;
@@ -342,11 +358,27 @@ impl ClientRow {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct AccessTokenRow {
+    client_id: String,
+    scope: String,
+    certificate_thumbprint: String,
+    issued_at: i64,
+    expires_at: i64,
+}
+
+impl AccessTokenRow {
+    fn into_token(self) -> ActiveToken {
+        let Self { client_id, scope, certificate_thumbprint, issued_at, expires_at } = self;
+        ActiveToken { client_id, issued_at, token_use: TokenUse::Access { scope, certificate_thumbprint, expires_at } }
+    }
+}
+
 /// Consumes every `jti`; the caller drops the transaction on an error, and none is consumed.
 ///
 /// A row that has expired counts as absent, purged or not: it is overwritten.
 async fn consume(work: &mut Work, every: &[Jti], now: i64) -> Result<(), Failure> {
-    for Jti { issuer, jti, expires_at } in every {
+    for (index, Jti { issuer, jti, expires_at }) in every.iter().enumerate() {
         if *expires_at < now {
             return Err(Refusal::JtiExpired.into());
         }
@@ -364,7 +396,7 @@ async fn consume(work: &mut Work, every: &[Jti], now: i64) -> Result<(), Failure
         .execute(&mut **work)
         .await?;
         if inserted.rows_affected() == 0 {
-            return Err(Refusal::Replayed.into());
+            return Err(Refusal::Replayed { index }.into());
         }
     }
     Ok(())

@@ -40,6 +40,8 @@ pub struct NewClient {
     pub software: Software,
     /// Refuse when this software has a client already.
     pub single_registration: bool,
+    /// Make a registration access token (RFC 7592 section 3) with it.
+    pub registration_access_token: bool,
     /// All consumed, or none.
     pub consume_jti: Vec<Jti>,
     /// What the gateway wants back; the store never looks inside.
@@ -85,17 +87,40 @@ pub struct Client {
     pub record: Map<String, Value>,
 }
 
-/// What is known of an access token that is active.
+/// A client just created, and the only time its registration access token is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CreatedClient {
+    /// The client.
+    #[serde(flatten)]
+    pub client: Client,
+    /// Where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_access_token: Option<String>,
+}
+
+/// What is known of a token that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveToken {
     /// The client it was issued to.
     pub client_id: String,
-    /// Granted scope.
-    pub scope: String,
-    /// `x5t#S256` of the certificate it is bound to.
-    pub certificate_thumbprint: String,
     /// Unix seconds.
     pub issued_at: i64,
-    /// Unix seconds; at this second it is no longer active.
-    pub expires_at: i64,
+    /// What it is for.
+    pub token_use: TokenUse,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenUse {
+    /// An access token (RFC 6749 section 1.4).
+    Access {
+        /// Granted scope.
+        scope: String,
+        /// `x5t#S256` of the certificate it is bound to.
+        certificate_thumbprint: String,
+        /// Unix seconds; at this second it is no longer active.
+        expires_at: i64,
+    },
+    /// The registration access token (RFC 7592 section 3), which lives as long as the client.
+    Registration,
 }

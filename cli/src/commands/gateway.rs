@@ -5,15 +5,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dcr_cli::Error;
-use dcr_cli::client::{Answer, Endpoints, Tpp};
+use dcr_cli::client::{Answer, Endpoints, Tpp, media_type};
 use dcr_cli::environment::Environment;
 use dcr_cli::mint;
 use dcr_cli::pki::Identity;
 use dcr_cli::pki::files::read_text;
+use dcr_cli::registration::Registration;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::mint::{RequestContent, Signing};
-use super::{Outcome, print, read_input};
+use super::{DEFAULT_PROFILE, Outcome, print, profile, read_input};
 
 /// Which gateway, and with which certificate.
 #[derive(Args)]
@@ -21,9 +24,12 @@ struct Gateway {
     /// Where the gateway answers, as `make run` writes it
     #[arg(long, value_name = "FILE", default_value = "target/dev/gateway.env")]
     gateway_env: PathBuf,
-    /// A gateway by its base URL and default paths, instead of --gateway-env
+    /// A gateway by its base URL and the default paths of --profile, instead of --gateway-env
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The profile of the gateway at --url
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_PROFILE, requires = "url")]
+    profile: String,
     /// Who signed the gateway's certificate [default: ca.pem beside gateway.env]
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
@@ -33,6 +39,9 @@ struct Gateway {
     /// The transport certificate's private key [default: tpp/transport.key beside gateway.env]
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// Where registrations are kept that come with a URL and a token of their own (RFC 7592) [default: clients beside gateway.env]
+    #[arg(long, value_name = "DIR")]
+    clients: Option<PathBuf>,
     /// Print the answer as JSON: status, headers, body, elapsed_ms
     #[arg(long)]
     json: bool,
@@ -41,7 +50,7 @@ struct Gateway {
 /// Register a client
 #[derive(Args)]
 #[command(
-    after_help = "Example: over another party's certificate\n  dcr register --cert target/dev/other-tpp/transport.pem --key target/dev/other-tpp/transport.key"
+    after_help = "Examples: over another party's certificate\n  dcr register --cert target/dev/other-tpp/transport.pem --key target/dev/other-tpp/transport.key\n\nIn Brazil, with a statement in ssa.jwt (dcr ssa --ecosystem brazil)\n  dcr register --ssa ssa.jwt --cert target/dev/tpp/brcac.pem --key target/dev/tpp/brcac.key"
 )]
 pub(crate) struct Register {
     #[command(flatten)]
@@ -120,16 +129,25 @@ struct Client {
 /// With which access token.
 #[derive(Args)]
 struct Access {
-    /// An access token; without it, one is got first
+    /// An access token, or a registration access token; without it, the one that is kept of the client, or else one is got first
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+}
+
+/// A client's own resource, and a token for it.
+struct Resource {
+    url: String,
+    token: String,
 }
 
 impl Register {
     pub(crate) async fn run(self) -> Outcome {
         let tpp = self.gateway.connect()?;
-        let request = request_jwt(&self.request, &self.content, &tpp)?;
-        Ok(self.gateway.show(&tpp.register(&request).await?))
+        let request = match &self.request {
+            Some(path) => read_input(path)?,
+            None => self.content.mint(|| Ok(tpp.endpoints.issuer.clone()))?,
+        };
+        self.gateway.show_and_keep(&tpp.register(&request).await?)
     }
 }
 
@@ -142,9 +160,12 @@ impl Token {
 
 impl Retrieve {
     pub(crate) async fn run(self) -> Outcome {
-        let tpp = self.gateway.connect()?;
-        match self.access.token(self.client.token(&tpp)).await? {
-            Ok(token) => Ok(self.gateway.show(&tpp.retrieve(&self.client.client_id, &token).await?)),
+        let (tpp, client_id) = (self.gateway.connect()?, &self.client.client_id);
+        match self.access.resource(&self.gateway, &tpp, client_id, self.client.token(&tpp)).await? {
+            Ok(resource) => {
+                let get = tpp.request(Method::GET, &resource.url).bearer_auth(&resource.token);
+                self.gateway.show_and_keep(&tpp.send(get).await?)
+            }
             Err(refusal) => Ok(self.gateway.show(&refusal)),
         }
     }
@@ -152,11 +173,18 @@ impl Retrieve {
 
 impl Update {
     pub(crate) async fn run(self) -> Outcome {
-        let tpp = self.gateway.connect()?;
-        let request = request_jwt(&self.request, &self.content, &tpp)?;
-        let by_assertion = by_assertion(&tpp, &self.client_id, self.content.signing(), None);
-        match self.access.token(by_assertion).await? {
-            Ok(token) => Ok(self.gateway.show(&tpp.update(&self.client_id, &token, &request).await?)),
+        let (tpp, client_id) = (self.gateway.connect()?, &self.client_id);
+        let request = match &self.request {
+            Some(path) => read_input(path)?,
+            None => self.content.mint_update(&tpp.endpoints.issuer, client_id)?,
+        };
+        let by_assertion = by_assertion(&tpp, client_id, self.content.signing(), None);
+        match self.access.resource(&self.gateway, &tpp, client_id, by_assertion).await? {
+            Ok(resource) => {
+                let put = tpp.request(Method::PUT, &resource.url).bearer_auth(&resource.token);
+                let put = put.header(CONTENT_TYPE, media_type(&request)).body(request);
+                self.gateway.show_and_keep(&tpp.send(put).await?)
+            }
             Err(refusal) => Ok(self.gateway.show(&refusal)),
         }
     }
@@ -164,9 +192,17 @@ impl Update {
 
 impl Delete {
     pub(crate) async fn run(self) -> Outcome {
-        let tpp = self.gateway.connect()?;
-        match self.access.token(self.client.token(&tpp)).await? {
-            Ok(token) => Ok(self.gateway.show(&tpp.delete(&self.client.client_id, &token).await?)),
+        let (tpp, client_id) = (self.gateway.connect()?, &self.client.client_id);
+        match self.access.resource(&self.gateway, &tpp, client_id, self.client.token(&tpp)).await? {
+            Ok(resource) => {
+                let delete = tpp.request(Method::DELETE, &resource.url).bearer_auth(&resource.token);
+                let answer = tpp.send(delete).await?;
+                let outcome = self.gateway.show(&answer);
+                if answer.is_success() {
+                    Registration::forget(&self.gateway.clients_folder(), client_id)?;
+                }
+                Ok(outcome)
+            }
             Err(refusal) => Ok(self.gateway.show(&refusal)),
         }
     }
@@ -175,16 +211,33 @@ impl Delete {
 impl Gateway {
     fn connect(&self) -> Result<Tpp, Error> {
         let endpoints = match &self.url {
-            Some(url) => Endpoints::of(url),
+            Some(url) => Endpoints::of_profile(url, &profile(&self.profile)?),
             None => Environment::read(&self.gateway_env)?.endpoints,
         };
-        let folder = self.gateway_env.parent().unwrap_or(Path::new("."));
+        let folder = self.folder();
         let file = |given: &Option<PathBuf>, usual: &str| read_text(given.as_deref().unwrap_or(&folder.join(usual)));
         let identity = Identity {
             certificate_pem: file(&self.cert, "tpp/transport.pem")?,
             key_pem: file(&self.key, "tpp/transport.key")?,
         };
         Tpp::new(endpoints, &file(&self.cacert, "ca.pem")?, Some(&identity))
+    }
+
+    fn folder(&self) -> &Path {
+        self.gateway_env.parent().unwrap_or(Path::new("."))
+    }
+
+    fn clients_folder(&self) -> PathBuf {
+        self.clients.clone().unwrap_or_else(|| self.folder().join("clients"))
+    }
+
+    /// Prints an answer, and then keeps the URL and the token in it, if there are any: the token is shown even where it cannot be kept.
+    fn show_and_keep(&self, answer: &Answer) -> Outcome {
+        let outcome = self.show(answer);
+        if let Some(registration) = Registration::of_answer(answer) {
+            registration.write(&self.clients_folder())?;
+        }
+        Ok(outcome)
     }
 
     /// Prints an answer, and says whether the gateway accepted.
@@ -204,26 +257,32 @@ impl Client {
 }
 
 impl Access {
-    /// The token given, or the one that `get` brings; the gateway's answer if it gives none.
-    async fn token(&self, get: impl Future<Output = Result<Answer, Error>>) -> Result<Result<String, Answer>, Error> {
-        if let Some(token) = &self.token {
-            return Ok(Ok(token.clone()));
+    /// The client's resource with the token given, the one that is kept, or the one that `get` brings; the gateway's answer if it gives
+    /// none.
+    async fn resource(
+        &self,
+        gateway: &Gateway,
+        tpp: &Tpp,
+        client_id: &str,
+        get: impl Future<Output = Result<Answer, Error>>,
+    ) -> Result<Result<Resource, Answer>, Error> {
+        let kept = Registration::read(&gateway.clients_folder(), client_id)?;
+        let (url, kept) = match kept {
+            Some(kept) => (kept.registration_client_uri, Some(kept.registration_access_token)),
+            None => (tpp.endpoints.client(client_id), None),
+        };
+        if let Some(token) = self.token.clone().or(kept) {
+            return Ok(Ok(Resource { url, token }));
         }
         let answer = get.await?;
-        Ok(answer.member("access_token").filter(|_| answer.is_success()).ok_or(answer))
+        let token = answer.member("access_token").filter(|_| answer.is_success());
+        Ok(token.map(|token| Resource { url, token }).ok_or(answer))
     }
 }
 
 async fn by_assertion(tpp: &Tpp, client_id: &str, signing: &Signing, scope: Option<&str>) -> Result<Answer, Error> {
     let assertion = mint::client_assertion(client_id, &tpp.endpoints.issuer).sign(&signing.key()?)?;
     tpp.token_by_assertion(&assertion, scope).await
-}
-
-fn request_jwt(given: &Option<PathBuf>, content: &RequestContent, tpp: &Tpp) -> Result<String, Error> {
-    match given {
-        Some(path) => read_input(path),
-        None => content.mint(&tpp.endpoints.issuer),
-    }
 }
 
 fn as_text(answer: &Answer) -> String {

@@ -7,17 +7,20 @@ use clap::Args;
 use dcr_cli::Error;
 use dcr_cli::inspect::Inspected;
 
-use super::{Outcome, print, read_input};
+use super::{Outcome, print, profile, read_input};
 
-/// Show header and claims, times in words, and what the profile uk-obie-3.3 wants. Nothing is verified.
+/// Show header and claims, times in words, and what a profile wants. Nothing is verified.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  dcr inspect target/dev/tpp/ssa.jwt\n  dcr request | dcr inspect -\n  dcr inspect eyJhbGciOi…"
 )]
 pub(crate) struct Inspect {
-    /// A compact JWS, a file that holds one, or `-` for the standard input
+    /// A compact JWS or a JSON object, a file that holds one, or `-` for the standard input
     #[arg(value_name = "TOKEN|FILE|-")]
     token: String,
+    /// The profile to compare with [default: the first one whose software statements look like the one here]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,7 +30,12 @@ impl Inspect {
     pub(crate) fn run(self) -> Outcome {
         let now = dcr_cli::mint::now();
         let inspected = Inspected::parse(&self.token()?)?;
-        print(&if self.json { format!("{:#}", inspected.to_json(now)) } else { inspected.report(now) });
+        let profile = self.profile.as_deref().map_or_else(|| inspected.likely_profile(), profile)?;
+        print(&if self.json {
+            format!("{:#}", inspected.to_json(&profile, now))
+        } else {
+            inspected.report(&profile, now)
+        });
         Ok(ExitCode::SUCCESS)
     }
 

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use dcr_cli::Error;
+use dcr_cli::ecosystem::Ecosystem;
 use dcr_cli::environment::Environment;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::files::read_text;
 use dcr_cli::pki::{Identity, Pki};
-use dcr_cli::software::Software;
 use serde_json::Value;
 
 use super::{DEVELOPMENT_FOLDER, Outcome, print, read_input};
@@ -18,7 +18,7 @@ use super::{DEVELOPMENT_FOLDER, Outcome, print, read_input};
 /// A software statement for a third party of a development PKI, signed by its directory
 #[derive(Args)]
 #[command(
-    after_help = "Example: a statement of an organisation that was withdrawn\n  dcr ssa --pki keys --claim org_status=Withdrawn"
+    after_help = "Examples: a statement of an organisation that was withdrawn\n  dcr ssa --pki keys --claim org_status=Withdrawn\n\nA statement of Open Finance Brasil\n  dcr ssa --pki keys --ecosystem brazil"
 )]
 pub(crate) struct Ssa {
     /// The folder that `dcr pki new` wrote
@@ -27,6 +27,9 @@ pub(crate) struct Ssa {
     /// Whose software
     #[arg(long, value_enum, default_value_t)]
     party: Party,
+    /// Whose statement
+    #[arg(long, value_enum, default_value_t)]
+    ecosystem: Ecosystem,
     /// Where the directory publishes key sets
     #[arg(long, value_name = "URL", default_value = "https://localhost:8444")]
     directory_url: String,
@@ -34,7 +37,8 @@ pub(crate) struct Ssa {
     changes: Changes,
 }
 
-/// A registration request around a software statement, signed with the third party's key
+/// A registration request around a software statement, as the statement's ecosystem writes it: signed with the third party's key, or in
+/// Brazil a JSON object
 #[derive(Args)]
 #[command(after_help = "Example: a request that has expired\n  dcr request --claim exp=1700000000 | dcr inspect -")]
 pub(crate) struct Request {
@@ -120,7 +124,7 @@ impl Ssa {
             Party::Tpp => &pki.tpp,
             Party::OtherTpp => &pki.other_tpp,
         };
-        let statement = mint::software_statement(&party.software, self.directory_url.trim_end_matches('/'));
+        let statement = self.ecosystem.software_statement(party, self.directory_url.trim_end_matches('/'));
         print(&self.changes.apply(statement).sign(&pki.directory)?);
         Ok(ExitCode::SUCCESS)
     }
@@ -128,7 +132,7 @@ impl Ssa {
 
 impl Request {
     pub(crate) fn run(self) -> Outcome {
-        print(&self.content.mint(&audience(self.audience)?)?);
+        print(&self.content.mint(|| audience(self.audience))?);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -142,16 +146,39 @@ impl Assertion {
 }
 
 impl RequestContent {
-    /// The signed request.
-    pub(crate) fn mint(&self, audience: &str) -> Result<String, Error> {
+    /// A request to register, as it is sent.
+    /// `audience` is asked only for a signed request.
+    pub(crate) fn mint(&self, audience: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
         let statement = read_input(&self.ssa)?;
-        let software = Software::of_statement(&statement)?;
-        let mut request = mint::registration_request(&software, audience, &statement);
+        let ecosystem = Ecosystem::of_statement(&statement)?;
+        let audience = if ecosystem.signs_requests() { audience()? } else { String::new() };
+        self.finish(ecosystem, ecosystem.registration_request(&audience, &statement)?)
+    }
+
+    /// A request to replace a client's registration, as it is sent: an unsigned one names the client (RFC 7592 section 2.2), a signed one
+    /// need not.
+    pub(crate) fn mint_update(&self, audience: &str, client_id: &str) -> Result<String, Error> {
+        let statement = read_input(&self.ssa)?;
+        let ecosystem = Ecosystem::of_statement(&statement)?;
+        let request = ecosystem.registration_request(audience, &statement)?;
+        let request = if ecosystem.signs_requests() { request } else { request.claim("client_id", client_id) };
+        self.finish(ecosystem, request)
+    }
+
+    fn finish(&self, ecosystem: Ecosystem, mut request: Token) -> Result<String, Error> {
         if let Some(certificate) = &self.tls_client_auth {
             let identity = Identity { certificate_pem: read_text(certificate)?, key_pem: String::new() };
             request = request.for_tls_client_auth(&identity.subject_dn()?);
         }
-        self.changes.apply(request).sign(&self.signing.key()?)
+        let request = self.changes.apply(request);
+        if ecosystem.signs_requests() {
+            return request.sign(&self.signing.key()?);
+        }
+        if self.changes.are_about_the_header() {
+            let problem = "leave it out: a request of this ecosystem is not signed and has no header".into();
+            return Err(Error::Content { path: "--header, --without-header".into(), problem });
+        }
+        Ok(request.to_json())
     }
 
     /// The key that signs.
@@ -174,6 +201,10 @@ impl Signing {
 }
 
 impl Changes {
+    fn are_about_the_header(&self) -> bool {
+        !self.header.is_empty() || !self.without_header.is_empty()
+    }
+
     fn apply(&self, token: Token) -> Token {
         let token = self.claims.iter().fold(token, |token, (name, value)| token.claim(name, value.clone()));
         let token = self.without.iter().fold(token, |token, name| token.without(name));

@@ -14,12 +14,22 @@ use std::process::ExitCode;
 
 use dcr_cli::Error;
 use dcr_cli::pki::files::read_text;
+use dcr_gate::policy::profile::{Profile, UnknownProfile};
 
 /// How a command ends: 0 done or accepted, 1 refused by the gateway; an error is 2.
 pub(crate) type Outcome = Result<ExitCode, Error>;
 
 /// Where `make run` puts everything.
 pub(crate) const DEVELOPMENT_FOLDER: &str = "target/dev";
+
+/// The profile of the gateway that `make run` starts.
+pub(crate) const DEFAULT_PROFILE: &str = "uk-obie-3.3";
+
+/// The built-in profile of that name.
+pub(crate) fn profile(name: &str) -> Result<Profile, Error> {
+    let problem = |error: UnknownProfile| format!("is not a profile: {}", error.0);
+    Profile::named(name).map_err(|error| Error::Content { path: name.into(), problem: problem(error) })
+}
 
 /// Prints a result. A reader that has left (`| head`) is not an error.
 pub(crate) fn print(text: &str) {

@@ -11,7 +11,8 @@ use super::{Outcome, print};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a server CA and certificate, a directory, and two third parties with transport certificates in both Open Banking shapes
+    /// Make a server CA and certificate, a directory, and two third parties with transport certificates of the UK, in both shapes, and of
+    /// Brazil
     New {
         /// The folder to write to
         #[arg(long, value_name = "DIR")]
@@ -36,7 +37,7 @@ impl Command {
              server.pem server.key   the gateway and the directory, for localhost\n  \
              tpp-ca.pem tpp-ca.key   issues transport certificates; the gateway trusts it\n  \
              directory/              signs software statements\n  \
-             tpp/                    {tpp}: transport.pem (OB Transport), obwac.pem, signing.key, signing.kid\n  \
+             tpp/                    {tpp}: transport.pem (OB Transport), obwac.pem, brcac.pem (Brazil), signing.key, signing.kid\n  \
              other-tpp/              {other}: the same",
             folder = out.display(),
             tpp = pki.tpp.software.org_name,

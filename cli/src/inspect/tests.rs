@@ -9,6 +9,10 @@ fn software() -> Software {
     Software::new("Org", "App", "https://app.example").unwrap()
 }
 
+fn uk() -> Profile {
+    Profile::named("uk-obie-3.3").unwrap()
+}
+
 fn request(change: impl FnOnce(mint::Token) -> mint::Token) -> Inspected {
     let (key, software) = (SigningKey::generate_es256(), software());
     let statement = mint::software_statement(&software, "https://directory.example").claim("iat", NOW - 259_200);
@@ -18,14 +22,14 @@ fn request(change: impl FnOnce(mint::Token) -> mint::Token) -> Inspected {
 }
 
 fn state(inspected: &Inspected, claim: &str) -> State {
-    inspected.findings(NOW).iter().find(|finding| finding.claim == claim).unwrap().state
+    inspected.findings(&uk(), NOW).iter().find(|finding| finding.claim == claim).unwrap().state
 }
 
 #[test]
 fn a_good_request_has_nothing_missing_and_times_in_words() {
     let inspected = request(|request| request);
     assert_eq!(inspected.kind, Kind::RegistrationRequest);
-    let report = inspected.report(NOW);
+    let report = inspected.report(&uk(), NOW);
     assert!(!report.contains('✗'), "{report}");
     assert!(report.contains("expires in 4 min") && report.contains("issued 1 min ago"), "{report}");
     assert!(report.contains("Inside it: software statement") && report.contains("issued 3 days ago"), "{report}");
@@ -42,7 +46,7 @@ fn what_is_missing_or_wrong_is_named_with_its_rule() {
     assert_eq!(state(&inspected, "exp"), State::Wrong);
     assert_eq!(state(&inspected, "redirect_uris"), State::Wrong);
     assert_eq!(state(&inspected, "token_endpoint_auth_signing_alg"), State::Wrong);
-    let report = inspected.report(NOW);
+    let report = inspected.report(&uk(), NOW);
     assert!(report.contains("expired 2 hours ago") && report.contains("RQ-04  missing: "), "{report}");
 }
 
@@ -58,6 +62,64 @@ fn what_depends_on_the_method_does() {
 }
 
 #[test]
+fn a_token_is_compared_with_the_profile_whose_statements_look_like_its_own() {
+    assert_eq!(request(|request| request).likely_profile().unwrap().name, "uk-obie-3.3");
+
+    let (key, software) = (SigningKey::generate_es256(), software());
+    let statement = mint::cdr_software_statement(&software, "https://directory.example").sign(&key).unwrap();
+    let request = mint::cdr_registration_request(&software, "https://bank.example", &statement).sign(&key).unwrap();
+    let assertion = mint::client_assertion("client", "https://bank.example").sign(&key).unwrap();
+    for (token, name) in [(&statement, "au-cdr"), (&request, "au-cdr"), (&assertion, "uk-obie-3.3")] {
+        let inspected = Inspected::parse(token).unwrap();
+        let profile = inspected.likely_profile().unwrap();
+        assert_eq!(profile.name, name);
+        let report = inspected.report(&profile, mint::now());
+        assert!(!report.contains('✗') && report.contains(&format!("Profile {name}")), "{report}");
+    }
+}
+
+#[test]
+fn what_another_profile_wants_is_told_by_its_values() {
+    let inspected = request(|request| request);
+    let cdr = Profile::named("au-cdr").unwrap();
+    let finding = |claim: &str| inspected.findings(&cdr, NOW).into_iter().find(|finding| finding.claim == claim);
+    assert_eq!(finding("authorization_signed_response_alg").unwrap().state, State::Missing);
+    assert_eq!(finding("response_types").unwrap().state, State::Wrong);
+    assert_eq!(finding("application_type").unwrap().state, State::Present);
+    let statement = inspected.software_statement().unwrap();
+    let missing = statement.findings(&cdr, NOW).into_iter().filter(|finding| finding.state == State::Missing);
+    let missing: Vec<String> = missing.map(|finding| finding.claim).collect();
+    assert!(missing.contains(&"jwks_uri".into()) && missing.contains(&"exp".into()), "{missing:?}");
+}
+
+#[test]
+fn a_statement_has_an_age_where_the_profile_has_one() {
+    let mut profile = uk();
+    let statement = request(|request| request).software_statement().unwrap();
+    let state = |profile: &Profile| {
+        statement.findings(profile, NOW).into_iter().find(|finding| finding.claim == "iat").unwrap().state
+    };
+    assert_eq!(state(&profile), State::Present);
+    profile.software_statement.max_age = Some(Duration::from_secs(300));
+    assert_eq!(state(&profile), State::Wrong);
+}
+
+#[test]
+fn an_unsigned_request_is_a_json_object_without_the_claims_of_a_signature() {
+    let software = software().in_brazil().unwrap();
+    let statement = mint::brazil_software_statement(&software, "https://directory.example");
+    let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
+    let inspected = Inspected::parse(&mint::brazil_registration_request(&software, &statement).to_json()).unwrap();
+    assert_eq!((inspected.kind, inspected.is_signed()), (Kind::RegistrationRequest, false));
+    let claims: Vec<String> = inspected.findings(&uk(), NOW).into_iter().map(|finding| finding.claim).collect();
+    assert!(!claims.contains(&"aud".into()) && claims.contains(&"grant_types".into()), "{claims:?}");
+    let report = inspected.report(&uk(), NOW);
+    assert!(report.starts_with("registration request (a JSON object, not signed)\n\nClaims\n"), "{report}");
+    assert!(report.contains("Inside it: software statement"), "{report}");
+    assert!(Inspected::parse_jws("{}").is_err() && Inspected::parse("{\"a\"").is_err());
+}
+
+#[test]
 fn kinds_are_told_apart() {
     let key = SigningKey::generate_es256();
     let assertion = mint::client_assertion("client", "https://bank.example").sign(&key).unwrap();
@@ -70,7 +132,7 @@ fn kinds_are_told_apart() {
 #[test]
 fn a_token_cannot_steer_the_terminal() {
     let token = mint::Token::of(json!({ "name\u{1b}[2J": "\u{9b}2J \u{7f} \u{1b}[31m" })).unsigned();
-    let report = Inspected::parse(&token).unwrap().report(NOW);
+    let report = Inspected::parse(&token).unwrap().report(&uk(), NOW);
     assert!(report.chars().all(|letter| letter == '\n' || !letter.is_control()), "{report:?}");
 }
 
@@ -92,6 +154,6 @@ fn what_is_no_compact_jws_is_said() {
 fn absurd_times_do_not_panic() {
     for time in [json!(u64::MAX), json!(-1), json!(1.5e300)] {
         let token = mint::Token::of(json!({ "exp": time })).unsigned();
-        Inspected::parse(&token).unwrap().report(NOW);
+        Inspected::parse(&token).unwrap().report(&uk(), NOW);
     }
 }

@@ -87,6 +87,42 @@ fn a_payload_is_signed_as_it_is() {
 }
 
 #[test]
+fn a_brazilian_statement_has_roles_with_their_status_and_no_lifetime() {
+    let software = Software::new("Org", "App", "https://app.example").unwrap().in_brazil().unwrap();
+    let statement = brazil_software_statement(&software, "https://directory.example");
+    let claims = statement.claims();
+    assert_eq!(claims["iss"], BRAZIL_DIRECTORY_ISSUER);
+    assert_eq!(claims["software_roles"], json!(["DADOS", "PAGTO"]));
+    let role = json!({ "role": "PAGTO", "authorisation_domain": "Open Banking", "status": "Active" });
+    assert_eq!(claims["software_statement_roles"][1], role);
+    assert_eq!(claims["organisation_competent_authority_claims"][0]["status"], "Active");
+    let application =
+        format!("https://directory.example/{}/{}/application.jwks", software.org_id, software.software_id);
+    assert_eq!(claims["software_jwks_uri"], json!(application));
+    assert!(!claims.contains_key("exp") && !claims.contains_key("jti"));
+    let header = header_of(&statement.sign(&SigningKey::generate_ps256().unwrap()).unwrap());
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("PS256"), &json!("JWT")));
+    assert!(header["kid"].is_string());
+}
+
+#[test]
+fn a_brazilian_request_is_a_json_object_with_the_statements_key_set() {
+    let software = Software::new("Org", "App", "https://app.example").unwrap().in_brazil().unwrap();
+    let statement = brazil_software_statement(&software, "https://directory.example");
+    let key_set_uri = statement.claims()["software_jwks_uri"].clone();
+    let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
+    let request = brazil_registration_request(&software, &statement);
+    let sent: Value = serde_json::from_str(&request.to_json()).unwrap();
+    assert_eq!(sent, Value::Object(request.claims().clone()));
+    assert_eq!((&sent["jwks_uri"], &sent["software_statement"]), (&key_set_uri, &json!(statement)));
+    for claim in ["iss", "aud", "iat", "exp", "jti"] {
+        assert!(sent.get(claim).is_none(), "{claim}");
+    }
+    assert_eq!(brazil_registration_request(&software, "a.b.c").claims().get("jwks_uri"), None);
+    assert_eq!(request.payload("{\"a\":1,\"a\":2}").to_json(), "{\"a\":1,\"a\":2}");
+}
+
+#[test]
 fn a_request_for_tls_client_auth_has_the_subject_and_no_signing_algorithm() {
     let software = Software::new("Org", "App", "https://app.example").unwrap();
     let request = registration_request(&software, "https://bank.example", "a.b.c").for_tls_client_auth("CN=a,C=GB");

@@ -6,6 +6,7 @@
 //! tpp-ca.pem tpp-ca.key               issues transport certificates
 //! directory/signing.{key,kid}         signs software statements
 //! tpp/, other-tpp/                    software.json transport.{pem,key} obwac.{pem,key} signing.{key,kid}
+//!                                     brazilian-software.json brcac.{pem,key}
 //! ```
 
 use std::fs;
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use super::{CertificateAuthority, DAY, Identity, Pki, ThirdParty};
 use crate::Error;
 use crate::keys::SigningKey;
+use crate::software::Software;
 
 impl Pki {
     /// Writes everything below `folder`, which is made if need be. Private keys are readable by their owner only.
@@ -61,7 +63,8 @@ impl Pki {
 
     fn is_valid_at(&self, time: SystemTime) -> Result<bool, Error> {
         let parties = [&self.tpp, &self.other_tpp];
-        let identities = parties.iter().flat_map(|party| [&party.transport, &party.obwac]).chain([&self.server]);
+        let identities =
+            parties.iter().flat_map(|party| [&party.transport, &party.obwac, &party.brcac]).chain([&self.server]);
         for identity in identities {
             if identity.not_after()? < time {
                 return Ok(false);
@@ -74,20 +77,22 @@ impl Pki {
 impl ThirdParty {
     /// Writes the third party's software, certificates and keys into `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        let software = serde_json::to_string_pretty(&self.software).map_err(content(&folder.join("software.json")))?;
-        write_text(&folder.join("software.json"), &software)?;
+        write_software(&folder.join("software.json"), &self.software)?;
+        write_software(&folder.join("brazilian-software.json"), &self.brazilian_software)?;
         write_identity(folder, "transport", &self.transport)?;
         write_identity(folder, "obwac", &self.obwac)?;
+        write_identity(folder, "brcac", &self.brcac)?;
         write_signing_key(folder, &self.signing)
     }
 
     /// Reads what [`write`](Self::write) wrote.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let software = folder.join("software.json");
         Ok(Self {
-            software: serde_json::from_str(&read_text(&software)?).map_err(content(&software))?,
+            software: read_software(&folder.join("software.json"))?,
+            brazilian_software: read_software(&folder.join("brazilian-software.json"))?,
             transport: read_identity(folder, "transport")?,
             obwac: read_identity(folder, "obwac")?,
+            brcac: read_identity(folder, "brcac")?,
             signing: read_signing_key(folder)?,
         })
     }
@@ -104,7 +109,8 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     Ok(text.trim().to_string())
 }
 
-fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
+/// Writes a file that only its owner may read, and the folders above it.
+pub fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text, 0o600)
 }
 
@@ -124,6 +130,14 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
         file.write_all(text.as_bytes())
     };
     attempt().map_err(|source| Error::File { path: path.into(), source })
+}
+
+fn write_software(path: &Path, software: &Software) -> Result<(), Error> {
+    write_text(path, &serde_json::to_string_pretty(software).map_err(content(path))?)
+}
+
+fn read_software(path: &Path) -> Result<Software, Error> {
+    serde_json::from_str(&read_text(path)?).map_err(content(path))
 }
 
 fn write_identity(folder: &Path, name: &str, identity: &Identity) -> Result<(), Error> {

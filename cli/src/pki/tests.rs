@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use dcr_gate::x509;
+
 use super::*;
 
 fn software() -> Software {
@@ -27,17 +29,48 @@ fn transport_certificates_have_the_subjects_of_open_banking() {
     );
 }
 
+/// As the certificate standard prints it (section 9.5), for the RFC 4514 form keeps to ASN.1 what has no short name there: 13 is a
+/// PrintableString, 0c a UTF8String.
+const BRCAC_SUBJECT: &str = concat!(
+    "CN=tpp.example,UID=bc97b8f0-cae0-4f2f-9978-d93f0e56a833,",
+    "2.5.4.97=#0c2a4f464242522d64373338346264302d383432662d343363352d626530322d396432623264356566633263,",
+    r"L=Sao Paulo,ST=SP,O=Org\, Ltd,C=BR,2.5.4.5=#130e3433313432363636303030313937,",
+    "1.3.6.1.4.1.311.60.2.1.3=#13024252,2.5.4.15=#0c1450726976617465204f7267616e697a6174696f6e",
+);
+
+#[test]
+fn transport_certificates_have_the_subjects_of_open_finance_brasil() {
+    let authority = CertificateAuthority::new("CA").unwrap();
+    let software = Software {
+        software_id: "bc97b8f0-cae0-4f2f-9978-d93f0e56a833".into(),
+        org_id: "d7384bd0-842f-43c5-be02-9d2b2d5efc2c".into(),
+        registration_id: "43142666000197".into(),
+        ..software()
+    };
+    let (before, after) = BRCAC_SUBJECT.split_once("2.5.4.97=").unwrap();
+    let after = after.split_once(',').unwrap().1;
+    let until_2022 = format!("{before}OU=d7384bd0-842f-43c5-be02-9d2b2d5efc2c,{after}");
+    for (shape, subject) in [(TransportShape::Brcac, BRCAC_SUBJECT), (TransportShape::BrcacUntil2022, &until_2022)] {
+        let issued = authority.issue_transport(&software, shape).unwrap();
+        assert_eq!(issued.subject_dn().unwrap(), subject);
+        let read_by_the_gateway = x509::Certificate::from_pem(issued.certificate_pem.as_bytes()).unwrap();
+        assert!(read_by_the_gateway.subject().matches(&x509::DistinguishedName::parse(subject).unwrap()), "{subject}");
+    }
+}
+
 #[test]
 fn a_pki_survives_its_folder_and_is_reused() {
     let folder = std::env::temp_dir().join(format!("dcr-pki-{}", uuid::Uuid::new_v4()));
     let made = Pki::reuse_or_generate(&folder).unwrap();
     let reused = Pki::reuse_or_generate(&folder).unwrap();
     assert_eq!(reused.tpp.software, made.tpp.software);
+    assert_eq!(reused.tpp.brazilian_software, made.tpp.brazilian_software);
     assert_eq!(reused.tpp.signing.kid(), made.tpp.signing.kid());
     assert_eq!(reused.server_ca.certificate_pem.trim(), made.server_ca.certificate_pem.trim());
     assert_ne!(made.tpp.software.software_id, made.other_tpp.software.software_id);
 
-    for key in ["ca.key", "server.key", "tpp/transport.key", "tpp/signing.key", "other-tpp/obwac.key"] {
+    for key in ["ca.key", "server.key", "tpp/transport.key", "tpp/signing.key", "other-tpp/obwac.key", "tpp/brcac.key"]
+    {
         let mode = std::fs::metadata(folder.join(key)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{key}");
     }

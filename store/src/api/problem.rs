@@ -1,4 +1,5 @@
-//! Every answer that is not a success, and the one place that makes it: `{"error": …, "error_description": …}`.
+//! Every answer that is not a success, and the one place that makes it: `{"error": …, "error_description": …}`, for a replay with
+//! `"replayed": …` beside it.
 //!
 //! Descriptions are written here or are a [`Refusal`]'s own words; they never repeat what the caller sent nor what the database
 //! said.
@@ -79,13 +80,20 @@ impl IntoResponse for Problem {
 fn refused(refusal: Refusal) -> Response {
     let (status, error) = match refusal {
         Refusal::UnknownClient => (StatusCode::NOT_FOUND, "unknown_client"),
-        Refusal::Replayed => (StatusCode::CONFLICT, "replayed"),
+        Refusal::Replayed { .. } => (StatusCode::CONFLICT, "replayed"),
         Refusal::DuplicateSoftware => (StatusCode::CONFLICT, "duplicate_software"),
         Refusal::SoftwareMismatch => (StatusCode::CONFLICT, "software_mismatch"),
         Refusal::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
         Refusal::JtiExpired | Refusal::JtiTooFarAhead => (StatusCode::BAD_REQUEST, "invalid_request"),
     };
-    answer(status, error, &refusal.to_string())
+    let description = refusal.to_string();
+    match refusal {
+        Refusal::Replayed { index } => {
+            let body = json!({ "error": error, "error_description": description, "replayed": index });
+            (status, Json(body)).into_response()
+        }
+        _ => answer(status, error, &description),
+    }
 }
 
 fn unavailable(failure: &Failure) -> Response {

@@ -107,6 +107,8 @@ pub(super) trait FromBody: Sized {
 pub(super) struct NewClientShape {
     software: Software,
     single_registration: bool,
+    #[serde(default)]
+    registration_access_token: bool,
     consume_jti: Vec<Jti>,
     record: Map<String, Value>,
 }
@@ -114,13 +116,14 @@ pub(super) struct NewClientShape {
 impl FromBody for NewClient {
     type Shape = NewClientShape;
     const TAKES: &'static str = "the body must be a JSON object with exactly `software` ({`issuer`, `id`}), \
-        `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and `record` (an object)";
+        `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), `record` (an object) and, if \
+        you like, `registration_access_token` (true or false)";
 
     fn check(shape: NewClientShape) -> Result<Self, Problem> {
-        let NewClientShape { software, single_registration, consume_jti, record } = shape;
+        let NewClientShape { software, single_registration, registration_access_token, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
-        Ok(Self { software, single_registration, consume_jti, record })
+        Ok(Self { software, single_registration, registration_access_token, consume_jti, record })
     }
 }
 

@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::pin::pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
@@ -42,7 +43,13 @@ fn jti(jti: &str, expires_at: i64) -> Jti {
 
 fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     let software = Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8ACBgBzinpr8oJ8B".to_owned() };
-    NewClient { software, single_registration: false, consume_jti, record: Map::new() }
+    NewClient {
+        software,
+        single_registration: false,
+        registration_access_token: false,
+        consume_jti,
+        record: Map::new(),
+    }
 }
 
 fn new_token(expires_in: i64) -> NewToken {
@@ -126,12 +133,12 @@ async fn a_jti_is_kept_through_the_second_it_expires() {
     rig.set_time(expires_at);
     purge_all(&rig.database).await.unwrap();
     let again = rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await;
-    assert_eq!(refusal(again), Refusal::Replayed);
+    assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
 
     rig.set_time(expires_at + 1);
     rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await.unwrap();
     let again = rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await;
-    assert_eq!(refusal(again), Refusal::Replayed, "taken anew, it is used again");
+    assert_eq!(refusal(again), Refusal::Replayed { index: 0 }, "taken anew, it is used again");
 }
 
 #[tokio::test]
@@ -171,7 +178,7 @@ async fn a_request_that_queued_past_the_expiry_consumes_nothing() {
 async fn a_jti_named_twice_in_one_request_is_a_replay() {
     let rig = Rig::new().await;
     let twice = new_client(vec![jti("a", NOW + 9), jti("a", NOW + 9)]);
-    assert_eq!(refusal(rig.database.create_client(&twice).await), Refusal::Replayed);
+    assert_eq!(refusal(rig.database.create_client(&twice).await), Refusal::Replayed { index: 1 });
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
 }
 
@@ -188,7 +195,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
     let mut client_id = String::new();
     for number in 0..5 {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
-        client_id = rig.database.create_client(&new_client(every)).await.unwrap().client_id;
+        client_id = rig.database.create_client(&new_client(every)).await.unwrap().client.client_id;
     }
     let short = rig.database.issue_token(&client_id, &new_token(10)).await.unwrap();
     let long = rig.database.issue_token(&client_id, &new_token(1000)).await.unwrap();
@@ -207,12 +214,17 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 #[tokio::test]
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client_id;
+    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
     let token = rig.database.issue_token(&client_id, &new_token(600)).await.unwrap();
 
     rig.set_time(NOW + 599);
     let active = rig.database.introspect(&token).await.unwrap().unwrap();
-    assert_eq!((active.issued_at, active.expires_at), (NOW, NOW + 600));
+    assert_eq!(active.issued_at, NOW);
+    assert!(
+        matches!(active.token_use, TokenUse::Access { expires_at, .. } if expires_at == NOW + 600),
+        "{:?}",
+        active.token_use
+    );
     rig.set_time(NOW + 600);
     assert_eq!(rig.database.introspect(&token).await.unwrap(), None);
 }
@@ -220,12 +232,50 @@ async fn a_token_is_active_until_the_second_it_expires() {
 #[tokio::test]
 async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client_id;
-    let kept = rig.database.create_client(&new_client(vec![])).await.unwrap().client_id;
+    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
+    let kept = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
     rig.database.issue_token(&client_id, &new_token(600)).await.unwrap();
     rig.database.issue_token(&kept, &new_token(600)).await.unwrap();
     rig.database.delete_client(&client_id).await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 1, jti_kept: 0 });
+}
+
+#[tokio::test]
+async fn a_registration_access_token_lives_as_long_as_its_client() {
+    let rig = Rig::new().await;
+    let new = NewClient { registration_access_token: true, ..new_client(vec![]) };
+    let created = rig.database.create_client(&new).await.unwrap();
+    let token = created.registration_access_token.unwrap();
+    let client_id = created.client.client_id;
+    let active = ActiveToken { client_id: client_id.clone(), issued_at: NOW, token_use: TokenUse::Registration };
+
+    rig.set_time(NOW + 10 * MAX_LIFETIME);
+    purge_all(&rig.database).await.unwrap();
+    assert_eq!(rig.database.introspect(&token).await.unwrap(), Some(active));
+    rig.database.delete_client(&client_id).await.unwrap();
+    assert_eq!(rig.database.introspect(&token).await.unwrap(), None);
+}
+
+/// What an older store wrote is read on, and can be given what the newer schema knows.
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let options = sqlx::sqlite::SqliteConnectOptions::from_str(&url).unwrap().create_if_missing(true);
+    let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let mut first = sqlx::migrate!();
+    first.migrations.to_mut().truncate(1);
+    first.run(&old).await.unwrap();
+    let row = "INSERT INTO clients VALUES ('old', 1, 1, 'OpenBanking Ltd', 'sgsMuc8ACBgBzinpr8oJ8B', '{}')";
+    sqlx::query(row).execute(&old).await.unwrap();
+    old.close().await;
+
+    let database = Database::open(&url, Clock::from_fn(|| NOW)).await.unwrap();
+    assert_eq!(database.client("old").await.unwrap().version, 1);
+    for _several in 0..2 {
+        database.create_client(&new_client(vec![])).await.unwrap();
+    }
+    assert_eq!(database.counts().await.unwrap().clients, 3, "any number of clients has no registration access token");
 }
 
 #[tokio::test]

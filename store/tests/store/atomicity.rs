@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Process, Rig, jti, new_client, new_token, post, replacement, with};
+use crate::support::{
+    Answer, Process, Rig, asking_for_token, form_request, jti, new_client, new_token, post, replacement, with,
+};
 
 #[tokio::test]
 async fn a_refused_duplicate_has_not_consumed_its_jti() {
@@ -26,7 +28,10 @@ async fn a_replay_has_created_nothing_and_consumed_nothing_else() {
     let rig = Rig::new().await;
     rig.post("/v1/clients", &new_client(json!([jti("used")]))).await.assert_status(201);
     for both in [json!([jti("fresh"), jti("used")]), json!([jti("used"), jti("fresh")])] {
-        rig.post("/v1/clients", &new_client(both)).await.assert_refused(409, "replayed");
+        let which = both.as_array().unwrap().iter().position(|one| *one == jti("used"));
+        let refused = rig.post("/v1/clients", &new_client(both)).await;
+        refused.assert_refused(409, "replayed");
+        assert_eq!(refused.body["replayed"], json!(which));
     }
     let counts = rig.database.counts().await.unwrap();
     assert_eq!((counts.clients, counts.jti_kept), (1, 1));
@@ -139,12 +144,33 @@ async fn callers_that_give_up_leave_all_or_nothing() {
     assert!(counts.clients > finished, "{counts:?}, {finished} answered");
 }
 
+/// What one process registers and answers, the other knows; what one deletes, the other has forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_registration_access_token_is_known_and_dead_in_both_processes() {
+    let pair = Pair::start().await;
+    let [one, other] = &*pair.processes;
+    let created = one.send(post("/v1/clients", &asking_for_token(new_client(json!([]))))).await;
+    let form = format!("token={}", created.assert_status(201).member("registration_access_token"));
+    let known = other.send(form_request("/v1/tokens/introspect", &form)).await;
+    assert_eq!(known.assert_status(200).body["token_use"], "registration");
+
+    let mut delete = post(&format!("/v1/clients/{}", created.member("client_id")), &json!(null));
+    *delete.method_mut() = Method::DELETE;
+    other.send(delete).await.assert_status(204);
+    let dead = one.send(form_request("/v1/tokens/introspect", &form)).await;
+    assert_eq!(dead.assert_status(200).body, json!({ "active": false }));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_50_identical_creates_over_two_processes_one_wins() {
     let pair = Pair::start().await;
-    let body = new_client(json!([now_jti("contested")]));
+    let body = asking_for_token(new_client(json!([now_jti("contested")])));
     let answers = pair.all_at_once(50, "/v1/clients", &body).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
+    let won = answers.iter().find(|answer| answer.status.as_u16() == 201).unwrap();
+    let form = format!("token={}", won.member("registration_access_token"));
+    let active = pair.processes[0].send(form_request("/v1/tokens/introspect", &form)).await;
+    assert_eq!(active.assert_status(200).body["client_id"], won.body["client_id"]);
 }
 
 /// A transaction that took the write lock only after it had read would fail when another wrote in between.

@@ -10,16 +10,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::atomicity::now_jti;
-use crate::support::{Process, command, form_request, log, new_client, new_token, post, until};
+use crate::support::{Process, asking_for_token, command, form_request, log, new_client, new_token, post, until};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
 async fn what_was_answered_201_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
-    let create = new_client(json!([now_jti("a")]));
+    let create = asking_for_token(new_client(json!([now_jti("a")])));
     let store = Process::start(folder.path(), &[]).await;
-    let created = store.send(post("/v1/clients", &create)).await;
+    let mut created = store.send(post("/v1/clients", &create)).await;
     store.kill();
 
     let store = Process::start(folder.path(), &[]).await;
@@ -30,11 +30,20 @@ async fn what_was_answered_201_survives_kill_9() {
 
     let store = Process::start(folder.path(), &[]).await;
     let read = store.send(Request::get(&path).body(Body::empty()).unwrap()).await;
-    assert_eq!(read.assert_status(200).text, created.text);
+    let registration_token = created.body.as_object_mut().unwrap().remove("registration_access_token").unwrap();
+    assert_eq!(read.assert_status(200).body, created.body);
     store.send(post("/v1/clients", &create)).await.assert_refused(409, "replayed");
-    let token = format!("token={}", issued.assert_status(201).member("access_token"));
-    let introspected = store.send(form_request("/v1/tokens/introspect", &token)).await;
-    assert_eq!(introspected.assert_status(200).body["active"], true);
+    for token in [issued.assert_status(201).member("access_token").as_str(), registration_token.as_str().unwrap()] {
+        let introspected = store.send(form_request("/v1/tokens/introspect", &format!("token={token}"))).await;
+        assert_eq!(introspected.assert_status(200).body["active"], true);
+    }
+    store.send(form_request("/v1/tokens/revoke", &format!("token={}", registration_token.as_str().unwrap()))).await;
+    store.kill();
+
+    let store = Process::start(folder.path(), &[]).await;
+    let revoked = format!("token={}", registration_token.as_str().unwrap());
+    let introspected = store.send(form_request("/v1/tokens/introspect", &revoked)).await;
+    assert_eq!(introspected.assert_status(200).body, json!({ "active": false }));
 }
 
 #[tokio::test]
@@ -79,7 +88,10 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut store =
         Process::start(folder.path(), &["--log", "trace,hyper=info,hyper_util=info", "--log-format", "json"]).await;
-    let created = store.send(post("/v1/clients", &new_client(json!([now_jti("jti-of-the-request")])))).await;
+    let create = asking_for_token(new_client(json!([now_jti("jti-of-the-request")])));
+    let created = store.send(post("/v1/clients", &create)).await;
+    let registration_token = created.assert_status(201).member("registration_access_token");
+    store.send(form_request("/v1/tokens/introspect", &format!("token={registration_token}"))).await.assert_status(200);
     let path = format!("/v1/clients/{}/tokens", created.assert_status(201).member("client_id"));
     let mut issue = post(&path, &new_token(json!([now_jti("jti-of-the-assertion")])));
     issue.headers_mut().insert("x-request-id", "request-42".parse().unwrap());
@@ -96,7 +108,7 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     store.ended().await;
     for content in [running, on_disk("store.db")] {
         assert!(contains(&content, "accounts openid"), "the rows were looked at");
-        assert!(!contains(&content, &token) && !contains(&content, &kept));
+        assert!([&token, &kept, &registration_token].iter().all(|token| !contains(&content, token)));
     }
 
     let log = log(folder.path());
@@ -106,7 +118,7 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(line["span"]["method"], "POST");
     assert_eq!(line["span"]["route"], "/v1/clients/{client_id}/tokens");
-    for secret in [&token, &kept, "jti-of-the-request", "jti-of-the-assertion", "tpp.example"] {
+    for secret in [&token, &kept, &registration_token, "jti-of-the-request", "jti-of-the-assertion", "tpp.example"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }

@@ -45,12 +45,13 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, text, body }
     }
 
-    /// Asserts a refusal: its status, its code, a description, and no more than these two members.
+    /// Asserts a refusal: its status, its code, a description, for a replay which `jti` it was, and no other members.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: u16, error: &str) {
         assert_eq!((self.status.as_u16(), self.body["error"].as_str()), (status, Some(error)), "{self:?}");
         let members: Vec<&String> = self.body.as_object().unwrap().keys().collect();
-        assert_eq!(members, ["error", "error_description"]);
+        let expected = ["error", "error_description", "replayed"];
+        assert_eq!(members, expected.split_at(if error == "replayed" { 3 } else { 2 }).0);
         assert!(!self.body["error_description"].as_str().unwrap().is_empty());
         assert_eq!(self.header("content-type"), "application/json");
     }
@@ -166,6 +167,12 @@ pub(crate) fn new_client(consume_jti: Value) -> Value {
         "consume_jti": consume_jti,
         "record": { "redirect_uris": ["https://tpp.example/cb"], "nested": { "number": 1.5, "null": null } },
     })
+}
+
+/// The same with the wish for a registration access token.
+pub(crate) fn asking_for_token(mut body: Value) -> Value {
+    body["registration_access_token"] = json!(true);
+    body
 }
 
 pub(crate) fn replacement(consume_jti: Value) -> Value {

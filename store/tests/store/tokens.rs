@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Rig, jti, new_token, with};
+use crate::support::{NOW, Rig, asking_for_token, jti, new_client, new_token, replacement, with};
 
 async fn issued(rig: &Rig, client: &str) -> String {
     rig.post(&format!("{client}/tokens"), &new_token(json!([]))).await.assert_status(201).member("access_token")
@@ -49,6 +49,7 @@ async fn introspection_tells_what_the_token_is_bound_to_until_it_expires() {
         json!({
             "active": true,
             "client_id": client.strip_prefix("/v1/clients/").unwrap(),
+            "token_use": "access",
             "scope": "accounts openid",
             "token_type": "Bearer",
             "iat": NOW,
@@ -89,11 +90,83 @@ async fn tokens_die_with_their_client_and_live_through_its_update() {
     let rig = Rig::new().await;
     let (client, other) = (rig.registered().await, rig.registered().await);
     let (token, foreign) = (issued(&rig, &client).await, issued(&rig, &other).await);
-    rig.put(&client, "\"1\"", &crate::support::replacement(json!([]))).await.assert_status(200);
+    rig.put(&client, "\"1\"", &replacement(json!([]))).await.assert_status(200);
     assert_eq!(introspected(&rig, &token).await["active"], true);
     rig.delete(&client).await.assert_status(204);
     assert_eq!(introspected(&rig, &token).await, json!({ "active": false }));
     assert_eq!(introspected(&rig, &foreign).await["active"], true);
+}
+
+/// A client with a registration access token: its path and the token.
+async fn registered_with_token(rig: &Rig) -> (String, String) {
+    let created = rig.post("/v1/clients", &asking_for_token(new_client(json!([])))).await;
+    created.assert_status(201);
+    (format!("/v1/clients/{}", created.member("client_id")), created.member("registration_access_token"))
+}
+
+#[tokio::test]
+async fn a_registration_access_token_says_what_it_is_and_never_expires() {
+    let rig = Rig::new().await;
+    let (client, token) = registered_with_token(&rig).await;
+    assert!(token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+    rig.set_time(NOW + 20 * 366 * 86_400);
+    let expected = json!({
+        "active": true,
+        "client_id": client.strip_prefix("/v1/clients/").unwrap(),
+        "token_use": "registration",
+        "iat": NOW,
+    });
+    assert_eq!(introspected(&rig, &token).await, expected);
+    let other = registered_with_token(&rig).await;
+    assert!(other.1 != token && introspected(&rig, &other.1).await["client_id"] != expected["client_id"]);
+}
+
+#[tokio::test]
+async fn a_registration_access_token_is_made_where_it_is_asked_for_and_shown_once() {
+    let rig = Rig::new().await;
+    let declined = with(asking_for_token(new_client(json!([]))), "/registration_access_token", json!(false));
+    for plain in [new_client(json!([])), declined] {
+        let created = rig.post("/v1/clients", &plain).await;
+        assert_eq!(created.assert_status(201).body.get("registration_access_token"), None);
+    }
+    let (client, token) = registered_with_token(&rig).await;
+    assert!(!rig.get(&client).await.assert_status(200).text.contains(&token));
+    let updated = rig.put(&client, "\"1\"", &replacement(json!([]))).await;
+    assert!(!updated.assert_status(200).text.contains("registration_access_token"), "an update does not rotate it");
+    assert_eq!(introspected(&rig, &token).await["token_use"], "registration");
+    rig.put(&client, "\"2\"", &asking_for_token(replacement(json!([])))).await.assert_refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_registration_access_token_can_be_revoked_and_dies_with_its_client() {
+    let rig = Rig::new().await;
+    let (client, token) = registered_with_token(&rig).await;
+    let (_, kept) = registered_with_token(&rig).await;
+    let access_token = issued(&rig, &client).await;
+    for _twice in 0..2 {
+        rig.form("/v1/tokens/revoke", &format!("token={token}")).await.assert_status(200);
+    }
+    assert_eq!(introspected(&rig, &token).await, json!({ "active": false }));
+    assert_eq!(introspected(&rig, &kept).await["active"], true);
+    assert_eq!(introspected(&rig, &access_token).await["active"], true, "the client's other tokens stay");
+    rig.get(&client).await.assert_status(200);
+
+    let (client, token) = registered_with_token(&rig).await;
+    rig.delete(&client).await.assert_status(204);
+    assert_eq!(introspected(&rig, &token).await, json!({ "active": false }));
+}
+
+#[tokio::test]
+async fn a_refused_registration_leaves_no_token() {
+    let rig = Rig::new().await;
+    rig.post("/v1/clients", &asking_for_token(new_client(json!([jti("used")])))).await.assert_status(201);
+    let refused = rig.post("/v1/clients", &asking_for_token(new_client(json!([jti("used")])))).await;
+    refused.assert_refused(409, "replayed");
+    for wrong in [json!(null), json!("true"), json!(1)] {
+        let body = with(asking_for_token(new_client(json!([]))), "/registration_access_token", wrong);
+        rig.post("/v1/clients", &body).await.assert_refused(400, "invalid_request");
+    }
+    assert_eq!(rig.database.counts().await.unwrap().clients, 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! What a third party keeps of a registration that has its own URL and token (RFC 7592 section 3).
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::client::Answer;
+use crate::pki::files::{read_text, write_secret};
+
+/// A registration and how to manage it, kept as `<client_id>.json` in a folder, readable by its owner only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The client.
+    pub client_id: String,
+    /// The client's own resource.
+    pub registration_client_uri: String,
+    /// The token for it.
+    pub registration_access_token: String,
+}
+
+impl Registration {
+    /// What an answer to a registration, retrieval or update tells; nothing where the server has no tokens of this kind. A server may
+    /// answer with new ones at any time, and the old ones are then to be forgotten (RFC 7592 section 3).
+    pub fn of_answer(answer: &Answer) -> Option<Self> {
+        let member = |name| answer.member(name).filter(|_| answer.is_success());
+        Some(Self {
+            client_id: member("client_id")?,
+            registration_client_uri: member("registration_client_uri")?,
+            registration_access_token: member("registration_access_token")?,
+        })
+    }
+
+    /// Keeps it in `folder`, in place of what was kept of this client.
+    ///
+    /// # Errors
+    /// A `registration_client_uri` that is no https URL, a `client_id` that cannot be a file's name, or a folder that cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let path = path(folder, &self.client_id)?;
+        if !self.registration_client_uri.starts_with("https://") {
+            let problem = "not kept: the server's registration_client_uri is no https URL".into();
+            return Err(Error::Content { path, problem });
+        }
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::Content { path: path.clone(), problem: error.to_string() })?;
+        write_secret(&path, &text)
+    }
+
+    /// What `folder` keeps of a client, if anything.
+    ///
+    /// # Errors
+    /// A file that is there and cannot be read.
+    pub fn read(folder: &Path, client_id: &str) -> Result<Option<Self>, Error> {
+        let Ok(path) = path(folder, client_id) else { return Ok(None) };
+        let text = match read_text(&path) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let content = |error: serde_json::Error| Error::Content { path, problem: error.to_string() };
+        serde_json::from_str(&text).map(Some).map_err(content)
+    }
+
+    /// Forgets a client, known or not.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub fn forget(folder: &Path, client_id: &str) -> Result<(), Error> {
+        let Ok(path) = path(folder, client_id) else { return Ok(()) };
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::File { path, source }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The server chooses the `client_id`: one that is more than a plain name must not choose the file too.
+fn path(folder: &Path, client_id: &str) -> Result<PathBuf, Error> {
+    let is_name = (1..=128).contains(&client_id.len())
+        && client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_name {
+        return Ok(folder.join(format!("{client_id}.json")));
+    }
+    let problem = "not kept: the client_id is no plain name; give its registration access token with --token".into();
+    Err(Error::Content { path: folder.into(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answer(status: u16, body: &Value) -> Answer {
+        Answer {
+            status,
+            headers: reqwest::header::HeaderMap::new(),
+            body: body.to_string().into_bytes(),
+            version: reqwest::Version::HTTP_2,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn body() -> Value {
+        json!({
+            "client_id": "client-1",
+            "client_name": "App",
+            "registration_client_uri": "https://bank.example/register/client-1",
+            "registration_access_token": "token",
+        })
+    }
+
+    #[test]
+    fn a_registration_is_kept_privately_replaced_and_forgotten() {
+        let folder = std::env::temp_dir().join(format!("dcr-clients-{}", uuid::Uuid::new_v4()));
+        assert_eq!(Registration::read(&folder, "client-1").unwrap(), None);
+        let kept = Registration::of_answer(&answer(201, &body())).unwrap();
+        kept.write(&folder).unwrap();
+        assert_eq!(Registration::read(&folder, "client-1").unwrap().as_ref(), Some(&kept));
+        let mode = std::fs::metadata(folder.join("client-1.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let rotated = Registration { registration_access_token: "another".into(), ..kept };
+        rotated.write(&folder).unwrap();
+        assert_eq!(Registration::read(&folder, "client-1").unwrap().as_ref(), Some(&rotated));
+        for _twice in 0..2 {
+            Registration::forget(&folder, "client-1").unwrap();
+            assert_eq!(Registration::read(&folder, "client-1").unwrap(), None);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn only_a_success_with_all_three_members_is_one() {
+        assert_eq!(Registration::of_answer(&answer(400, &body())), None);
+        for missing in ["client_id", "registration_client_uri", "registration_access_token"] {
+            let mut body = body();
+            body.as_object_mut().unwrap().remove(missing);
+            assert_eq!(Registration::of_answer(&answer(201, &body)), None, "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_server_chooses_no_file_and_no_plain_text() {
+        let folder = std::env::temp_dir().join(format!("dcr-clients-{}", uuid::Uuid::new_v4()));
+        let good = Registration::of_answer(&answer(201, &body())).unwrap();
+        for client_id in ["../client", "a/b", "", ".", "a.b", "a\0"] {
+            let registration = Registration { client_id: client_id.into(), ..good.clone() };
+            assert!(registration.write(&folder).is_err(), "{client_id}");
+            assert_eq!(Registration::read(&folder, client_id).unwrap(), None);
+            Registration::forget(&folder, client_id).unwrap();
+        }
+        let plain = Registration { registration_client_uri: "http://bank.example/register/client-1".into(), ..good };
+        assert!(plain.write(&folder).is_err());
+        assert!(!folder.exists());
+    }
+}
