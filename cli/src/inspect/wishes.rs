@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dcr_gate::policy::profile::{Audience, Profile, RolesShape};
+use dcr_gate::policy::dialect::RolesShape;
+use dcr_gate::policy::profile::{Audience, Profile, SubjectMember};
 use serde_json::{Map, Value};
 
 use super::{Inspected, Kind};
@@ -100,7 +101,7 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
     let (by_key, by_certificate) = (method == "private_key_jwt", method == "tls_client_auth");
     let algorithms: Vec<String> = profile.signing_algorithms.iter().map(|known| known.name().to_owned()).collect();
     let any_algorithm = algorithms.join(" or ");
-    let subject = rules.subject_dn_member.name();
+    let subject = rules.subject_members.first().copied().unwrap_or(SubjectMember::Dn).name();
 
     let mut wishes = Vec::new();
     if request.is_signed() {
