@@ -83,6 +83,24 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
         ("limits", json!({ "jwt_bytes": 70_000 }), "limits.jwt_bytes", "body_bytes"),
         ("limits", json!({ "body_bytes": 0 }), "limits.body_bytes", "between"),
         ("jwks", json!({ "max_age": "0s" }), "jwks.max_age", "between"),
+        ("profile", json!(["uk-obie-3.3"]), "profile", "whole profile"),
+        ("profile", json!({ "name": "own" }), "profile..", "missing field"),
+        ("danger_profile_values", json!({ "unheard_of": 1 }), "danger_profile_values.unheard_of", "unknown field"),
+        (
+            "danger_profile_values",
+            json!({ "client_metadata": { "scope_max_chars": "many" } }),
+            "danger_profile_values.client_metadata.scope_max_chars",
+            "usize",
+        ),
+        ("mode", json!("off"), "mode", "shadow"),
+        ("mode", json!("audit"), "mode", "enforce"),
+        ("danger_rules", json!({ "XX-01": "off" }), "danger_rules.XX-01", "not a rule"),
+        ("danger_rules", json!({ "SS-02": "off" }), "danger_rules.SS-02", "cannot be set aside"),
+        ("danger_rules", json!({ "MD-01": "on" }), "danger_rules.MD-01", "shadow"),
+        ("directories.0.dialect", json!("uk"), "directories[0].dialect", "there are"),
+        ("directories.0.statements", json!({ "single_use": true }), "directories[0].statements.single_use", "max_age"),
+        ("directories.0.statements", json!({ "max_age": "0s" }), "directories[0].statements.max_age", "between"),
+        ("access_token", json!({ "lifetime": "1s" }), "access_token.lifetime", "between"),
         ("client_assertion", json!({ "max_lifetime": "48h" }), "client_assertion.max_lifetime", "between"),
         ("discovery", json!({ "issuer": "x" }), "discovery.issuer", "leave it out"),
         ("proflie", json!("x"), "proflie", "unknown field"),
@@ -91,6 +109,58 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
         assert_eq!(error.path, at, "{path} = {value}: {error}");
         assert!(error.problem.contains(says), "{path} = {value}: {error}");
     }
+}
+
+#[test]
+fn at_08_an_ecosystem_bounds_the_lifetime_of_its_tokens() {
+    for (profile, lifetime, allowed) in [
+        ("au-cdr", "2m", true),
+        ("au-cdr", "119s", false),
+        ("au-cdr", "601s", false),
+        ("br-openfinance", "15m", true),
+        ("br-openfinance", "299s", false),
+        ("br-openfinance", "901s", false),
+    ] {
+        let mut document = with("profile", json!(profile));
+        document["access_token"] = json!({ "lifetime": lifetime });
+        assert_eq!(Config::from_value(document).is_ok(), allowed, "{profile} {lifetime}");
+    }
+}
+
+#[test]
+fn a_directory_may_be_asked_for_more_than_its_dialect_and_not_for_less() {
+    let of_brazil = |statements: Value| {
+        let mut document = with("directories.0.dialect", json!("br-openfinance"));
+        document["directories"][0]["statements"] = statements;
+        Config::from_value(document)
+    };
+    let config = of_brazil(json!({ "max_age": "1m", "modes": ["Live"] })).unwrap();
+    assert_eq!(config.directories[0].dialect.max_age, Some(Duration::from_secs(60)));
+    assert!(config.dangers.is_empty(), "who asks for more warns nobody");
+    assert_eq!(of_brazil(json!({ "max_age": "6m" })).unwrap_err().path, "directories[0].statements.max_age");
+    let mut document = with("profile", json!("au-cdr"));
+    document["directories"][0]["statements"] = json!({ "single_use": false });
+    assert_eq!(refused(document).path, "directories[0].statements.single_use");
+}
+
+#[test]
+fn an_ecosystem_of_ones_own_is_a_document() {
+    let mut own = Profile::document("uk-obie-3.3").unwrap();
+    own["name"] = json!("own");
+    own["client_metadata"]["application_types"] = json!(["native"]);
+    let config = Config::from_value(with("profile", own)).unwrap();
+    assert_eq!((config.profile.name.as_str(), config.dangers.len()), ("own", 0));
+    let config = Config::from_value(with("danger_profile_values", json!({ "clock_skew": "20s" }))).unwrap();
+    assert_eq!(config.profile.clock_skew, Duration::from_secs(20));
+    assert_eq!(config.dangers, ["danger_profile_values.clock_skew"]);
+}
+
+#[test]
+fn rq_06_nobody_speaks_for_a_software_that_certificates_do_not_name() {
+    let mut document = with("profile", json!("br-openfinance"));
+    document["directories"][0]["dialect"] = json!("au-cdr");
+    let error = refused(document);
+    assert!(error.problem.contains("anybody could register it"), "{error}");
 }
 
 #[test]

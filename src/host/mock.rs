@@ -135,7 +135,11 @@ impl MemoryStore {
         match (call.method, segments.as_slice()) {
             ("POST", ["clients"]) => {
                 let id = format!("client-{}", self.clients.len() + 1);
-                answer(201, self.put(&id, 1, &body))
+                let mut client = self.put(&id, 1, &body);
+                if body["registration_access_token"] == true {
+                    client["registration_access_token"] = json!("token of the registration");
+                }
+                answer(201, client)
             }
             ("POST", ["tokens", "introspect"]) => answer(200, self.introspection.clone()),
             ("POST", ["tokens", "revoke"]) => {

@@ -247,13 +247,15 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Op
 
 fn subject<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(Attribute, Template)>, D::Error> {
     let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
-    BTreeMap::<String, String>::deserialize(deserializer)?
-        .iter()
-        .map(|(name, text)| {
-            let template = Template::parse(text).ok_or_else(|| D::Error::custom(problem))?;
-            Ok((attribute(name)?, template))
-        })
-        .collect()
+    let read = |(name, text): (&String, &String)| {
+        let template = Template::parse(text).ok_or_else(|| D::Error::custom(problem))?;
+        Ok((attribute(name)?, template))
+    };
+    let written = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let mut subject: Vec<(Attribute, Template)> = written.iter().map(read).collect::<Result<_, D::Error>>()?;
+    // Of two rules broken at once, the one about the software says more.
+    subject.sort_by_key(|(_, template)| template.id() == Some(Id::Organisation));
+    Ok(subject)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn au_differs_in_what_it_demands_and_in_how_it_answers() {
                 "statement_claim_missing",
             ),
             (
-                cdr_request(&cdr_statement().claim("exp", mint::now())),
+                cdr_request(&cdr_statement().claim("exp", host.now.get())),
                 "invalid_software_statement",
                 "statement_expired",
             ),

@@ -1,0 +1,256 @@
+//! Directories that write statements in their own ways, and what an operator asks of them besides.
+
+use super::*;
+use crate::host::mock::run;
+
+const REGISTER: &str = "https://directory.example";
+
+/// A gate of this profile whose second directory is the Brazilian one.
+fn gate_of(host: &MockHost, profile: &str) -> Rc<Gate<MockHost>> {
+    let mut config = config();
+    config["profile"] = json!(profile);
+    config["directories"][1] = json!({
+        "issuer": mint::BRAZIL_DIRECTORY_ISSUER,
+        "jwks_uri": format!("{REGISTER}/brazil.jwks"),
+        "cluster": "directory",
+        "dialect": "br-openfinance",
+        "software_key_sets": [{ "host": "directory.example", "cluster": "directory" }]
+    });
+    let software = &PKI.tpp.brazilian_software;
+    // The Brazilian directory signs with a key of its own.
+    let directory = json!({ "keys": [PKI.other_tpp.signing.public_jwk().unwrap()] });
+    host.key_sets.borrow_mut().extend([
+        ("directory.example/brazil.jwks".to_owned(), directory),
+        (format!("directory.example{}", software.application_key_set_path()), PKI.tpp.application_key_set().unwrap()),
+    ]);
+    gate_with(host, config)
+}
+
+fn brazilian_statement() -> Token {
+    mint::brazil_software_statement(&PKI.tpp.brazilian_software, REGISTER)
+}
+
+fn signed_in_brazil(statement: &Token) -> String {
+    statement.sign(&PKI.other_tpp.signing).unwrap()
+}
+
+fn brazilian_request(statement: &str) -> Token {
+    mint::brazil_registration_request(&PKI.tpp.brazilian_software, statement)
+}
+
+async fn post_json(gate: &Gate<MockHost>, certificate: &Identity, request: &Token) -> Answer {
+    let request = super::request("POST", "application/json", Some(certificate), &request.to_json());
+    answered(gate, &Endpoint::Register, &request).await
+}
+
+#[test]
+fn one_gateway_reads_statements_of_two_ecosystems() {
+    run(0, |host| async move {
+        let gate = gate_of(&host, "uk-obie-3.3");
+        assert_eq!(register(&gate, &registration()).await.status, 201);
+        let software = &PKI.tpp.brazilian_software;
+        let of_brazil =
+            |statement: &str| mint::registration_request(software, ISSUER, statement).claim("scope", "openid consents");
+        let post = async |token: Token, certificate| {
+            let body = token.sign(&PKI.tpp.signing).unwrap();
+            answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(certificate), &body)).await
+        };
+        let answer = post(of_brazil(&signed_in_brazil(&brazilian_statement())), &PKI.tpp.brcac).await;
+        assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid consents")));
+
+        // A directory's key vouches for that directory's statements only, whoever the statement says it is from.
+        let key_of_the_other = brazilian_statement().sign(&PKI.directory).unwrap();
+        let answer = post(of_brazil(&key_of_the_other), &PKI.tpp.brcac).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "kid_unknown");
+        let forger = dcr_cli::keys::SigningKey::from_pem(&PKI.directory.to_pem().unwrap()).unwrap();
+        let forged = brazilian_statement().sign(&forger.with_kid(PKI.other_tpp.signing.kid())).unwrap();
+        let answer = post(of_brazil(&forged), &PKI.tpp.brcac).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
+
+        // Each is held to its own dialect: age, roles, certificates.
+        let old = brazilian_statement().claim("iat", host.now.get() - 301);
+        let answer = post(of_brazil(&signed_in_brazil(&old)), &PKI.tpp.brcac).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_too_old");
+        let answer = post(of_brazil(&signed_in_brazil(&brazilian_statement())), &PKI.tpp.transport).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "certificate_of_another_software");
+    });
+}
+
+#[test]
+fn rq_06_cm_14_an_unsigned_request_is_its_certificates_word() {
+    run(0, |host| async move {
+        let gate = gate_of(&host, "br-openfinance");
+        let statement = signed_in_brazil(&brazilian_statement());
+        let answer = post_json(&gate, &PKI.tpp.brcac, &brazilian_request(&statement)).await;
+        let registered = body(&answer);
+        assert_eq!(answer.status, 201, "{registered}");
+        let id = registered["client_id"].as_str().unwrap().to_owned();
+        assert_eq!(registered["registration_client_uri"], json!(format!("{ISSUER}/register/{id}")));
+        assert_eq!(registered["registration_access_token"], "token of the registration");
+        assert!(registered["scope"].as_str().unwrap().starts_with("openid "), "all of the roles: {registered}");
+        assert!(host.store.borrow().consumed.is_empty(), "there is nothing to consume");
+
+        for (certificate, token, error, reason) in [
+            (
+                &PKI.other_tpp.brcac,
+                brazilian_request(&statement),
+                "invalid_software_statement",
+                "certificate_of_another_software",
+            ),
+            (
+                &PKI.tpp.brcac,
+                brazilian_request(&statement).without("redirect_uris"),
+                "invalid_redirect_uri",
+                "redirect_uris_missing",
+            ),
+            (
+                &PKI.tpp.brcac,
+                brazilian_request(&statement).claim("grant_types", json!(["authorization_code"])),
+                "invalid_client_metadata",
+                "response_type_without_grant",
+            ),
+            (
+                &PKI.tpp.brcac,
+                brazilian_request(&statement).payload("[]"),
+                "invalid_client_metadata",
+                "request_malformed",
+            ),
+            (
+                &PKI.tpp.brcac,
+                brazilian_request(&statement).payload(r#"{"a":1,"a":1}"#),
+                "invalid_client_metadata",
+                "request_malformed",
+            ),
+        ] {
+            assert_refused(&host, &post_json(&gate, certificate, &token).await, 400, error, reason);
+        }
+        let signed = brazilian_request(&statement).sign(&PKI.tpp.signing).unwrap();
+        let answer =
+            answered(&gate, &Endpoint::Register, &request("POST", "application/json", Some(&PKI.tpp.brcac), &signed))
+                .await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "request_malformed");
+    });
+}
+
+#[test]
+fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() {
+    run(0, |host| async move {
+        let gate = gate_of(&host, "br-openfinance");
+        let statement = signed_in_brazil(&brazilian_statement());
+        let answer = post_json(&gate, &PKI.tpp.brcac, &brazilian_request(&statement)).await;
+        let id = body(&answer)["client_id"].as_str().unwrap().to_owned();
+        let get = |certificate| with_token(request("GET", "", Some(certificate), ""), "the-token");
+        let token_use = |token_use: &str| {
+            host.store.borrow_mut().introspection = json!({ "active": true, "client_id": id, "token_use": token_use });
+        };
+
+        token_use("registration");
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.tpp.brcac)).await;
+        assert_eq!((answer.status, &body(&answer)["registration_access_token"]), (200, &json!("the-token")));
+        let update = brazilian_request(&statement).to_json();
+        let put = with_token(request("PUT", "application/json", Some(&PKI.tpp.brcac), &update), "the-token");
+        let answer = answered(&gate, &Endpoint::Update(id.clone()), &put).await;
+        assert_eq!((answer.status, &body(&answer)["registration_access_token"]), (200, &json!("the-token")));
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.other_tpp.brcac)).await;
+        assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
+
+        token_use("access");
+        let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.tpp.brcac)).await;
+        assert_refused(&host, &answer, 401, "invalid_token", "token_of_another_kind");
+    });
+}
+
+#[test]
+fn cm_01_a_token_of_a_registration_is_no_access_token() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        host.store.borrow_mut().introspection = json!({ "active": true, "client_id": id, "token_use": "registration" });
+        let get = with_token(request("GET", "", Some(&PKI.tpp.transport), ""), "token");
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &get).await;
+        assert_refused(&host, &answer, 401, "invalid_token", "token_of_another_kind");
+    });
+}
+
+/// The UK gate, with demands on the directory's statements.
+fn demanding(host: &MockHost, demands: Value) -> Rc<Gate<MockHost>> {
+    let mut config = config();
+    config["directories"][0]["statements"] = demands;
+    gate_with(host, config)
+}
+
+fn request_with(statement: &Token) -> Token {
+    registration().claim("software_statement", statement.sign(&PKI.directory).unwrap())
+}
+
+#[test]
+fn ss_08_a_statement_that_serves_once_is_consumed_with_the_request() {
+    run(0, |host| async move {
+        let gate = demanding(&host, json!({ "single_use": true, "max_age": "10m" }));
+        let token = registration();
+        assert_eq!(register(&gate, &token).await.status, 201);
+        let consumed = host.store.borrow().consumed.clone();
+        let issuers: Vec<&str> = consumed.iter().map(|id| id["issuer"].as_str().unwrap()).collect();
+        assert!(issuers[0].starts_with("registration request of ") && issuers[1].starts_with("software statement of "));
+        assert!(consumed[1]["expires_at"].as_u64().unwrap() <= host.now.get() + 600);
+        for (index, error, reason) in [
+            (0, "invalid_client_metadata", "request_replayed"),
+            (1, "invalid_software_statement", "statement_replayed"),
+        ] {
+            host.instead(move |call| {
+                let body = json!({ "error": "replayed", "replayed": index });
+                (call.cluster == "dcr_store").then(|| Ok(crate::host::mock::answer(409, body)))
+            });
+            assert_refused(&host, &register(&gate, &token).await, 400, error, reason);
+        }
+    });
+}
+
+#[test]
+fn ss_12_a_statement_for_tests_does_not_serve_a_live_endpoint() {
+    run(0, |host| async move {
+        let gate = demanding(&host, json!({ "modes": ["Live"] }));
+        assert_eq!(register(&gate, &request_with(&statement().claim("software_mode", "Live"))).await.status, 201);
+        for statement in [statement().claim("software_mode", "Test"), statement().without("software_mode")] {
+            let answer = register(&gate, &request_with(&statement)).await;
+            assert_refused(&host, &answer, 400, "unapproved_software_statement", "software_mode");
+        }
+    });
+}
+
+#[test]
+fn ss_16_what_people_see_is_on_the_hosts_of_the_redirect_uris() {
+    run(0, |host| async move {
+        let gate = demanding(&host, json!({ "uris_on_redirect_hosts": true }));
+        assert_eq!(register(&gate, &registration()).await.status, 201);
+        let elsewhere = statement().claim("software_logo_uri", "https://elsewhere.example/logo.png");
+        let answer = register(&gate, &request_with(&elsewhere)).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "uri_on_another_host");
+    });
+}
+
+#[test]
+fn rg_15_an_interaction_id_comes_back_and_can_be_demanded() {
+    run(0, |host| async move {
+        let id = "73cac523-d3ae-2289-b106-330a6218710d";
+        let mut config = config();
+        config["danger_profile_values"] = json!({ "answers": { "interaction_id": "require" } });
+        let gate = gate_with(&host, config);
+        let post = async |value: Option<&str>| {
+            let body = registration().sign(&PKI.tpp.signing).unwrap();
+            let mut request = request("POST", "application/jwt", Some(&PKI.tpp.transport), &body);
+            request
+                .head
+                .headers
+                .extend(value.map(|value| ("x-fapi-interaction-id".to_owned(), value.as_bytes().to_vec())));
+            answered(&gate, &Endpoint::Register, &request).await
+        };
+        let answer = post(Some(id)).await;
+        assert_eq!((answer.status, answer.interaction_id.as_deref()), (201, Some(id)));
+        for value in [None, Some("not a UUID"), Some("73cac523-d3ae-2289-b106-330a6218710d\r\nx: y")] {
+            let answer = post(value).await;
+            assert_refused(&host, &answer, 400, "invalid_request", "interaction_id_missing");
+            assert_eq!(answer.interaction_id, None);
+        }
+    });
+}
