@@ -236,7 +236,7 @@ const REGISTRATION_REQUEST: &[Wish] = &[
     wish(
         "token_endpoint_auth_signing_alg",
         "MD-05",
-        "PS256 or ES256 with private_key_jwt, else absent",
+        "PS256 or ES256 (with fapi2 also EdDSA) with private_key_jwt, else absent",
         by_key,
         algorithm,
     ),
@@ -251,8 +251,8 @@ const REGISTRATION_REQUEST: &[Wish] = &[
     wish("response_types", "MD-11", "`code`, `code id_token`", never, filled_array),
     wish("scope", "MD-14", "scopes that the statement's roles allow, at most 256 characters", never, text),
     wish("application_type", "MD-19", "web or mobile", always, |value, _| value == "web" || value == "mobile"),
-    wish("id_token_signed_response_alg", "MD-20", "PS256 or ES256", always, algorithm),
-    wish("request_object_signing_alg", "MD-20", "PS256 or ES256", always, algorithm),
+    wish("id_token_signed_response_alg", "MD-20", "PS256 or ES256, with fapi2 also EdDSA", always, algorithm),
+    wish("request_object_signing_alg", "MD-20", "PS256 or ES256, with fapi2 also EdDSA", always, algorithm),
     wish("software_id", "MD-13", "the statement's software_id", never, |value, context| {
         Some(value) == context.claims.get("iss")
     }),
@@ -319,7 +319,7 @@ fn redirect_uris(value: &Value, context: &Context<'_>) -> bool {
 }
 
 fn algorithm(value: &Value, _: &Context<'_>) -> bool {
-    value == "PS256" || value == "ES256"
+    value == "PS256" || value == "ES256" || value == "EdDSA"
 }
 
 fn past(value: &Value, context: &Context<'_>) -> bool {

@@ -113,13 +113,18 @@ impl VerificationKey {
     /// Whether `signature` was made over `signing_input` with this key.
     ///
     /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in
-    /// [1, n-1]; DER is refused, a high S is not.
+    /// [1, n-1]; DER is refused, a high S is not. EdDSA: RFC 8032 section 5.1.7 as strict as it can be read: 64 octets, S
+    /// below the group's order, R of full order and compared octet by octet. So nobody can make a second signature of one.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         match &self.material {
             Material::Rsa(key) => key.verify_pss_sha256(signing_input, signature),
             Material::P256(key) => {
                 let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
                 key.verify(signing_input, &signature).map_err(|_| BadSignature)
+            }
+            Material::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify_strict(signing_input, &signature).map_err(|_| BadSignature)
             }
         }
     }
@@ -134,6 +139,7 @@ impl VerificationKey {
         match self.material {
             Material::Rsa(_) => Algorithm::Ps256,
             Material::P256(_) => Algorithm::Es256,
+            Material::Ed25519(_) => Algorithm::EdDsa,
         }
     }
 
@@ -223,6 +229,7 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 enum Material {
     Rsa(RsaPublicKey),
     P256(p256::ecdsa::VerifyingKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
 }
 
 impl Material {
@@ -233,6 +240,7 @@ impl Material {
                 Some(Material::Rsa(key))
             }
             "EC" if jwk.get("crv")?.as_str()? == "P-256" => p256_point(&octets(jwk, "x")?, &octets(jwk, "y")?),
+            "OKP" if jwk.get("crv")?.as_str()? == "Ed25519" => ed25519_point(&octets(jwk, "x")?),
             _ => None,
         }
     }
@@ -246,6 +254,14 @@ fn p256_point(x: &[u8], y: &[u8]) -> Option<Material> {
     }
     let uncompressed = [&[0x04], x, y].concat();
     p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).ok().map(Material::P256)
+}
+
+/// RFC 8037 section 2: 32 octets that are the one encoding of a point on the curve (RFC 8032 section 5.1.3). Under a
+/// point of small order one signature holds for many messages, so such a key proves nothing.
+fn ed25519_point(x: &[u8]) -> Option<Material> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(x.try_into().ok()?).ok()?;
+    let is_canonical = key.to_edwards().compress().as_bytes() == key.as_bytes();
+    (is_canonical && !key.is_weak()).then_some(Material::Ed25519(key))
 }
 
 /// RFC 7517 sections 4.2 and 4.3: an absent `use` or `key_ops` permits, a present one must permit.
