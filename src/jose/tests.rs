@@ -3,6 +3,7 @@
 mod arbitrary_bytes;
 mod jwk;
 mod jws;
+mod listed;
 pub(crate) mod support;
 mod vectors;
 mod wycheproof;

@@ -8,7 +8,7 @@ use super::catalogue::{
 };
 use super::{Document, Refusal, Rule, Timestamp};
 use crate::config::Limits;
-use crate::jose::jwk::{KeySet, SelectError};
+use crate::jose::jwk::{KeyIdentity, KeySet, SelectError};
 use crate::jose::jws::{self, Header, Jws, JwsError};
 use crate::jose::{Algorithm, json};
 
@@ -28,6 +28,7 @@ pub struct Unverified {
 pub struct Verified {
     claims: Claims,
     token: String,
+    key: KeyIdentity,
 }
 
 /// Why a signature could not be verified.
@@ -80,13 +81,13 @@ impl Unverified {
             SelectError::Unfit => refuse(&JO_16, false),
             SelectError::NoneFits => refuse(&JO_16, true),
         })?;
-        let verifies = candidates.iter().any(|key| key.verify(self.jws.signing_input(), self.jws.signature()).is_ok());
-        if !verifies {
+        let key = candidates
+            .into_iter()
+            .find(|key| key.verify(self.jws.signing_input(), self.jws.signature()).is_ok())
             // Without a kid, a key published since the last fetch may be the one.
-            return Err(refuse(signature_rule(self.claims.document), kid.is_none()));
-        }
+            .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
         let claims = Claims { document: self.claims.document, members: self.claims.members.clone() };
-        Ok(Verified { claims, token: self.jws.compact().to_owned() })
+        Ok(Verified { claims, token: self.jws.compact().to_owned(), key: key.identity() })
     }
 
     /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.
@@ -109,6 +110,11 @@ impl Verified {
     /// The claims that were signed.
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The key that verified it, for asking whether that key is revoked (SS-14).
+    pub fn key(&self) -> KeyIdentity {
+        self.key
     }
 
     /// The token as it came, and its claims.
