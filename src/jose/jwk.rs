@@ -4,10 +4,10 @@
 use std::fmt;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding};
-use p256::ecdsa::signature::Verifier;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::es256::Es256PublicKey;
 use super::json::{self, JsonError};
 use super::rsa::RsaPublicKey;
 use super::{Algorithm, BadSignature};
@@ -147,10 +147,7 @@ impl VerificationKey {
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         match &self.material {
             Material::Rsa(key) => key.verify_pss_sha256(signing_input, signature),
-            Material::P256(key) => {
-                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
-                key.verify(signing_input, &signature).map_err(|_| BadSignature)
-            }
+            Material::P256(key) => key.verify(signing_input, signature),
             Material::Ed25519(key) => {
                 let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
                 key.verify_strict(signing_input, &signature).map_err(|_| BadSignature)
@@ -309,7 +306,7 @@ impl ListedCertificate {
 #[derive(Debug, Clone)]
 enum Material {
     Rsa(RsaPublicKey),
-    P256(p256::ecdsa::VerifyingKey),
+    P256(Es256PublicKey),
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
@@ -320,21 +317,13 @@ impl Material {
                 let key = RsaPublicKey::from_components(&octets(jwk, "n")?, &octets(jwk, "e")?).ok()?;
                 Some(Material::Rsa(key))
             }
-            "EC" if jwk.get("crv")?.as_str()? == "P-256" => p256_point(&octets(jwk, "x")?, &octets(jwk, "y")?),
+            "EC" if jwk.get("crv")?.as_str()? == "P-256" => {
+                Es256PublicKey::from_coordinates(&octets(jwk, "x")?, &octets(jwk, "y")?).map(Material::P256)
+            }
             "OKP" if jwk.get("crv")?.as_str()? == "Ed25519" => ed25519_point(&octets(jwk, "x")?),
             _ => None,
         }
     }
-}
-
-/// RFC 7518 section 6.2.1.2: both coordinates have the full 32 octets. That the point is on the curve is checked by
-/// p256.
-fn p256_point(x: &[u8], y: &[u8]) -> Option<Material> {
-    if x.len() != 32 || y.len() != 32 {
-        return None;
-    }
-    let uncompressed = [&[0x04], x, y].concat();
-    p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).ok().map(Material::P256)
 }
 
 /// RFC 8037 section 2: 32 octets that are the one encoding of a point on the curve (RFC 8032 section 5.1.3). Under a

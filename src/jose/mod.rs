@@ -8,6 +8,7 @@
 //! Jws::parse ─> Algorithm::from_name(header.alg) ─> KeySet::select ─> VerificationKey::verify
 //! ```
 
+pub mod es256;
 pub mod json;
 pub mod jwk;
 pub mod jws;
