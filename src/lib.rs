@@ -13,5 +13,5 @@ pub mod policy;
 pub mod store;
 pub mod x509;
 
-#[cfg(target_os = "wasi")]
+#[cfg(all(target_os = "wasi", feature = "plugin"))]
 mod filter;

@@ -1,8 +1,12 @@
-//! Signing keys: PS256 (RSA 2048) and ES256 (P-256), each with its `kid`.
+//! Signing keys: PS256 (RSA 2048), ES256 (P-256) and EdDSA (Ed25519), each with its `kid`.
 
-use jwt_simple::prelude::{ECDSAP256KeyPairLike, ES256KeyPair, JWTClaims, PS256KeyPair, RSAKeyPairLike};
+use jwt_simple::prelude::{
+    ECDSAP256KeyPairLike, ES256KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, JWTClaims, PS256KeyPair, RSAKeyPairLike,
+};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair};
+use ring::signature::{
+    self, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+};
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -19,15 +23,18 @@ pub struct SigningKey {
 enum KeyPair {
     Ps256(Box<PS256KeyPair>),
     Es256(Box<ES256KeyPair>),
+    EdDsa(Box<Ed25519KeyPair>),
 }
 
-/// How a compact JWS is signed, by its name in the `alg` header (RFC 7518, section 3.1).
+/// How a compact JWS is signed, by its name in the `alg` header (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PSS with SHA-256 and a salt of 32 bytes.
     Ps256,
     /// ECDSA on P-256 with SHA-256, as 64 bytes R and S.
     Es256,
+    /// EdDSA with Ed25519.
+    EdDsa,
     /// RSASSA-PKCS1-v1_5 with SHA-256: what FAPI refuses. Only for requests that are meant to be refused.
     Rs256,
 }
@@ -38,6 +45,7 @@ impl Algorithm {
         match self {
             Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
             Self::Rs256 => "RS256",
         }
     }
@@ -55,14 +63,20 @@ impl SigningKey {
         Self::with_thumbprint(KeyPair::Es256(Box::new(ES256KeyPair::generate())))
     }
 
-    /// Reads a PKCS#8 PEM: an RSA key becomes a PS256 key, a P-256 key an ES256 key. Its `kid` is the thumbprint of RFC 7638
-    /// until [`with_kid`](Self::with_kid) says otherwise.
+    /// Makes a new EdDSA key on Ed25519. Its `kid` is the thumbprint of RFC 7638.
+    pub fn generate_eddsa() -> Self {
+        Self::with_thumbprint(KeyPair::EdDsa(Box::new(Ed25519KeyPair::generate())))
+    }
+
+    /// Reads a PKCS#8 PEM: an RSA key becomes a PS256 key, a P-256 key an ES256 key, an Ed25519 key an EdDSA key. Its `kid` is the
+    /// thumbprint of RFC 7638 until [`with_kid`](Self::with_kid) says otherwise.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         let rsa = PS256KeyPair::from_pem(pem).map(|pair| KeyPair::Ps256(Box::new(pair)));
         let pair = rsa.or_else(|_| ES256KeyPair::from_pem(pem).map(|pair| KeyPair::Es256(Box::new(pair))));
+        let pair = pair.or_else(|_| Ed25519KeyPair::from_pem(pem).map(|pair| KeyPair::EdDsa(Box::new(pair))));
         let pair = pair.map_err(|_| {
             Error::Key(
-                "neither an RSA key of 2048 to 4096 bits nor a P-256 key in PKCS#8 PEM (`BEGIN PRIVATE KEY`)".into(),
+                "no RSA key of 2048 to 4096 bits, P-256 key or Ed25519 key in PKCS#8 PEM (`BEGIN PRIVATE KEY`)".into(),
             )
         })?;
         Ok(Self::with_thumbprint(pair))
@@ -74,6 +88,7 @@ impl SigningKey {
         let pair = match self.pair {
             KeyPair::Ps256(pair) => KeyPair::Ps256(Box::new(pair.with_key_id(&kid))),
             KeyPair::Es256(pair) => KeyPair::Es256(Box::new(pair.with_key_id(&kid))),
+            KeyPair::EdDsa(pair) => KeyPair::EdDsa(Box::new(pair.with_key_id(&kid))),
         };
         Self { kid, pair }
     }
@@ -88,6 +103,7 @@ impl SigningKey {
         match self.pair {
             KeyPair::Ps256(_) => Algorithm::Ps256,
             KeyPair::Es256(_) => Algorithm::Es256,
+            KeyPair::EdDsa(_) => Algorithm::EdDsa,
         }
     }
 
@@ -96,6 +112,7 @@ impl SigningKey {
         match &self.pair {
             KeyPair::Ps256(pair) => pair.to_pem(),
             KeyPair::Es256(pair) => pair.to_pem(),
+            KeyPair::EdDsa(pair) => Ok(pair.to_pem()),
         }
         .map_err(unusable)
     }
@@ -105,6 +122,7 @@ impl SigningKey {
         match &self.pair {
             KeyPair::Ps256(pair) => pair.public_key().to_pem(),
             KeyPair::Es256(pair) => pair.public_key().to_pem(),
+            KeyPair::EdDsa(pair) => Ok(pair.public_key().to_pem()),
         }
         .map_err(unusable)
     }
@@ -114,6 +132,7 @@ impl SigningKey {
         let jwk = match &self.pair {
             KeyPair::Ps256(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
             KeyPair::Es256(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
+            KeyPair::EdDsa(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
         };
         let mut jwk: Value = serde_json::from_str(&jwk).map_err(unusable)?;
         if let Some(members) = jwk.as_object_mut() {
@@ -139,6 +158,7 @@ impl SigningKey {
         match &self.pair {
             KeyPair::Ps256(pair) => pair.sign(claims),
             KeyPair::Es256(pair) => pair.sign(claims),
+            KeyPair::EdDsa(pair) => pair.sign(claims),
         }
         .map_err(unusable)
     }
@@ -163,6 +183,10 @@ impl SigningKey {
                     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random).map_err(unusable)?;
                 Ok(pair.sign(&random, input).map_err(unusable)?.as_ref().to_vec())
             }
+            (KeyPair::EdDsa(pair), Algorithm::EdDsa) => {
+                let pair = signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pair.to_der()).map_err(unusable)?;
+                Ok(pair.sign(input).as_ref().to_vec())
+            }
             _ => Err(Error::Key(format!("a key for {} cannot sign {}", self.algorithm().name(), algorithm.name()))),
         }
     }
@@ -171,6 +195,7 @@ impl SigningKey {
         let kid = match &pair {
             KeyPair::Ps256(pair) => pair.jwk_thumbprint(),
             KeyPair::Es256(pair) => pair.jwk_thumbprint(),
+            KeyPair::EdDsa(pair) => pair.jwk_thumbprint(),
         };
         Self { kid: String::new(), pair }.with_kid(kid)
     }
@@ -190,9 +215,13 @@ fn unusable(error: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
+    fn one_of_each() -> [SigningKey; 3] {
+        [SigningKey::generate_ps256().unwrap(), SigningKey::generate_es256(), SigningKey::generate_eddsa()]
+    }
+
     #[test]
     fn a_key_survives_its_pem() {
-        for key in [SigningKey::generate_ps256().unwrap(), SigningKey::generate_es256()] {
+        for key in one_of_each() {
             let pem = key.to_pem().unwrap();
             assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"), "PKCS#8, not PKCS#1 or SEC 1");
             let read = SigningKey::from_pem(&pem).unwrap();
@@ -203,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_public_jwk_has_no_private_part() {
-        for key in [SigningKey::generate_ps256().unwrap(), SigningKey::generate_es256()] {
+        for key in one_of_each() {
             let jwk = key.with_kid("a/b+c=").public_jwk().unwrap();
             assert_eq!(jwk["kid"], "a/b+c=");
             assert_eq!(jwk["use"], "sig");

@@ -5,6 +5,7 @@ mod envoy;
 mod executor;
 mod hostcalls;
 mod metrics;
+mod verify_signature;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use proxy_wasm::types::{Action, ContextType, LogLevel};
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
+use crate::jose::es256;
 use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served, route};
 use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;
@@ -49,12 +51,13 @@ impl Root {
         hostcalls::log(
             LogLevel::Info,
             &format!(
-                "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}",
+                "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}, ES256 {}",
                 env!("CARGO_PKG_VERSION"),
                 config.profile.name,
                 config.directories.len(),
                 config.profile.paths.registration,
                 config.profile.paths.token,
+                es256::choose(verify_signature::es256),
             ),
         );
         for danger in &config.dangers {

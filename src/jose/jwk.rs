@@ -1,14 +1,17 @@
-//! JWK sets (RFC 7517): reading them, choosing a key, verifying with it.
+//! JWK sets (RFC 7517): reading them, choosing a key, verifying with it; and what else a set tells, which certificates
+//! and which keys it holds.
 
 use std::fmt;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
-use p256::ecdsa::signature::Verifier;
+use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use super::es256::Es256PublicKey;
 use super::json::{self, JsonError};
 use super::rsa::RsaPublicKey;
 use super::{Algorithm, BadSignature};
+use crate::x509::Thumbprint;
 
 /// What a key set may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +30,9 @@ impl Default for KeySetLimits {
     }
 }
 
-/// The keys of a JWK set that can verify a signature here.
+/// The keys of a JWK set that can verify a signature here, and the certificates and keys that it lists at all.
 ///
-/// An entry that cannot is skipped and counted, never fatal (RFC 7517 section 5, JO-16): sets of the Open Banking
+/// An entry that cannot verify is skipped and counted, never fatal (RFC 7517 section 5, JO-16): sets of the Open Banking
 /// directory also hold `use: "tls"` and `use: "enc"` keys. Skipped are private and symmetric keys, other key types and
 /// curves, RSA keys and points that are out of bounds, and keys whose `use`, `key_ops` or `alg` mean something else.
 #[derive(Debug, Clone)]
@@ -37,6 +40,10 @@ pub struct KeySet {
     keys: Vec<VerificationKey>,
     /// One for each skipped entry: its `kid`, so that "unknown" and "known, but unfit" stay apart.
     skipped: Vec<Option<String>>,
+    /// One for each entry with a certificate, usable or not.
+    certificates: Vec<ListedCertificate>,
+    /// One for each entry whose public key can be read, usable or not.
+    identities: Vec<KeyIdentity>,
 }
 
 impl KeySet {
@@ -53,9 +60,13 @@ impl KeySet {
             return Err(KeySetError::TooManyKeys);
         }
 
-        let mut set = KeySet { keys: Vec::new(), skipped: Vec::new() };
+        let mut set =
+            KeySet { keys: Vec::new(), skipped: Vec::new(), certificates: Vec::new(), identities: Vec::new() };
         for entry in entries {
-            match entry.as_object().and_then(VerificationKey::from_jwk) {
+            let jwk = entry.as_object();
+            set.certificates.extend(jwk.and_then(ListedCertificate::of_jwk));
+            set.identities.extend(jwk.and_then(KeyIdentity::of_jwk));
+            match jwk.and_then(VerificationKey::from_jwk) {
                 Some(key) => set.keys.push(key),
                 None => set.skipped.push(entry.get("kid").and_then(Value::as_str).map(str::to_owned)),
             }
@@ -85,6 +96,23 @@ impl KeySet {
         }
     }
 
+    /// Whether the set lists this certificate for TLS: the first of an entry's `x5c`, with `use: tls` (CB-07).
+    pub fn holds_tls_certificate(&self, certificate: &Thumbprint) -> bool {
+        self.certificates.iter().any(|listed| listed.is_for_tls && listed.thumbprint == *certificate)
+    }
+
+    /// Whether the set lists this certificate for anything but encryption: the first of an entry's `x5c`, with another
+    /// `use` than `enc` or with none (CA-18, RFC 8705 section 2.2.2).
+    pub fn holds_certificate(&self, certificate: &Thumbprint) -> bool {
+        self.certificates.iter().any(|listed| !listed.is_for_encryption && listed.thumbprint == *certificate)
+    }
+
+    /// Whether the set lists this key under any `kid`, for any purpose: in a set of revoked keys, whether it is revoked
+    /// (SS-14).
+    pub fn holds_key(&self, key: &KeyIdentity) -> bool {
+        self.identities.contains(key)
+    }
+
     /// How many entries can verify signatures.
     pub fn usable(&self) -> usize {
         self.keys.len()
@@ -106,6 +134,7 @@ impl KeySet {
 #[derive(Debug, Clone)]
 pub struct VerificationKey {
     kid: Option<String>,
+    identity: KeyIdentity,
     material: Material,
 }
 
@@ -113,13 +142,15 @@ impl VerificationKey {
     /// Whether `signature` was made over `signing_input` with this key.
     ///
     /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in
-    /// [1, n-1]; DER is refused, a high S is not.
+    /// [1, n-1]; DER is refused, a high S is not. EdDSA: RFC 8032 section 5.1.7 as strict as it can be read: 64 octets, S
+    /// below the group's order, R of full order and compared octet by octet. So nobody can make a second signature of one.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         match &self.material {
             Material::Rsa(key) => key.verify_pss_sha256(signing_input, signature),
-            Material::P256(key) => {
-                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
-                key.verify(signing_input, &signature).map_err(|_| BadSignature)
+            Material::P256(key) => key.verify(signing_input, signature),
+            Material::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify_strict(signing_input, &signature).map_err(|_| BadSignature)
             }
         }
     }
@@ -129,11 +160,17 @@ impl VerificationKey {
         self.kid.as_deref()
     }
 
+    /// Which key it is, whatever a set calls it.
+    pub fn identity(&self) -> KeyIdentity {
+        self.identity
+    }
+
     /// The algorithm the key is good for: its type and curve leave one.
     pub fn algorithm(&self) -> Algorithm {
         match self.material {
             Material::Rsa(_) => Algorithm::Ps256,
             Material::P256(_) => Algorithm::Es256,
+            Material::Ed25519(_) => Algorithm::EdDsa,
         }
     }
 
@@ -145,8 +182,34 @@ impl VerificationKey {
         let kid = optional(jwk, "kid", |kid| kid.as_str().map(str::to_owned))?;
         let alg = optional(jwk, "alg", |alg| Algorithm::from_name(alg.as_str()?))?;
         let material = Material::from_jwk(jwk)?;
-        let key = VerificationKey { kid, material };
+        let key = VerificationKey { kid, identity: KeyIdentity::of_jwk(jwk)?, material };
         alg.is_none_or(|alg| alg == key.algorithm()).then_some(key)
+    }
+}
+
+/// Which public key it is: equal for equal keys, whatever their entries are called, good for or adorned with.
+///
+/// Not the thumbprint of RFC 7638, which takes an RSA modulus with a leading zero, or another exponent beside it, for
+/// another key. Whoever can sign with the one can sign with the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyIdentity([u8; 32]);
+
+impl KeyIdentity {
+    /// `None` where the members that make the key are missing or cannot be read.
+    fn of_jwk(jwk: &Map<String, Value>) -> Option<KeyIdentity> {
+        let kind = jwk.get("kty")?.as_str()?;
+        let (kind, numbers) = match kind {
+            "RSA" => (kind, vec![octets(jwk, "n")?]),
+            "EC" => (jwk.get("crv")?.as_str()?, vec![octets(jwk, "x")?, octets(jwk, "y")?]),
+            "OKP" => (jwk.get("crv")?.as_str()?, vec![octets(jwk, "x")?]),
+            _ => return None,
+        };
+        let mut digest = Sha256::new().chain_update(Sha256::digest(kind));
+        for number in numbers {
+            // Digested one by one, so that no octet can move from one number to the next.
+            digest.update(Sha256::digest(without_leading_zeros(&number)));
+        }
+        Some(KeyIdentity(digest.finalize().into()))
     }
 }
 
@@ -219,10 +282,32 @@ const KEYS_TRIED: usize = 8;
 /// and what is public cannot prove who signed.
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
+/// The certificate of an entry: the first of its `x5c`, which holds the entry's key (RFC 7517 section 4.7).
+#[derive(Debug, Clone)]
+struct ListedCertificate {
+    thumbprint: Thumbprint,
+    is_for_tls: bool,
+    is_for_encryption: bool,
+}
+
+impl ListedCertificate {
+    /// `None` where the entry has no certificate, or one that is not base64 as RFC 4648 section 4 writes it.
+    fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedCertificate> {
+        let der = Base64::decode_vec(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
+        let is_for = |usage: &str| jwk.get("use").is_some_and(|known| known.as_str() == Some(usage));
+        Some(ListedCertificate {
+            thumbprint: Thumbprint::of_der(&der),
+            is_for_tls: is_for("tls"),
+            is_for_encryption: is_for("enc"),
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Material {
     Rsa(RsaPublicKey),
-    P256(p256::ecdsa::VerifyingKey),
+    P256(Es256PublicKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
 }
 
 impl Material {
@@ -232,20 +317,21 @@ impl Material {
                 let key = RsaPublicKey::from_components(&octets(jwk, "n")?, &octets(jwk, "e")?).ok()?;
                 Some(Material::Rsa(key))
             }
-            "EC" if jwk.get("crv")?.as_str()? == "P-256" => p256_point(&octets(jwk, "x")?, &octets(jwk, "y")?),
+            "EC" if jwk.get("crv")?.as_str()? == "P-256" => {
+                Es256PublicKey::from_coordinates(&octets(jwk, "x")?, &octets(jwk, "y")?).map(Material::P256)
+            }
+            "OKP" if jwk.get("crv")?.as_str()? == "Ed25519" => ed25519_point(&octets(jwk, "x")?),
             _ => None,
         }
     }
 }
 
-/// RFC 7518 section 6.2.1.2: both coordinates have the full 32 octets. That the point is on the curve is checked by
-/// p256.
-fn p256_point(x: &[u8], y: &[u8]) -> Option<Material> {
-    if x.len() != 32 || y.len() != 32 {
-        return None;
-    }
-    let uncompressed = [&[0x04], x, y].concat();
-    p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).ok().map(Material::P256)
+/// RFC 8037 section 2: 32 octets that are the one encoding of a point on the curve (RFC 8032 section 5.1.3). Under a
+/// point of small order one signature holds for many messages, so such a key proves nothing.
+fn ed25519_point(x: &[u8]) -> Option<Material> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(x.try_into().ok()?).ok()?;
+    let is_canonical = key.to_edwards().compress().as_bytes() == key.as_bytes();
+    (is_canonical && !key.is_weak()).then_some(Material::Ed25519(key))
 }
 
 /// RFC 7517 sections 4.2 and 4.3: an absent `use` or `key_ops` permits, a present one must permit.
@@ -267,4 +353,9 @@ fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -
 
 fn octets(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(jwk.get(name)?.as_str()?).ok()
+}
+
+fn without_leading_zeros(octets: &[u8]) -> &[u8] {
+    let zeros = octets.iter().take_while(|&&octet| octet == 0).count();
+    octets.get(zeros..).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the two signature algorithms of FAPI
-//! (RFC 7518: PS256 and ES256).
+//! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the three signature algorithms of FAPI
+//! (RFC 7518: PS256 and ES256; RFC 8037: EdDSA with Ed25519).
 //!
 //! This room knows bytes only: no HTTP, no clock, no claims. It says what a token's parts are, which key of a set may
 //! verify it, and whether the signature holds. What the claims must say is policy.
@@ -8,6 +8,7 @@
 //! Jws::parse ─> Algorithm::from_name(header.alg) ─> KeySet::select ─> VerificationKey::verify
 //! ```
 
+pub mod es256;
 pub mod json;
 pub mod jwk;
 pub mod jws;
@@ -32,16 +33,18 @@ impl fmt::Display for BadSignature {
 
 impl std::error::Error for BadSignature {}
 
-/// A signature algorithm this gateway can verify (RFC 7518 section 3.1).
+/// A signature algorithm this gateway can verify (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
-/// FAPI 1 Advanced section 8.6 and FAPI 2.0 section 5.4.1 leave these two of the JWA registry. There is no variant for
-/// `none`, HMAC or RSASSA-PKCS1-v1_5, so no configuration can let them in.
+/// FAPI 1 Advanced section 8.6 leaves the first two of the JWA registry, FAPI 2.0 section 5.4.1 all three. There is no
+/// variant for `none`, HMAC or RSASSA-PKCS1-v1_5, so no configuration can let them in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a 32 octet salt.
     Ps256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
+    /// EdDSA with Ed25519; not with Ed448, which FAPI 2.0 leaves out.
+    EdDsa,
 }
 
 impl Algorithm {
@@ -50,6 +53,7 @@ impl Algorithm {
         match name {
             "PS256" => Some(Self::Ps256),
             "ES256" => Some(Self::Es256),
+            "EdDSA" => Some(Self::EdDsa),
             _ => None,
         }
     }
@@ -59,6 +63,7 @@ impl Algorithm {
         match self {
             Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod arbitrary_bytes;
 mod jwk;
 mod jws;
+mod listed;
 pub(crate) mod support;
 mod vectors;
 mod wycheproof;
@@ -10,10 +11,11 @@ mod wycheproof;
 use super::Algorithm;
 
 #[test]
-fn jo_05_only_ps256_and_es256_have_a_verifier() {
+fn jo_05_only_the_algorithms_of_fapi_have_a_verifier() {
     assert_eq!(Algorithm::from_name("PS256"), Some(Algorithm::Ps256));
     assert_eq!(Algorithm::from_name("ES256"), Some(Algorithm::Es256));
-    for refused in ["ps256", "ES256 ", "", "none", "RS256", "PS384", "ES384", "ES256K", "EdDSA", "RSA-OAEP"] {
+    assert_eq!(Algorithm::from_name("EdDSA"), Some(Algorithm::EdDsa));
+    for refused in ["ps256", "ES256 ", "", "none", "RS256", "PS384", "ES384", "ES256K", "EDDSA", "Ed448", "RSA-OAEP"] {
         assert_eq!(Algorithm::from_name(refused), None, "{refused}");
     }
 }
@@ -27,7 +29,7 @@ fn jo_06_no_hmac_algorithm_has_a_verifier() {
 
 #[test]
 fn algorithm_names_round_trip() {
-    for algorithm in [Algorithm::Ps256, Algorithm::Es256] {
+    for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
         assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
         assert_eq!(algorithm.to_string(), algorithm.name());
     }

@@ -11,7 +11,7 @@ use super::catalogue::{
 use super::dialect::HeaderMember;
 use super::{Document, Refusal, Rule, Timestamp, Trail};
 use crate::config::{Config, Limits};
-use crate::jose::jwk::{KeySet, SelectError};
+use crate::jose::jwk::{KeyIdentity, KeySet, SelectError};
 use crate::jose::jws::{self, Header, Jws, JwsError};
 use crate::jose::{Algorithm, json};
 
@@ -31,6 +31,7 @@ pub struct Unverified {
 pub struct Verified {
     claims: Claims,
     token: String,
+    key: KeyIdentity,
 }
 
 /// Why a signature could not be verified.
@@ -106,13 +107,13 @@ impl Unverified {
             SelectError::Unfit => refuse(&JO_16, false),
             SelectError::NoneFits => refuse(&JO_16, true),
         })?;
-        let verifies = candidates.iter().any(|key| key.verify(self.jws.signing_input(), self.jws.signature()).is_ok());
-        if !verifies {
+        let key = candidates
+            .into_iter()
+            .find(|key| key.verify(self.jws.signing_input(), self.jws.signature()).is_ok())
             // Without a kid, a key published since the last fetch may be the one.
-            return Err(refuse(signature_rule(self.claims.document), kid.is_none()));
-        }
+            .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
         let claims = Claims { document: self.claims.document, members: self.claims.members.clone() };
-        Ok(Verified { claims, token: self.jws.compact().to_owned() })
+        Ok(Verified { claims, token: self.jws.compact().to_owned(), key: key.identity() })
     }
 
     /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.
@@ -145,6 +146,11 @@ impl Verified {
     /// The claims that were signed, for good.
     pub fn into_claims(self) -> Claims {
         self.claims
+    }
+
+    /// The key that verified it, for asking whether that key is revoked (SS-14).
+    pub fn key(&self) -> KeyIdentity {
+        self.key
     }
 
     /// The token as it came, and its claims.

@@ -338,7 +338,7 @@ fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorith
         .iter()
         .map(|name| {
             Algorithm::from_name(name)
-                .ok_or_else(|| serde::de::Error::custom("the signing algorithms are PS256 and ES256"))
+                .ok_or_else(|| serde::de::Error::custom("the signing algorithms are PS256, ES256 and EdDSA"))
         })
         .collect()
 }

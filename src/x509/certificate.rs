@@ -11,6 +11,7 @@ use x509_cert::der::{Decode, Reader, Tag, Tagged, pem};
 
 use super::hex;
 use super::name::DistinguishedName;
+use super::psd2::{self, Psd2Role};
 
 /// Longest certificate read, in octets of DER. Certificates with a hundred names stay below 8 KiB.
 const MAX_DER_BYTES: usize = 64 * 1024;
@@ -26,6 +27,7 @@ pub struct Certificate {
     not_before: u64,
     not_after: u64,
     alternative_names: Vec<AlternativeName>,
+    psd2_roles: Vec<Psd2Role>,
 }
 
 impl Certificate {
@@ -49,10 +51,11 @@ impl Certificate {
         let tbs = certificate.tbs_certificate();
         Ok(Self {
             subject: DistinguishedName::from_x509(tbs.subject()).map_err(|_| CertificateError::Der)?,
-            thumbprint: Thumbprint(Sha256::digest(der).into()),
+            thumbprint: Thumbprint::of_der(der),
             not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
             not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
             alternative_names: alternative_names(tbs)?,
+            psd2_roles: psd2_roles(tbs),
         })
     }
 
@@ -80,6 +83,12 @@ impl Certificate {
     pub fn subject_alternative_names(&self) -> &[AlternativeName] {
         &self.alternative_names
     }
+
+    /// The roles of its qualified statement for PSD2 (ETSI TS 119 495 section 5.1), each once, in the certificate's
+    /// order; none where there is no such statement, or a malformed one.
+    pub fn psd2_roles(&self) -> &[Psd2Role] {
+        &self.psd2_roles
+    }
 }
 
 /// A subject alternative name (RFC 5280 section 4.2.1.6), as the certificate spells it.
@@ -100,6 +109,11 @@ pub enum AlternativeName {
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
+    /// The thumbprint of these octets, taken for a certificate's DER. Whether they are one is not looked at.
+    pub fn of_der(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+
     /// 43 characters of base64url without padding: `x5t#S256` of RFC 8705 section 3.1 (AT-01).
     pub fn x5t_s256(&self) -> String {
         Base64UrlUnpadded::encode_string(&self.0)
@@ -158,13 +172,26 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
 fn alternative_names(tbs: &TbsCertificate) -> Result<Vec<AlternativeName>, CertificateError> {
-    let extensions = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
-    let mut found = extensions.iter().filter(|extension| extension.extn_id == SUBJECT_ALTERNATIVE_NAME);
-    match (found.next(), found.next()) {
-        (None, _) => Ok(Vec::new()),
-        (Some(extension), None) => general_names(extension.extn_value.as_bytes()),
-        (Some(_), Some(_)) => Err(CertificateError::AlternativeNames),
+    match extension_values(tbs, SUBJECT_ALTERNATIVE_NAME).as_slice() {
+        [] => Ok(Vec::new()),
+        [names] => general_names(names),
+        _ => Err(CertificateError::AlternativeNames),
     }
+}
+
+/// What cannot be read grants no role, and does not make the certificate unusable for those who need none.
+fn psd2_roles(tbs: &TbsCertificate) -> Vec<Psd2Role> {
+    match extension_values(tbs, psd2::QC_STATEMENTS).as_slice() {
+        [statements] => psd2::roles(statements).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// The values of the extensions with this id: one, unless the certificate breaks RFC 5280 section 4.2.
+fn extension_values(tbs: &TbsCertificate, id: ObjectIdentifier) -> Vec<&[u8]> {
+    let extensions = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
+    let found = extensions.iter().filter(|extension| extension.extn_id == id);
+    found.map(|extension| extension.extn_value.as_bytes()).collect()
 }
 
 /// Reads `GeneralNames`. By hand, because x509-cert decodes all nine kinds and so refuses a certificate for a fault in

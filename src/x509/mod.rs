@@ -1,4 +1,4 @@
-//! Certificates as the TLS layer hands them over: their subject, alternative names, validity and thumbprint.
+//! Certificates as the TLS layer hands them over: their subject, alternative names, validity, PSD2 roles and thumbprint.
 //!
 //! Chains, trust anchors and revocation belong to Envoy's TLS layer, which ends the handshake before this code runs.
 //! What is read here binds a request to a certificate: distinguished names (RFC 4514, RFC 4517), alternative names and
@@ -7,10 +7,12 @@
 pub mod certificate;
 mod hex;
 pub mod name;
+mod psd2;
 pub mod xfcc;
 
 pub use certificate::{AlternativeName, Certificate, CertificateError, Thumbprint};
 pub use name::{Attribute, DistinguishedName, NameError};
+pub use psd2::Psd2Role;
 
 #[cfg(test)]
 pub(crate) mod tests;

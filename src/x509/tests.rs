@@ -2,5 +2,6 @@
 
 mod certificate;
 pub(crate) mod der;
+mod psd2;
 mod real;
 mod xfcc;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dcr_cli::client::{Answer, HttpVersion};
 use dcr_cli::directory::Behaviour;
+use dcr_cli::keys::SigningKey;
 use dcr_cli::mint;
 use dcr_dev::Gateway;
 use dcr_gate::policy::profile::Profile;
@@ -69,6 +70,36 @@ async fn a_third_party_registers_gets_a_token_retrieves_updates_and_deletes() {
     for method in ["POST", "GET", "PUT", "DELETE"] {
         gateway.access_logged(|line| line["method"] == method && line["dcr_outcome"] == "allowed").await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_ed25519_key_registers_and_authenticates_under_fapi_2() {
+    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "profile": "fapi2" })).start().await.unwrap();
+    let mut tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let metadata = gateway.client(None).unwrap().discover().await.unwrap();
+    tpp.endpoints.registration = metadata.member("registration_endpoint").unwrap();
+    assert_eq!(metadata.json()["token_endpoint_auth_signing_alg_values_supported"], json!(["PS256", "ES256", "EdDSA"]));
+
+    let key = SigningKey::generate_eddsa();
+    gateway.directory().publish("/ed25519.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
+    let key_set = format!("{}/ed25519.jwks", gateway.directory().url());
+    let statement = gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", key_set);
+    let request = gateway
+        .registration_request(&PKI.tpp)
+        .unwrap()
+        .claim("software_statement", statement.sign(&PKI.directory).unwrap())
+        .claim("response_types", json!(["code"]))
+        .claim("token_endpoint_auth_signing_alg", "EdDSA");
+    let created = tpp.register(&request.sign(&key).unwrap()).await.unwrap();
+    assert_eq!(created.status, 201, "{}", created.json());
+
+    let client_id = created.member("client_id").unwrap();
+    let assertion = gateway.client_assertion(&client_id);
+    let issued = tpp.token_by_assertion(&assertion.sign(&key).unwrap(), None).await.unwrap();
+    assert_eq!(issued.status, 200, "{}", issued.json());
+    let by_another = assertion.sign(&SigningKey::generate_eddsa().with_kid(key.kid())).unwrap();
+    let refused = tpp.token_by_assertion(&by_another, None).await.unwrap();
+    assert_refused(&refused, 401, "invalid_client", "CA-13");
 }
 
 #[tokio::test]

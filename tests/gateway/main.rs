@@ -12,6 +12,7 @@
 mod clients;
 mod journeys;
 mod matrix;
+mod probe;
 mod traps;
 
 use std::sync::{Arc, LazyLock};

@@ -82,7 +82,7 @@ pub(crate) struct RequestContent {
 /// Which key signs.
 #[derive(Args)]
 pub(crate) struct Signing {
-    /// The private key, PKCS#8 PEM: RSA signs with PS256, P-256 with ES256
+    /// The private key, PKCS#8 PEM: RSA signs with PS256, P-256 with ES256, Ed25519 with EdDSA
     #[arg(long, value_name = "FILE", default_value = "target/dev/tpp/signing.key")]
     signing_key: PathBuf,
     /// The key's `kid` [default: the text of the file beside it that ends in .kid]

@@ -1,5 +1,6 @@
 use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ES256PublicKey, NoCustomClaims, PS256PublicKey, RSAPublicKeyLike, Token as Jwt,
+    ECDSAP256PublicKeyLike, ES256PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike, NoCustomClaims, PS256PublicKey,
+    RSAPublicKeyLike, Token as Jwt,
 };
 
 use super::*;
@@ -21,13 +22,16 @@ fn verifies(key: &SigningKey, token: &str) -> bool {
     let pem = key.public_pem().unwrap();
     match key.algorithm() {
         Algorithm::Es256 => ES256PublicKey::from_pem(&pem).unwrap().verify_token::<NoCustomClaims>(token, None).is_ok(),
+        Algorithm::EdDsa => {
+            Ed25519PublicKey::from_pem(&pem).unwrap().verify_token::<NoCustomClaims>(token, None).is_ok()
+        }
         _ => PS256PublicKey::from_pem(&pem).unwrap().verify_token::<NoCustomClaims>(token, None).is_ok(),
     }
 }
 
 #[test]
 fn tokens_verify_with_jwt_simple_however_they_were_signed() {
-    for key in [SigningKey::generate_ps256().unwrap(), SigningKey::generate_es256()] {
+    for key in [SigningKey::generate_ps256().unwrap(), SigningKey::generate_es256(), SigningKey::generate_eddsa()] {
         let by_library = assertion().sign(&key).unwrap();
         let by_hand = assertion().without_header("kid").sign(&key).unwrap();
         assert!(verifies(&key, &by_library));

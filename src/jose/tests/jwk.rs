@@ -17,10 +17,15 @@ fn refusal(set: &KeySet, kid: Option<&str>, alg: Algorithm) -> SelectError {
     set.select(kid, alg).map(|keys| keys.len()).unwrap_err()
 }
 
+/// The public key of RFC 8037 appendix A.2.
+fn ed25519_jwk() -> Value {
+    json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+}
+
 fn assert_skipped(jwk: Value) {
     let set = key_set(&[with(jwk.clone(), json!({"kid": "k"}))]);
     assert_eq!((set.usable(), set.skipped()), (0, 1), "{jwk}");
-    for alg in [Algorithm::Ps256, Algorithm::Es256] {
+    for alg in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
         assert_eq!(refusal(&set, Some("k"), alg), SelectError::Unfit, "{jwk}");
         assert_eq!(refusal(&set, None, alg), SelectError::NoneFits, "{jwk}");
     }
@@ -81,8 +86,8 @@ fn private_keys_are_skipped() {
 
 #[test]
 fn entries_of_other_kinds_are_skipped() {
-    let ed25519 = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
-    assert_skipped(ed25519);
+    assert_skipped(with(ed25519_jwk(), json!({"crv": "X25519"})));
+    assert_skipped(with(ed25519_jwk(), json!({"crv": "Ed448"})));
     assert_skipped(json!({"kty": "RSA", "x5c": ["MIIB"]}));
     assert_skipped(json!({"kty": "ec"}));
     assert_skipped(json!({}));
@@ -101,6 +106,36 @@ fn jo_08_a_point_off_the_curve_is_skipped() {
     assert_skipped(with(good.clone(), json!({"x": base64url(&[0xff; 32])})));
     assert_skipped(with(good.clone(), json!({"y": base64url(&[1; 31])})));
     assert_skipped(with(good, json!({"y": base64url(&[0; 33])})));
+}
+
+#[test]
+fn an_ed25519_key_is_one_canonical_point_of_full_order() {
+    let good = ed25519_jwk();
+    assert_usable(good.clone(), Algorithm::EdDsa);
+    assert_usable(with(good.clone(), json!({"alg": "EdDSA", "use": "sig"})), Algorithm::EdDsa);
+    for alg in [json!("ES256"), json!("Ed448"), json!("eddsa"), json!(null)] {
+        assert_skipped(with(good.clone(), json!({"alg": alg})));
+    }
+    assert_skipped(with(good.clone(), json!({"kty": "EC"})));
+    assert_skipped(with(good.clone(), json!({"d": base64url(&[1; 32])})));
+
+    let x = |octets: &[u8]| with(good.clone(), json!({"x": base64url(octets)}));
+    let y = |number: u8| {
+        let mut octets = [0; 32];
+        octets[0] = number;
+        octets
+    };
+    // p + 3 in little-endian order: another way to write y = 3.
+    let mut beyond_p = [0xff; 32];
+    (beyond_p[0], beyond_p[31]) = (0xf0, 0x7f);
+    assert_usable(x(&y(3)), Algorithm::EdDsa);
+    assert_skipped(x(&beyond_p));
+    assert_skipped(x(&y(2))); // not on the curve
+    assert_skipped(x(&y(1))); // of order 1
+    assert_skipped(x(&y(0))); // of order 4
+    assert_skipped(x(&y(3)[..31]));
+    assert_skipped(x(&[0; 33]));
+    assert_skipped(x(&[]));
 }
 
 #[test]
@@ -130,6 +165,36 @@ fn jo_09_rsa_keys_out_of_bounds_are_skipped() {
     assert_skipped(with(rsa_jwk(), json!({"e": ""})));
     assert_skipped(with(rsa_jwk(), json!({"e": 65537})));
     assert_skipped(with(rsa_jwk(), json!({"e": "AQAB="})));
+}
+
+#[test]
+fn the_eddsa_token_of_rfc_8037_verifies() {
+    // Appendix A.4.
+    let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
+        hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    let jws = Jws::parse(token.as_bytes(), &Limits::default()).unwrap();
+    let set = key_set(&[ed25519_jwk()]);
+    let key = set.select(None, Algorithm::from_name(&jws.header().alg).unwrap()).unwrap()[0];
+    assert_eq!(key.verify(jws.signing_input(), jws.signature()), Ok(()));
+    assert_eq!(key.verify(b"another", jws.signature()), Err(BadSignature));
+
+    // The same signature with S + L, and one of a point of small order.
+    let order = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut malleated = jws.signature().to_vec();
+    let mut carry = 0;
+    for (octet, addend) in malleated[32..].iter_mut().zip(order) {
+        let sum = u16::from(*octet) + addend + carry;
+        *octet = u8::try_from(sum & 0xff).unwrap();
+        carry = sum >> 8;
+    }
+    assert_eq!(key.verify(jws.signing_input(), &malleated), Err(BadSignature));
+    let neutral = [&[1][..], &[0; 63]].concat();
+    assert_eq!(key.verify(jws.signing_input(), &neutral), Err(BadSignature));
+    assert_eq!(key.verify(jws.signing_input(), &jws.signature()[..63]), Err(BadSignature));
+    assert_eq!(key.verify(jws.signing_input(), &[jws.signature(), &[0]].concat()), Err(BadSignature));
 }
 
 #[test]

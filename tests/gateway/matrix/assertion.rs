@@ -186,10 +186,15 @@ fn signatures(profile: &Profile) -> Vec<Case> {
         .accepted_where(!binds_certificates(profile), 200),
         Case::accepted("an assertion without kid", 200, |scene| post(scene, &scene.assertion().without_header("kid"))),
     ];
-    if profile.signing_algorithms.len() > 1 {
-        cases.push(Case::refused("an ES256 assertion of a PS256 client", ("assertion_alg", 401, CLIENT), |scene| {
-            scene.post_assertion(&scene.assertion().sign(&SigningKey::generate_es256()).unwrap())
-        }));
+    for key in [SigningKey::generate_es256(), SigningKey::generate_eddsa()] {
+        let name = key.algorithm().name();
+        let is_allowed = profile.signing_algorithms.iter().any(|allowed| allowed.name() == name);
+        let reason = if is_allowed { "assertion_alg" } else { "alg_not_allowed" };
+        cases.push(Case::refused(
+            format!("an assertion of a PS256 client with {name}"),
+            (reason, 401, CLIENT),
+            move |scene| scene.post_assertion(&scene.assertion().sign(&key).unwrap()),
+        ));
     }
     cases
 }

@@ -72,6 +72,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     cases.extend(keys());
     cases.extend(kinds(profile));
     cases.extend(edges(profile));
+    cases.extend(OTHER_KEYS.iter().flat_map(|(algorithm, generate)| other_keys(profile, *algorithm, *generate)));
     cases
 }
 
@@ -189,7 +190,6 @@ fn kinds(profile: &Profile) -> Vec<Case> {
 /// What is still accepted, one step before it is not.
 fn edges(profile: &Profile) -> Vec<Case> {
     let (status, error) = Document::Statement.answer();
-    let takes_es256 = profile.signing_algorithms.contains(&Allowed::Es256);
     vec![
         Case::accepted("iat and nbf ten seconds ahead", 201, |scene| {
             let ahead = mint::now() + 10;
@@ -208,11 +208,43 @@ fn edges(profile: &Profile) -> Vec<Case> {
             scene.post_statement(&scene.statement().without_header("typ").sign(&PKI.directory).unwrap())
         })
         .accepted_where(!profile.software_statement.required_header.contains(&HeaderMember::Typ), 201),
-        Case::refused("ES256", ("alg_not_allowed", 400, "invalid_client_metadata"), |scene| {
-            let key = SigningKey::generate_es256();
-            let request = scene.request_of_keys("/es256.jwks", &[key.public_jwk().unwrap()]);
-            scene.post(request.claim("token_endpoint_auth_signing_alg", "ES256").sign(&key).unwrap())
+    ]
+}
+
+/// Keys for other algorithms than the third party's own PS256 key.
+const OTHER_KEYS: [(Allowed, fn() -> SigningKey); 2] =
+    [(Allowed::Es256, SigningKey::generate_es256), (Allowed::EdDsa, SigningKey::generate_eddsa)];
+
+/// Requests signed with such a key: good, by another key of its kind, and for a key of another kind.
+fn other_keys(profile: &Profile, algorithm: Allowed, generate: fn() -> SigningKey) -> Vec<Case> {
+    let name = algorithm.name();
+    let is_allowed = profile.signing_algorithms.contains(&algorithm);
+    let refused = |what: &str, reason: &'static str, shot: Box<dyn Fn(&Scene) -> Shot>| {
+        let reason = if is_allowed { reason } else { "alg_not_allowed" };
+        Case::refused(format!("{name}{what}"), (reason, 400, "invalid_client_metadata"), shot)
+    };
+    let request = move |scene: &Scene, key: &SigningKey| {
+        let request = scene.request_of_keys(&format!("/{}.jwks", key.kid()), &[key.public_jwk().unwrap()]);
+        request.claim("token_endpoint_auth_signing_alg", name)
+    };
+    vec![
+        refused("", "alg_not_allowed", {
+            Box::new(move |scene| {
+                let key = generate();
+                scene.post(request(scene, &key).sign(&key).unwrap())
+            })
         })
-        .accepted_where(takes_es256, 201),
+        .accepted_where(is_allowed, 201),
+        refused(" by another key", "request_signature", {
+            Box::new(move |scene| {
+                let key = generate();
+                scene.post(request(scene, &key).sign(&renamed(&generate(), key.kid())).unwrap())
+            })
+        }),
+        refused(" with the kid of an RSA key", "key_unfit", {
+            Box::new(move |scene| {
+                scene.post(scene.request().sign(&renamed(&generate(), PKI.tpp.signing.kid())).unwrap())
+            })
+        }),
     ]
 }

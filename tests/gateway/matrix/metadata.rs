@@ -198,10 +198,12 @@ fn algorithms(profile: &Profile) -> Vec<Case> {
             broken(format!("no {member}"), "signing_alg_metadata", move |token| token.without(member))
                 .accepted_where(!required, 201),
         );
-        for alg in ["RS256", "none"] {
-            cases.push(broken(format!("{member} is {alg}"), "signing_alg_metadata", move |token| {
-                token.claim(member, alg)
-            }));
+        for alg in ["RS256", "none", "EdDSA"] {
+            let change = move |token: Token| token.claim(member, alg);
+            let is_allowed = profile.signing_algorithms.iter().any(|allowed| allowed.name() == alg);
+            cases.push(
+                broken(format!("{member} is {alg}"), "signing_alg_metadata", change).accepted_where(is_allowed, 201),
+            );
         }
         for alg in &profile.signing_algorithms {
             let alg = alg.name();

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dcr_cli::client::{Answer, Tpp};
+use dcr_cli::keys::SigningKey;
 use dcr_dev::installation::Installation;
-use dcr_dev::{Gateway, Store};
+use dcr_dev::{Gateway, GatewayBuilder, Store};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use wasmparser::{Parser, Payload};
@@ -68,18 +69,51 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// The shipped filter, in a VM from which Envoy's capability restriction takes the clock away: the SDK panics where a journey asks for
 /// the time, which is not before a registration is judged.
 async fn gateway_without_clock(folder: &str, store: Store) -> Gateway {
+    gateway_without(
+        "proxy_get_current_time_nanoseconds",
+        Gateway::builder(PKI.clone()).folder(empty_folder(folder)).store(store),
+    )
+    .await
+}
+
+/// The shipped filter, in one VM from which Envoy takes this hostcall away.
+async fn gateway_without(hostcall: &'static str, builder: GatewayBuilder) -> Gateway {
     let (imports, exports) = imports_and_exports();
     let names =
         imports.iter().filter_map(|import| import.split_once('.')).map(|(_, name)| name.to_owned()).chain(exports);
-    let allowed = names.filter(|name| name != "proxy_get_current_time_nanoseconds").map(|name| (name, json!({})));
-    let allowed: Map<String, Value> = allowed.collect();
-    let builder =
-        Gateway::builder(PKI.clone()).folder(empty_folder(folder)).workers(1).store(store).envoy(move |envoy| {
-            envoy.connection_manager("gateway")?["request_timeout"] = format!("{}s", REQUEST_TIMEOUT.as_secs()).into();
-            envoy.plugin()?["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
-            Ok(())
-        });
+    let allowed: Map<String, Value> = names.filter(|name| name != hostcall).map(|name| (name, json!({}))).collect();
+    let builder = builder.workers(1).envoy(move |envoy| {
+        envoy.connection_manager("gateway")?["request_timeout"] = format!("{}s", REQUEST_TIMEOUT.as_secs()).into();
+        envoy.plugin()?["capability_restriction_config"] = json!({ "allowed_capabilities": allowed });
+        Ok(())
+    });
     builder.start().await.unwrap()
+}
+
+#[test]
+fn es256_is_verified_by_envoy_or_without_its_help_in_wasm() {
+    run(async {
+        let with = Gateway::builder(PKI.clone()).start().await.unwrap();
+        let without = gateway_without("proxy_call_foreign_function", Gateway::builder(PKI.clone())).await;
+        for (gateway, way) in [(with, "by host"), (without, "in wasm")] {
+            let log = gateway.envoy_log();
+            let configured: Vec<&str> = log.lines().filter(|line| line.contains(" configured: ")).collect();
+            assert!(
+                !configured.is_empty() && configured.iter().all(|line| line.ends_with(&format!(", ES256 {way}"))),
+                "{log}"
+            );
+
+            let (key, other) = (SigningKey::generate_es256(), SigningKey::generate_es256());
+            gateway.directory().publish("/es256.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
+            let key_set = format!("{}/es256.jwks", gateway.directory().url());
+            let statement = gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", key_set);
+            let request = good_request(&gateway).claim("software_statement", statement.sign(&PKI.directory).unwrap());
+            let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+            let forged = request.sign(&other.with_kid(key.kid())).unwrap();
+            assert_eq!(tpp.register(&forged).await.unwrap().status, 400, "{way}");
+            assert_eq!(tpp.register(&request.sign(&key).unwrap()).await.unwrap().status, 201, "{way}");
+        }
+    });
 }
 
 #[test]
