@@ -1,6 +1,7 @@
 //! The operator's configuration: one document, JSON or YAML-native. The profile gives the defaults; what is unknown, inconsistent or
 //! unsafe is refused at start, with the place and what to write instead.
 
+mod caching;
 mod document;
 
 use std::fmt;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{self, Audience, Profile, RequestBody};
@@ -41,6 +44,10 @@ pub struct Config {
     pub store: StoreConfig,
     /// How key sets are fetched and kept.
     pub jwks: JwksConfig,
+    /// What else is kept for a while.
+    pub cache: CacheConfig,
+    /// SHA-256 of the document this was read from: what VMs share, they share under the same configuration only.
+    pub digest: [u8; 32],
     /// Where the transport certificate comes from.
     pub certificate: CertificateSource,
     /// Bounds on what callers may send.
@@ -126,44 +133,6 @@ pub struct StoreConfig {
     pub timeout: Duration,
 }
 
-/// How key sets are fetched and kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct JwksConfig {
-    /// How long one fetch may take.
-    #[serde(deserialize_with = "profile::duration")]
-    pub timeout: Duration,
-    /// How long a fetched set is used without asking again.
-    #[serde(deserialize_with = "profile::duration")]
-    pub max_age: Duration,
-    /// How long a set is used after its last successful fetch while its host does not answer.
-    #[serde(deserialize_with = "profile::duration")]
-    pub stale_if_error: Duration,
-    /// The shortest time between two fetches that unknown kids cause (JO-19).
-    #[serde(deserialize_with = "profile::duration")]
-    pub refetch_interval: Duration,
-    /// How many key sets are kept.
-    pub cached_sets: usize,
-    /// The largest set accepted, in bytes.
-    pub bytes: usize,
-    /// The most keys a set may hold.
-    pub keys: usize,
-}
-
-impl Default for JwksConfig {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(2),
-            max_age: Duration::from_secs(5 * 60),
-            stale_if_error: Duration::from_secs(60 * 60),
-            refetch_interval: Duration::from_secs(30),
-            cached_sets: 1000,
-            bytes: 256 * 1024,
-            keys: 100,
-        }
-    }
-}
-
 /// Where the transport certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
@@ -244,9 +213,10 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with its path.
     pub fn from_value(document: Value) -> Result<Self, ConfigError> {
+        let digest = Sha256::digest(document.to_string()).into();
         let document: Document = serde_path_to_error::deserialize(document)
             .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))?;
-        document.complete()
+        Ok(Self { digest, ..document.complete()? })
     }
 
     /// Whether software statements of this issuer are believed. Clients of a directory that was taken off the list are nobody's.
@@ -287,6 +257,8 @@ impl Config {
         self.check_directories()?;
         self.check_times()?;
         self.check_limits()?;
+        self.jwks.check()?;
+        self.cache.check()?;
         for (path, audiences) in [
             ("registration.audiences", &self.registration_audiences),
             ("client_assertion.audiences", &self.assertion_audiences),
@@ -426,6 +398,7 @@ impl Config {
         within("jwks.max_age", self.jwks.max_age, second, day)?;
         within("jwks.stale_if_error", self.jwks.stale_if_error, Duration::ZERO, 7 * day)?;
         within("jwks.refetch_interval", self.jwks.refetch_interval, second, day)?;
+        within("cache.client_max_age", self.cache.client_max_age, Duration::ZERO, 60 * second)?;
         within("client_assertion.max_lifetime", self.profile.client_assertion.max_lifetime, 60 * second, day)?;
         let tokens = &self.profile.access_token;
         within("access_token.lifetime", tokens.lifetime, tokens.least_lifetime, tokens.most_lifetime)?;
@@ -449,9 +422,6 @@ impl Config {
             ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
             ("limits.json_depth", limits.json_depth, 24),
             ("limits.redirect_uris", limits.redirect_uris, 1000),
-            ("jwks.cached_sets", self.jwks.cached_sets, 100_000),
-            ("jwks.bytes", self.jwks.bytes, 4 * 1024 * 1024),
-            ("jwks.keys", self.jwks.keys, 1000),
         ] {
             if value == 0 || value > most {
                 return Err(wrong(path, format!("must be between 1 and {most}")));

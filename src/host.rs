@@ -1,4 +1,4 @@
-//! What a journey needs from whatever runs it: a clock, calls, work that outlives its caller, counters and a log.
+//! What a journey needs from whatever runs it: a clock, calls, work that outlives its caller, what VMs share, counters and a log.
 //!
 //! The filter implements it over Envoy; [`mock`] implements it in memory, so that the same journeys run in unit tests.
 
@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::jose::Algorithm;
 use crate::policy::{Refusal, Timestamp};
 
 #[cfg(test)]
@@ -115,6 +116,72 @@ pub enum Event {
     },
     /// The store did not answer as its API says; with what was wrong, in the program's own words.
     StoreFailed(&'static str),
+    /// A cache was looked into, or had to let go of something.
+    Cache(CacheName, CacheEvent),
+    /// A signature is about to be checked with one key: the arithmetic that refusals are to do without.
+    SignatureCheck(Algorithm),
+}
+
+/// The caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheName {
+    /// The key sets of this VM, parsed.
+    KeySets,
+    /// The key sets that the VMs of a process share, as they were fetched.
+    SharedKeySets,
+    /// The software statements whose signature verified.
+    Statements,
+    /// The clients at the token endpoint.
+    Clients,
+}
+
+impl CacheName {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::KeySets, Self::SharedKeySets, Self::Statements, Self::Clients];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeySets => "key_sets",
+            Self::SharedKeySets => "shared_key_sets",
+            Self::Statements => "statements",
+            Self::Clients => "clients",
+        }
+    }
+}
+
+/// What happened to a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheEvent {
+    /// It had what was looked for, and that could be used.
+    Hit,
+    /// It had not.
+    Miss,
+    /// An entry had to go for another.
+    Evicted,
+}
+
+impl CacheEvent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Evicted];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Evicted => "evicted",
+        }
+    }
+}
+
+/// A value that the VMs of a process share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Changes whenever the value is set.
+    pub version: u32,
 }
 
 /// The surroundings of a journey.
@@ -127,6 +194,19 @@ pub trait Host: Clone + 'static {
 
     /// Runs work that several requests may wait for, and that goes on when the one that started it is gone.
     fn in_background(&self, work: Background);
+
+    /// Lets about this much time pass.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
+
+    /// A number that differs from VM to VM and from call to call. Not for secrets.
+    fn random(&self) -> u64;
+
+    /// A value that all VMs of this process see, and its version; `None` where there is none, or where nothing is shared.
+    fn shared(&self, key: &str) -> Option<Shared>;
+
+    /// Sets a value that all VMs of this process see: whatever is there, or only while it is still of the version `replaces`. False where
+    /// it is of another version by now. A key that was never set has no version: of several VMs that set it first the last wins.
+    fn share(&self, key: &str, value: &[u8], replaces: Option<u32>) -> bool;
 
     /// Counts and logs an event.
     fn record(&self, event: Event);

@@ -1,11 +1,16 @@
-//! The typed client of the store's API. Whatever the store answers that its API does not say is the same as no answer.
+//! The typed client of the store's API, and the clients that the token endpoint has at hand. Whatever the store answers that its API does not say is the same as no answer.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::config::StoreConfig;
-use crate::host::{Call, CallResponse, Event, Host};
+use crate::cache::{Bounds, Cache};
+use crate::config::{Config, StoreConfig};
+use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
 use crate::jose::json;
 use crate::policy::access_token::Introspection;
 use crate::policy::certificate_binding::Binding;
@@ -21,6 +26,15 @@ const ANSWER_DEPTH: usize = 32;
 pub struct Store<H> {
     host: H,
     config: StoreConfig,
+    /// How long a client at hand is taken as it is.
+    max_age: Duration,
+    clients: Rc<RefCell<Cache<String, KeptClient>>>,
+}
+
+#[derive(Debug, Clone)]
+struct KeptClient {
+    client: Rc<TokenClient>,
+    read_at: Timestamp,
 }
 
 /// A registered client.
@@ -37,6 +51,32 @@ pub struct Client {
     /// The token that manages the registration, told once, at creation (RFC 7592 section 3).
     #[serde(default)]
     pub registration_access_token: Option<String>,
+}
+
+/// What the token endpoint needs to know of a client: its record without the statement.
+#[derive(Debug)]
+pub struct TokenClient {
+    /// Made by the store.
+    pub client_id: String,
+    /// Which of its records this is: the store issues nothing by another one.
+    pub version: u64,
+    /// The metadata as it was registered.
+    pub metadata: ClientMetadata,
+    /// The directory that signed its statement.
+    pub issuer: String,
+    /// Whose certificates are the client's.
+    pub binding: Binding,
+    /// Where the client's keys are.
+    pub key_set_uri: String,
+}
+
+/// A client at the token endpoint.
+#[derive(Debug, Clone)]
+pub struct FoundClient {
+    /// The client.
+    pub client: Rc<TokenClient>,
+    /// Whether it was read some time ago, and may have changed since.
+    pub is_from_cache: bool,
 }
 
 /// What a registration keeps.
@@ -98,6 +138,19 @@ pub enum StoreError {
     VersionMismatch,
 }
 
+impl TokenClient {
+    fn of(client: Client) -> Self {
+        let Record { metadata, issuer, binding, key_set_uri, .. } = client.record;
+        Self { client_id: client.client_id, version: client.version, metadata, issuer, binding, key_set_uri }
+    }
+
+    /// About what it takes: each member beside its text has its name or its place in a list.
+    fn bytes(&self) -> usize {
+        let text = serde_json::to_string(&(&self.metadata, &self.binding)).map_or(0, |text| text.len());
+        1024_usize.saturating_add(text.saturating_mul(2)).saturating_add(self.issuer.len() + self.key_set_uri.len())
+    }
+}
+
 impl Record {
     /// What is kept of an approved request.
     pub fn of(statement: &SoftwareStatement, metadata: ClientMetadata) -> Self {
@@ -118,8 +171,10 @@ impl Record {
 
 impl<H: Host> Store<H> {
     /// A client of the configured store.
-    pub fn new(host: H, config: &StoreConfig) -> Self {
-        Self { host, config: config.clone() }
+    pub fn new(host: H, config: &Config) -> Self {
+        let bounds = Bounds { entries: config.cache.clients, bytes: config.cache.client_bytes };
+        let clients = Rc::new(RefCell::new(Cache::new(bounds)));
+        Self { host, config: config.store.clone(), max_age: config.cache.client_max_age, clients }
     }
 
     /// Consumes the ids, checks duplicates, creates, with a token to manage the registration by where `with_token`: one transaction.
@@ -158,6 +213,43 @@ impl<H: Host> Store<H> {
         if client.client_id == client_id { Ok(client) } else { Err(self.failed("answered with another client")) }
     }
 
+    /// The client of that id, for the token endpoint: as it was a moment ago, where it was read then. By such a record nobody may be
+    /// refused unless [`Self::has_changed`] denies, and [`Self::issue_token`] issues nothing if it is an old one.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub async fn client_at_hand(&self, client_id: &str) -> Result<FoundClient, StoreError> {
+        let known = self.clients.borrow_mut().get(client_id).cloned();
+        let age = |kept: &KeptClient| Duration::from_secs(self.host.now().abs_diff(kept.read_at));
+        match known.filter(|kept| age(kept) < self.max_age) {
+            Some(KeptClient { client, .. }) => {
+                self.host.record(Event::Cache(CacheName::Clients, CacheEvent::Hit));
+                Ok(FoundClient { client, is_from_cache: true })
+            }
+            None => {
+                self.host.record(Event::Cache(CacheName::Clients, CacheEvent::Miss));
+                let client = self.client_anew(client_id).await?;
+                Ok(FoundClient { client, is_from_cache: false })
+            }
+        }
+    }
+
+    /// Whether the store has another record of this client by now, none, or no answer. What it has is at hand then.
+    pub async fn has_changed(&self, client: &TokenClient) -> bool {
+        !self.client_anew(&client.client_id).await.is_ok_and(|current| current.version == client.version)
+    }
+
+    async fn client_anew(&self, client_id: &str) -> Result<Rc<TokenClient>, StoreError> {
+        self.forget(client_id);
+        let client = Rc::new(TokenClient::of(self.client(client_id).await?));
+        if !self.max_age.is_zero() {
+            let (bytes, kept) = (client.bytes(), KeptClient { client: client.clone(), read_at: self.host.now() });
+            let evicted = self.clients.borrow_mut().insert(client_id.to_owned(), kept, bytes);
+            (0..evicted).for_each(|_| self.host.record(Event::Cache(CacheName::Clients, CacheEvent::Evicted)));
+        }
+        Ok(client)
+    }
+
     /// Consumes the ids and replaces the record of `client`, unless it was changed meanwhile: one transaction.
     ///
     /// # Errors
@@ -170,8 +262,9 @@ impl<H: Host> Store<H> {
     ) -> Result<Client, StoreError> {
         let body = json!({ "software": record.software(), "consume_jti": single_uses, "record": record });
         let version = Some(("if-match", format!("\"{}\"", client.version)));
-        let response = self.call("PUT", client_path(&client.client_id)?, version, json_body(&body)).await?;
-        self.expect(200, &response, &single_uses)
+        let response = self.call("PUT", client_path(&client.client_id)?, version, json_body(&body)).await;
+        self.forget(&client.client_id);
+        self.expect(200, &response?, &single_uses)
     }
 
     /// Deletes the client; its tokens die with it.
@@ -179,17 +272,20 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `UnknownClient`, `Unavailable`.
     pub async fn delete(&self, client_id: &str) -> Result<(), StoreError> {
-        let response = self.call("DELETE", client_path(client_id)?, None, None).await?;
+        let response = self.call("DELETE", client_path(client_id)?, None, None).await;
+        self.forget(client_id);
+        let response = response?;
         if response.status == Some(204) { Ok(()) } else { Err(self.error(&response, &[])) }
     }
 
-    /// Consumes the assertion's id, where there is one, and issues a token bound to the certificate: one transaction.
+    /// Consumes the assertion's id, where there is one, and issues a token bound to the certificate, unless the client was changed since
+    /// it was read: one transaction.
     ///
     /// # Errors
-    /// `Replayed`, `UnknownClient`, `Unavailable`.
+    /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`. After each the client is read anew.
     pub async fn issue_token(
         &self,
-        client_id: &str,
+        client: &TokenClient,
         scope: &str,
         lifetime: u64,
         thumbprint: &str,
@@ -199,9 +295,14 @@ impl<H: Host> Store<H> {
         let body = json!({
             "scope": scope, "expires_in": lifetime, "cnf": { "x5t#S256": thumbprint }, "consume_jti": jti,
         });
-        let path = format!("{}/tokens", client_path(client_id)?);
-        let response = self.call("POST", path, None, json_body(&body)).await?;
-        let token: IssuedToken = self.expect(201, &response, &jti)?;
+        let path = format!("{}/tokens", client_path(&client.client_id)?);
+        let version = Some(("if-match", format!("\"{}\"", client.version)));
+        let response = self.call("POST", path, version, json_body(&body)).await;
+        let issued = response.and_then(|response| self.expect(201, &response, &jti));
+        if issued.is_err() {
+            self.forget(&client.client_id);
+        }
+        let token: IssuedToken = issued?;
         if token.token_type == "Bearer" { Ok(token) } else { Err(self.failed("issued another type of token")) }
     }
 
@@ -221,6 +322,10 @@ impl<H: Host> Store<H> {
     pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
         let response = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
         if response.status == Some(200) { Ok(()) } else { Err(self.error(&response, &[])) }
+    }
+
+    fn forget(&self, client_id: &str) {
+        self.clients.borrow_mut().remove(client_id);
     }
 
     async fn call(

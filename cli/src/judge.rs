@@ -4,9 +4,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use dcr_gate::config::Config;
-use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host};
+use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_gate::policy::{Refusal, Timestamp};
 use dcr_gate::x509::Certificate;
@@ -99,6 +100,20 @@ impl Host for Offline {
     fn in_background(&self, work: Background) {
         // No call here takes time, so the work ends at once.
         work.now_or_never();
+    }
+
+    async fn sleep(&self, _time: Duration) {}
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    fn shared(&self, _key: &str) -> Option<Shared> {
+        None
+    }
+
+    fn share(&self, _key: &str, _value: &[u8], _replaces: Option<u32>) -> bool {
+        false
     }
 
     fn record(&self, event: Event) {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits, OtherGrants,
-    StoreConfig, is_authority, override_with, wrong,
+    CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
+    OtherGrants, StoreConfig, is_authority, override_with, wrong,
 };
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
@@ -37,6 +37,8 @@ pub(super) struct Document {
     store: StoreConfig,
     #[serde(default)]
     jwks: JwksConfig,
+    #[serde(default)]
+    cache: CacheConfig,
     #[serde(default)]
     certificate: CertificateDocument,
     #[serde(default)]
@@ -187,6 +189,8 @@ impl Document {
             modes: Rc::new(modes),
             store: self.store,
             jwks: self.jwks,
+            cache: self.cache,
+            digest: [0; 32],
             certificate: self.certificate.complete()?,
             limits: self.limits,
             other_grants: self.other_grants,

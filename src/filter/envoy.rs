@@ -1,12 +1,13 @@
 //! The host: Envoy.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use proxy_wasm::types::LogLevel;
 
 use super::metrics::Metrics;
 use super::{executor, hostcalls};
-use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host};
+use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use crate::policy::{Refusal, Timestamp};
 
 /// Envoy, as one root context sees it.
@@ -14,6 +15,8 @@ use crate::policy::{Refusal, Timestamp};
 pub(super) struct Envoy {
     root: u32,
     queue: u32,
+    /// Whether this VM shares anything with others.
+    shares: bool,
     metrics: Rc<Metrics>,
 }
 
@@ -25,7 +28,14 @@ impl Envoy {
     pub(super) fn new(root: u32) -> Result<Self, String> {
         let queue = hostcalls::register_queue(root).ok_or("Envoy did not register the queue for background work")?;
         let metrics = Metrics::define().ok_or("Envoy did not define the metrics")?;
-        Ok(Self { root, queue, metrics: Rc::new(metrics) })
+        let shares = hostcalls::has_vm_id();
+        if !shares {
+            hostcalls::log(
+                LogLevel::Warn,
+                "dcr-gate fetches key sets for each worker alone: give vm_config a vm_id of its own",
+            );
+        }
+        Ok(Self { root, queue, shares, metrics: Rc::new(metrics) })
     }
 }
 
@@ -41,6 +51,22 @@ impl Host for Envoy {
     fn in_background(&self, work: Background) {
         executor::take_background(self.root, work);
         hostcalls::wake_root(self.queue);
+    }
+
+    async fn sleep(&self, time: Duration) {
+        executor::sleep(self.root, time).await;
+    }
+
+    fn random(&self) -> u64 {
+        hostcalls::random()
+    }
+
+    fn shared(&self, key: &str) -> Option<Shared> {
+        if self.shares { hostcalls::shared_data(key) } else { None }
+    }
+
+    fn share(&self, key: &str, value: &[u8], replaces: Option<u32>) -> bool {
+        self.shares && hostcalls::share_data(key, value, replaces)
     }
 
     fn record(&self, event: Event) {
@@ -64,7 +90,7 @@ impl Host for Envoy {
                 hostcalls::set_filter_state("reason", refusal.rule.reason);
                 log_refusal(outcome, endpoint, &refusal);
             }
-            Event::KeySetFetched => {}
+            Event::KeySetFetched | Event::Cache(..) | Event::SignatureCheck(_) => {}
             Event::KeySetFetchFailed { authority, problem } => {
                 hostcalls::log(LogLevel::Warn, &format!("dcr-gate has no new key set from {authority}: {problem}"));
             }

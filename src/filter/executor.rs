@@ -10,6 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use super::hostcalls;
 use crate::host::{Background, Call, CallNotSent, CallResponse};
@@ -32,6 +33,9 @@ impl Task {
     }
 }
 
+/// The shortest time anybody sleeps.
+const TICK: Duration = Duration::from_millis(20);
+
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Default)]
@@ -41,8 +45,17 @@ struct Executor {
     /// Background work whose root has not been entered yet.
     not_started: Vec<Task>,
     numbers: u64,
+    sleepers: HashMap<u64, Sleeper>,
     /// The task being polled.
     current: Option<Task>,
+}
+
+/// Somebody who lets time pass.
+struct Sleeper {
+    /// Whose ticks count.
+    root: u32,
+    ticks: u128,
+    waiting: Option<Waker>,
 }
 
 struct PendingCall {
@@ -180,6 +193,58 @@ pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
         })
     })
     .await)
+}
+
+/// Lets about `time` pass, at least one tick, for a task of `root` or of one of its streams.
+pub(super) async fn sleep(root: u32, time: Duration) {
+    let ticks = time.as_millis() / TICK.as_millis();
+    let number = EXECUTOR.with_borrow_mut(|executor| {
+        executor.numbers += 1;
+        let sleeper = Sleeper { root, ticks: ticks.max(1), waiting: None };
+        executor.sleepers.insert(executor.numbers, sleeper);
+        executor.numbers
+    });
+    let _asleep = Asleep(number);
+    hostcalls::set_tick(TICK);
+    poll_fn(|context| {
+        EXECUTOR.with_borrow_mut(|executor| match executor.sleepers.get_mut(&number) {
+            Some(sleeper) if sleeper.ticks > 0 => {
+                sleeper.waiting = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        })
+    })
+    .await;
+}
+
+/// A tick of `root`, whose callback is running: wakes whoever has slept long enough. Ticks end when nobody sleeps any more.
+pub(super) fn tick(root: u32) {
+    let (due, all_awake) = EXECUTOR.with_borrow_mut(|executor| {
+        let of_root = |sleeper: &&mut Sleeper| sleeper.root == root;
+        let mut due = Vec::new();
+        let mut all_awake = true;
+        for sleeper in executor.sleepers.values_mut().filter(of_root) {
+            sleeper.ticks = sleeper.ticks.saturating_sub(1);
+            all_awake &= sleeper.ticks == 0;
+            due.extend(sleeper.waiting.take_if(|_| sleeper.ticks == 0));
+        }
+        (due, all_awake)
+    });
+    if all_awake {
+        hostcalls::set_tick(Duration::ZERO);
+    }
+    due.into_iter().for_each(Waker::wake);
+    run_ready(root);
+}
+
+/// Forgets its sleeper when that woke up or its task is gone.
+struct Asleep(u64);
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        EXECUTOR.with_borrow_mut(|executor| executor.sleepers.remove(&self.0));
+    }
 }
 
 /// Forgets its call when the response was taken or nobody awaits it any more.

@@ -3,13 +3,13 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::Location;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 use crate::config::CertificateSource;
-use crate::host::{Call, CallResponse};
+use crate::host::{Call, CallResponse, Shared};
 use crate::journey::Answer;
 use crate::policy::Timestamp;
 use crate::x509::{Certificate, Thumbprint, xfcc};
@@ -115,8 +115,7 @@ pub(super) fn enter(context_id: u32) -> bool {
 
 /// A queue of this VM's own. Queues are shared between the VMs of all workers, so the name is drawn at random.
 pub(super) fn register_queue(root: u32) -> Option<u32> {
-    let random = RandomState::new().build_hasher().finish();
-    hostcalls::register_shared_queue(&format!("dcr-gate.{random:016x}.{root}")).ok()
+    hostcalls::register_shared_queue(&format!("dcr-gate.{:016x}.{root}", random())).ok()
 }
 
 /// Has the root entered soon.
@@ -129,6 +128,36 @@ pub(super) fn wake_root(queue: u32) {
 /// Empties the queue: one entry stands for any amount of work.
 pub(super) fn drain_queue(queue: u32) {
     while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) {}
+}
+
+/// Has the root of the effective context entered again and again, this often; zero is never.
+pub(super) fn set_tick(period: Duration) {
+    if hostcalls::set_tick_period(period).is_err() {
+        log(LogLevel::Error, "dcr-gate was refused a timer");
+    }
+}
+
+/// A number that differs from call to call and from VM to VM.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Whether the plugin's VM has an id. Without one, it would share data with every other VM that has none.
+pub(super) fn has_vm_id() -> bool {
+    property(&["plugin_vm_id"]).is_some()
+}
+
+/// A value that all VMs of this id see.
+pub(super) fn shared_data(key: &str) -> Option<Shared> {
+    match hostcalls::get_shared_data(key) {
+        Ok((Some(value), Some(version))) => Some(Shared { value, version }),
+        _ => None,
+    }
+}
+
+/// Sets a value that all VMs of this id see; with `replaces`, only if it is still of that version. Whether it was set.
+pub(super) fn share_data(key: &str, value: &[u8], replaces: Option<u32>) -> bool {
+    hostcalls::set_shared_data(key, Some(value), replaces).is_ok()
 }
 
 /// Defines a counter; `None` where Envoy refuses.

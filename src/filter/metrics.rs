@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::hostcalls;
-use crate::host::Event;
+use crate::host::{CacheEvent, CacheName, Event};
+use crate::jose::Algorithm;
 use crate::journey::Endpoint;
 use crate::policy::catalogue::RULES;
 use crate::policy::{ErrorCode, Refusal, Rule};
@@ -26,9 +27,13 @@ impl Metrics {
             [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome))
         });
         let refused = RULES.iter().flat_map(|rule| [refused(rule), shadow_refused(rule)]);
+        let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| cache_metric(*cache, event)));
+        let checks = Algorithm::ALL.map(signature_checks);
         let others = ["dcr.jwks_fetch_success", "dcr.jwks_fetch_failed", "dcr.store_failed"].map(str::to_owned);
         requests
             .chain(refused)
+            .chain(caches)
+            .chain(checks)
             .chain(others)
             .map(|name| hostcalls::define_counter(&name).map(|id| (name, id)))
             .collect::<Option<_>>()
@@ -51,6 +56,8 @@ impl Metrics {
             Event::KeySetFetched => self.increment("dcr.jwks_fetch_success"),
             Event::KeySetFetchFailed { .. } => self.increment("dcr.jwks_fetch_failed"),
             Event::StoreFailed(_) => self.increment("dcr.store_failed"),
+            Event::Cache(cache, event) => self.increment(&cache_metric(*cache, *event)),
+            Event::SignatureCheck(algorithm) => self.increment(&signature_checks(*algorithm)),
         }
     }
 
@@ -72,6 +79,14 @@ fn requests_total(endpoint: &str, outcome: &str) -> String {
 
 fn shadow_refused(rule: &Rule) -> String {
     format!("dcr.shadow_denied.{}.{}", rule.id.replace('-', "_"), rule.reason)
+}
+
+fn cache_metric(cache: CacheName, event: CacheEvent) -> String {
+    format!("dcr.cache.{}.{}", cache.name(), event.name())
+}
+
+fn signature_checks(algorithm: Algorithm) -> String {
+    format!("dcr.signature_checks.{}", algorithm.name())
 }
 
 fn refused(rule: &Rule) -> String {

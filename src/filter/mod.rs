@@ -90,6 +90,10 @@ impl RootContext for Root {
         executor::start_background(self.context_id);
     }
 
+    fn on_tick(&mut self) {
+        executor::tick(self.context_id);
+    }
+
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None, passage: Rc::default() }))
     }

@@ -5,12 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use serde_json::{Value, json};
 
-use super::{Background, Call, CallNotSent, CallResponse, Event, Host};
+use super::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use crate::policy::Timestamp;
 
 /// What answers a call instead of the mock's own services.
@@ -25,6 +26,10 @@ pub(crate) struct MockHost {
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
     pub(crate) store: Rc<RefCell<MemoryStore>>,
     pub(crate) instead: Rc<RefCell<Option<Override>>>,
+    /// What the VMs of the process share. Clones of a host are VMs of one process.
+    pub(crate) shared: Rc<RefCell<HashMap<String, Shared>>>,
+    /// What `random` answers next; it counts up.
+    pub(crate) random: Rc<Cell<u64>>,
     /// Whether background work is dropped instead of run.
     pub(crate) loses_work: Rc<Cell<bool>>,
     spawner: LocalSpawner,
@@ -58,6 +63,8 @@ where
         events: Rc::default(),
         store: Rc::default(),
         instead: Rc::default(),
+        shared: Rc::default(),
+        random: Rc::default(),
         loses_work: Rc::default(),
         spawner: pool.spawner(),
     };
@@ -90,6 +97,26 @@ impl MockHost {
     }
 }
 
+/// Whether the call is for the version that the client is at, or for any.
+fn is_current(client: &Value, call: &Call) -> bool {
+    let mut versions = call.headers.iter().filter(|(name, _)| *name == "if-match").map(|(_, version)| version);
+    versions.all(|version| *version == format!("\"{}\"", client["version"]))
+}
+
+/// Lets all others run once.
+async fn one_turn() {
+    let mut turns = 1;
+    std::future::poll_fn(|context| {
+        if turns == 0 {
+            return std::task::Poll::Ready(());
+        }
+        turns -= 1;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
 /// A JSON response.
 pub(crate) fn answer(status: u16, body: Value) -> CallResponse {
     let headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
@@ -103,16 +130,7 @@ impl Host for MockHost {
 
     async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {
         self.calls.borrow_mut().push(call.clone());
-        let mut turns = 1;
-        std::future::poll_fn(|context| {
-            if turns == 0 {
-                return std::task::Poll::Ready(());
-            }
-            turns -= 1;
-            context.waker().wake_by_ref();
-            std::task::Poll::Pending
-        })
-        .await;
+        one_turn().await;
         self.answer(&call)
     }
 
@@ -120,6 +138,28 @@ impl Host for MockHost {
         if !self.loses_work.get() {
             self.spawner.spawn_local(work).unwrap();
         }
+    }
+
+    async fn sleep(&self, _time: Duration) {
+        one_turn().await;
+    }
+
+    fn random(&self) -> u64 {
+        self.random.replace(self.random.get() + 1)
+    }
+
+    fn shared(&self, key: &str) -> Option<Shared> {
+        self.shared.borrow().get(key).cloned()
+    }
+
+    fn share(&self, key: &str, value: &[u8], replaces: Option<u32>) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        let version = shared.get(key).map_or(0, |shared| shared.version);
+        if version != 0 && replaces.is_some_and(|replaces| replaces != version) {
+            return false;
+        }
+        shared.insert(key.to_owned(), Shared { value: value.to_vec(), version: version + 1 });
+        true
     }
 
     fn record(&self, event: Event) {
@@ -150,10 +190,16 @@ impl MemoryStore {
                 answer(404, json!({ "error": "unknown_client" }))
             }
             ("GET", ["clients", id]) => answer(200, self.clients[*id].clone()),
-            ("PUT", ["clients", id]) => answer(200, self.put(id, 2, &body)),
+            ("PUT", ["clients", id]) => {
+                let version = self.clients[*id]["version"].as_u64().unwrap() + 1;
+                answer(200, self.put(id, version, &body))
+            }
             ("DELETE", ["clients", id]) => {
                 self.clients.remove(*id);
                 CallResponse { status: Some(204), headers: Vec::new(), body: Vec::new() }
+            }
+            ("POST", ["clients", id, "tokens"]) if !is_current(&self.clients[*id], call) => {
+                answer(412, json!({ "error": "version_mismatch" }))
             }
             ("POST", ["clients", _, "tokens"]) => answer(
                 201,

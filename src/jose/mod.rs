@@ -48,6 +48,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ps256, Self::Es256, Self::EdDsa];
+
     /// The algorithm of this JWA name, compared octet by octet; `None` for every other name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

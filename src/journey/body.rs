@@ -20,7 +20,7 @@ pub struct BodySender(Rc<RefCell<State>>);
 #[derive(Debug, Default)]
 struct State {
     /// The first word counts: what was too large stays so, whatever part of it is sent later.
-    arrived: Option<Result<Vec<u8>, TooLarge>>,
+    arrived: Option<Result<Rc<[u8]>, TooLarge>>,
     waiting: Option<Waker>,
 }
 
@@ -35,7 +35,7 @@ impl Body {
     ///
     /// # Errors
     /// [`TooLarge`].
-    pub async fn read(&self) -> Result<Vec<u8>, TooLarge> {
+    pub async fn read(&self) -> Result<Rc<[u8]>, TooLarge> {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();
             match state.arrived.clone() {
@@ -53,7 +53,7 @@ impl Body {
 impl BodySender {
     /// The whole body is here.
     pub fn complete(&self, body: Vec<u8>) {
-        self.send(Ok(body));
+        self.send(Ok(body.into()));
     }
 
     /// The body will be too large.
@@ -61,7 +61,7 @@ impl BodySender {
         self.send(Err(TooLarge));
     }
 
-    fn send(&self, arrived: Result<Vec<u8>, TooLarge>) {
+    fn send(&self, arrived: Result<Rc<[u8]>, TooLarge>) {
         let waiting = {
             let mut state = self.0.borrow_mut();
             state.arrived.get_or_insert(arrived);

@@ -19,6 +19,7 @@ pub use answer::Answer;
 pub use body::{Body, BodySender};
 pub use request::{Head, Request};
 pub use route::{Endpoint, Route, route};
+pub use signature::Verdicts;
 
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
@@ -37,6 +38,8 @@ pub struct Gate<H> {
     pub host: H,
     /// The key sets at hand.
     pub key_sets: KeySets<H>,
+    /// The software statements whose signature verified.
+    pub verdicts: Verdicts,
     /// The client store.
     pub store: Store<H>,
 }
@@ -45,8 +48,9 @@ impl<H: Host> Gate<H> {
     /// A gate with nothing cached.
     pub fn new(config: Config, host: H) -> Self {
         let key_sets = KeySets::new(host.clone(), &config);
-        let store = Store::new(host.clone(), &config.store);
-        Self { config, host, key_sets, store }
+        let verdicts = Verdicts::new(&config.cache);
+        let store = Store::new(host.clone(), &config);
+        Self { config, host, key_sets, verdicts, store }
     }
 
     /// Serves one request to an endpoint of ours: answers it, or leaves it to the upstream.

@@ -69,9 +69,10 @@ pub(super) async fn judge<H: Host>(
     let request = UnverifiedRequest::open(body, config, now(), trail)?;
     let statement = request.ss_01_statement(config, trail)?;
     let (statement, directory) = UnverifiedStatement::open(statement, config, trail)?;
+    statement.ss_05_ss_06_early(directory, now(), trail)?;
 
     let directory_keys = Source::of_directory(directory);
-    let statement = signature::verify(gate, statement.unverified(), directory_keys, trail).await?;
+    let statement = signature::verify_once(gate, statement.unverified(), directory_keys, trail).await?;
     let statement = SoftwareStatement::check(statement, directory, config.profile.clock_skew.as_secs(), now(), trail)?;
 
     let request = match request {

@@ -1,5 +1,7 @@
 //! A request as a journey sees it.
 
+use std::rc::Rc;
+
 use super::body::Body;
 use crate::host::media_type;
 use crate::policy::catalogue::{GW_03, RG_01, RG_15};
@@ -84,7 +86,7 @@ impl Request {
     ///
     /// # Errors
     /// `too_large`, the endpoint's form of RG-13.
-    pub async fn rg_13_body(&self, too_large: &'static Rule) -> Result<Vec<u8>, Refusal> {
+    pub async fn rg_13_body(&self, too_large: &'static Rule) -> Result<Rc<[u8]>, Refusal> {
         self.body.read().await.map_err(|_| Refusal::by(too_large))
     }
 }

@@ -1,10 +1,15 @@
 //! Verifying a signature with its signer's key set, once more with a newer set where the signer has a new key.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::Gate;
-use crate::host::Host;
-use crate::jwks::Source;
+use crate::cache::{Bounds, Cache};
+use crate::config::CacheConfig;
+use crate::host::{CacheEvent, CacheName, Event, Host};
+use crate::jwks::{PublishedKeys, Source};
 use crate::policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19};
-use crate::policy::jwt::{Unverified, Verified, signature_rule};
+use crate::policy::jwt::{Unverifiable, Unverified, Verdict, Verified, signature_rule};
 use crate::policy::{Refusal, Trail};
 
 /// Verifies `unverified` with the key set of `source`. No source is no key set.
@@ -17,8 +22,26 @@ pub(super) async fn verify<H: Host>(
     source: Option<Source>,
     trail: &Trail,
 ) -> Result<Verified, Refusal> {
+    on_trail(verified(gate, unverified, source).await, unverified, trail)
+}
+
+/// Verifies a document that is sent again and again, such as a software statement: whether its signature verifies is kept with the digest
+/// of the key set that verified it, and does not count under any other.
+///
+/// # Errors
+/// As [`verify`].
+pub(super) async fn verify_once<H: Host>(
+    gate: &Gate<H>,
+    unverified: &Unverified,
+    source: Option<Source>,
+    trail: &Trail,
+) -> Result<Verified, Refusal> {
+    on_trail(verified_once(gate, unverified, source).await, unverified, trail)
+}
+
+fn on_trail(verified: Result<Verified, Refusal>, unverified: &Unverified, trail: &Trail) -> Result<Verified, Refusal> {
     let rules = [&JO_19, &JO_13, &JO_14, &JO_15, &JO_16, signature_rule(unverified.document())];
-    trail.within(unverified.document()).need(&rules, verified(gate, unverified, source).await)
+    trail.within(unverified.document()).need(&rules, verified)
 }
 
 async fn verified<H: Host>(
@@ -26,13 +49,89 @@ async fn verified<H: Host>(
     unverified: &Unverified,
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
+    let (source, keys) = current(gate, source).await?;
+    Ok(by_newest(gate, unverified, &source, keys).await?.0)
+}
+
+async fn verified_once<H: Host>(
+    gate: &Gate<H>,
+    unverified: &Unverified,
+    source: Option<Source>,
+) -> Result<Verified, Refusal> {
+    let (source, keys) = current(gate, source).await?;
+    if let Some(verified) = gate.verdicts.find(&keys, unverified) {
+        gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Hit));
+        return Ok(verified);
+    }
+    gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Miss));
+    let (verified, keys) = by_newest(gate, unverified, &source, keys).await?;
+    for _ in 0..gate.verdicts.keep(&keys, unverified, &verified) {
+        gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Evicted));
+    }
+    Ok(verified)
+}
+
+async fn current<H: Host>(gate: &Gate<H>, source: Option<Source>) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
     let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
     let keys = gate.key_sets.current(&source).await.map_err(|_| Refusal::by(&JO_19))?;
-    match unverified.verify(&keys) {
-        Err(unverifiable) if unverifiable.key_set_may_be_old => match gate.key_sets.newer_than(&keys, &source).await {
-            Some(newer) => unverified.verify(&newer).map_err(|unverifiable| unverifiable.refusal),
+    Ok((source, keys))
+}
+
+/// The documents whose signature verified, and under which key set. Only that: what they claim is looked at every time.
+#[derive(Debug)]
+pub struct Verdicts(RefCell<Cache<Place, Verdict>>);
+
+/// A token under a key set, both by their digests.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Place {
+    key_set: [u8; 32],
+    token: [u8; 32],
+}
+
+/// What one verdict takes, in bytes: two digests, and one in the verdict, and their place in the map.
+const VERDICT_BYTES: usize = 256;
+
+impl Verdicts {
+    /// None yet.
+    pub(super) fn new(config: &CacheConfig) -> Self {
+        let bounds = Bounds { entries: config.statements, bytes: config.statements.saturating_mul(VERDICT_BYTES) };
+        Self(RefCell::new(Cache::new(bounds)))
+    }
+
+    fn find(&self, keys: &PublishedKeys, unverified: &Unverified) -> Option<Verified> {
+        let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
+        let verdict = self.0.borrow_mut().get(&place).copied();
+        verdict.and_then(|verdict| unverified.verified_before(verdict))
+    }
+
+    /// Returns how many others had to go.
+    fn keep(&self, keys: &PublishedKeys, unverified: &Unverified, verified: &Verified) -> usize {
+        let Some(verdict) = unverified.verdict(verified) else { return 0 };
+        let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
+        self.0.borrow_mut().insert(place, verdict, VERDICT_BYTES)
+    }
+}
+
+/// By `keys`, or by a newer set where that may help; and which it was.
+async fn by_newest<H: Host>(
+    gate: &Gate<H>,
+    unverified: &Unverified,
+    source: &Source,
+    keys: Rc<PublishedKeys>,
+) -> Result<(Verified, Rc<PublishedKeys>), Refusal> {
+    match by(gate, unverified, &keys) {
+        Ok(verified) => Ok((verified, keys)),
+        Err(unverifiable) if unverifiable.key_set_may_be_old => match gate.key_sets.newer_than(&keys, source).await {
+            Some(newer) => match by(gate, unverified, &newer) {
+                Ok(verified) => Ok((verified, newer)),
+                Err(unverifiable) => Err(unverifiable.refusal),
+            },
             None => Err(unverifiable.refusal),
         },
-        verified => verified.map_err(|unverifiable| unverifiable.refusal),
+        Err(unverifiable) => Err(unverifiable.refusal),
     }
+}
+
+fn by<H: Host>(gate: &Gate<H>, unverified: &Unverified, keys: &PublishedKeys) -> Result<Verified, Unverifiable> {
+    unverified.verify(keys, || gate.host.record(Event::SignatureCheck(unverified.algorithm())))
 }

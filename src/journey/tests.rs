@@ -1,5 +1,6 @@
 //! The journeys over a host in memory. What a real Envoy and the real store add is tested end to end, in `tests/`.
 
+mod caches;
 mod dialects;
 mod management;
 mod modes;

@@ -1,5 +1,8 @@
 //! Token (RFC 6749 section 4.4): the client authenticates in the one way it registered and receives a token bound to its certificate.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
@@ -13,17 +16,19 @@ use crate::policy::token_request::{
     Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
 };
 use crate::policy::{Document, Refusal, Rule, Trail};
-use crate::store::{Client, SingleUse, StoreError};
+use crate::store::{IssuedToken, SingleUse, StoreError, TokenClient};
 use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
-    let grant = judge(gate, request, trail).await?;
-
-    let lifetime = gate.config.profile.access_token.lifetime.as_secs();
-    let issued =
-        gate.store.issue_token(&grant.client.client_id, &grant.scope, lifetime, &grant.thumbprint, grant.jti).await;
+    let start = trail.length();
+    let mut issued = issue(gate, judge(gate, request, trail).await?).await;
+    if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
+        // The record was changed since it was read, and nothing was done by it.
+        trail.cut(start);
+        issued = issue(gate, judge(gate, request, trail).await?).await;
+    }
     Ok(Answer::token(&trail.need(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
 }
 
@@ -38,13 +43,39 @@ pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, trail: &Tr
 
 /// What a client may be given.
 struct Grant {
-    client: Client,
+    client: Rc<TokenClient>,
     scope: String,
     thumbprint: String,
     jti: Option<SingleUse>,
 }
 
+async fn issue<H: Host>(gate: &Gate<H>, grant: Grant) -> Result<IssuedToken, StoreError> {
+    let lifetime = gate.config.profile.access_token.lifetime.as_secs();
+    gate.store.issue_token(&grant.client, &grant.scope, lifetime, &grant.thumbprint, grant.jti).await
+}
+
+/// Judges by the client's record at hand, and once more by the store's where that is another one by now: nobody is refused by an old record.
 async fn judge<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Grant, Refusal> {
+    let (start, used) = (trail.length(), UsedRecord::default());
+    let judged = judge_by_record(gate, request, &used, trail).await;
+    match used.take() {
+        Some(record) if judged.is_err() && gate.store.has_changed(&record).await => {
+            trail.cut(start);
+            judge_by_record(gate, request, &used, trail).await
+        }
+        _ => judged,
+    }
+}
+
+/// The record that was at hand, if one was.
+type UsedRecord = Cell<Option<Rc<TokenClient>>>;
+
+async fn judge_by_record<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    used: &UsedRecord,
+    trail: &Trail,
+) -> Result<Grant, Refusal> {
     trail.need(&[&CA_01], ca_01_form(request))?;
     let certificate = trail.need(&[&RG_01], request.rg_01_certificate())?;
     let body = trail.need(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
@@ -53,13 +84,15 @@ async fn judge<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Res
     trail.need(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
     let credential = form.ca_02_credential(request.header("authorization")?.is_some());
     let (client, jti) = match trail.need(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
-        Credential::Assertion { token, client_id } => by_assertion(gate, token, client_id, certificate, trail).await?,
-        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, trail).await?,
+        Credential::Assertion { token, client_id } => {
+            by_assertion(gate, token, client_id, certificate, used, trail).await?
+        }
+        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, used, trail).await?,
     };
 
-    let metadata = &client.record.metadata;
+    let metadata = &client.metadata;
     trail.need(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
-    let universal = gate.config.directory(&client.record.issuer).map(|directory| &directory.dialect.universal_scopes);
+    let universal = gate.config.directory(&client.issuer).map(|directory| &directory.dialect.universal_scopes);
     let scope = form.ca_21_scope(metadata, universal.map_or(&[], Vec::as_slice));
     let scope = trail.need(&[&CA_21], scope)?;
     Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client, scope, jti })
@@ -80,17 +113,18 @@ async fn by_assertion<H: Host>(
     token: &str,
     client_id: Option<&str>,
     certificate: &Certificate,
+    used: &UsedRecord,
     trail: &Trail,
-) -> Result<(Client, Option<SingleUse>), Refusal> {
+) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
     let assertion = UnverifiedAssertion::open(token, client_id, &gate.config, gate.host.now(), trail)?;
-    let client = trail.need(&[&CA_15], registered(gate, assertion.client_id(), &CA_15).await)?;
+    let client = trail.need(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
     trail.need(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, trail))?;
-    let metadata = &client.record.metadata;
+    let metadata = &client.metadata;
     trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
     let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
     trail.need(&[&CA_13_ALG], alg)?;
 
-    let keys = Source::of_software(&gate.config, &client.record.issuer, &client.record.key_set_uri);
+    let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
     let verified = signature::verify(gate, assertion.unverified(), keys, trail).await?;
     let assertion = ClientAssertion::check(&verified, &gate.config, gate.host.now())?;
     let single_use = SingleUse {
@@ -107,13 +141,14 @@ async fn by_certificate<H: Host>(
     gate: &Gate<H>,
     client_id: &str,
     certificate: &Certificate,
+    used: &UsedRecord,
     trail: &Trail,
-) -> Result<(Client, Option<SingleUse>), Refusal> {
+) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
     let unknown = &CA_15_CERTIFICATE;
-    let client = trail.need(&[unknown], registered(gate, client_id, unknown).await)?;
+    let client = trail.need(&[unknown], registered(gate, client_id, unknown, used).await)?;
     let foreign = &CA_19_CERTIFICATE;
     trail.need(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, trail))?;
-    let metadata = &client.record.metadata;
+    let metadata = &client.metadata;
     trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
     let attributes = &gate.config.profile.client_metadata.subject_dn_attributes;
     trail.need(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
@@ -124,20 +159,28 @@ async fn by_certificate<H: Host>(
 /// it exists (CA-15), or has keys tried for it.
 fn ca_19_certificate<H: Host>(
     gate: &Gate<H>,
-    client: &Client,
+    client: &TokenClient,
     certificate: &Certificate,
     foreign: &'static Rule,
     trail: &Trail,
 ) -> Result<(), Refusal> {
-    let directory = gate.config.directory(&client.record.issuer).ok_or_else(|| refused(foreign))?;
-    let bound = client.record.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
+    let directory = gate.config.directory(&client.issuer).ok_or_else(|| refused(foreign))?;
+    let bound = client.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
     bound.map_err(|_| refused(foreign))
 }
 
 /// The client of that id, if its directory is still trusted.
-async fn registered<H: Host>(gate: &Gate<H>, client_id: &str, unknown: &'static Rule) -> Result<Client, Refusal> {
-    match gate.store.client(client_id).await {
-        Ok(client) if gate.config.trusts(&client.record.issuer) => Ok(client),
+async fn registered<H: Host>(
+    gate: &Gate<H>,
+    client_id: &str,
+    unknown: &'static Rule,
+    used: &UsedRecord,
+) -> Result<Rc<TokenClient>, Refusal> {
+    match gate.store.client_at_hand(client_id).await {
+        Ok(found) if gate.config.trusts(&found.client.issuer) => {
+            used.set(found.is_from_cache.then(|| found.client.clone()));
+            Ok(found.client)
+        }
         Ok(_) | Err(StoreError::UnknownClient) => Err(refused(unknown)),
         Err(_) => Err(Refusal::by(&GW_01)),
     }

@@ -1,3 +1,5 @@
+mod between_vms;
+
 use std::cell::Cell;
 
 use futures_util::future::join_all;
@@ -9,13 +11,33 @@ use crate::journey::tests::config as document;
 
 const URL: &str = "https://keystore.example/openbanking.jwks";
 
-fn key_sets(host: &MockHost, jwks: serde_json::Value) -> (KeySets<MockHost>, Source) {
+fn config(jwks: serde_json::Value) -> Config {
     let mut config = document();
     config["jwks"] = jwks;
-    let config = Config::from_value(config).unwrap();
-    host.key_sets.borrow_mut().insert(URL.replace("https://", ""), json!({ "keys": [] }));
+    Config::from_value(config).unwrap()
+}
+
+fn key_sets(host: &MockHost, jwks: serde_json::Value) -> (KeySets<MockHost>, Source) {
+    let config = config(jwks);
+    publish(host, 0);
     let source = Source::of_directory(&config.directories[0]).unwrap();
     (KeySets::new(host.clone(), &config), source)
+}
+
+/// Has the directory publish a set that differs from those of other numbers.
+fn publish(host: &MockHost, number: u32) {
+    host.key_sets.borrow_mut().insert(URL.replace("https://", ""), json!({ "keys": [], "number": number }));
+}
+
+/// Lets background work come to its end.
+async fn settle(host: &MockHost) {
+    for _ in 0..1000 {
+        host.sleep(GLANCE).await;
+    }
+}
+
+fn count(host: &MockHost, cache: CacheName, event: CacheEvent) -> usize {
+    host.events.borrow().iter().filter(|recorded| **recorded == Event::Cache(cache, event)).count()
 }
 
 fn fail(host: &MockHost) {
@@ -45,14 +67,68 @@ fn one_that_leaves_does_not_take_the_fetch_with_it() {
 }
 
 #[test]
-fn a_set_is_fetched_again_when_its_time_is_over() {
+fn a_set_that_is_used_is_fetched_anew_before_its_time_is_over_and_nobody_waits() {
     run(1_000, |host| async move {
-        let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s" }));
-        for (now, fetches) in [(1_000, 1), (1_059, 1), (1_060, 2), (1_119, 2), (1_120, 3)] {
+        let (key_sets, source) = key_sets(&host, json!({ "max_age": "100s" }));
+        let first = key_sets.current(&source).await.unwrap();
+        publish(&host, 1);
+        let due = key_sets.entry(&source).held.unwrap().refresh_at;
+        assert!((1_075..=1_095).contains(&due), "{due}");
+        host.now.set(due - 1);
+        assert!(key_sets.current(&source).await.is_ok());
+        settle(&host).await;
+        assert_eq!(host.calls_to("directory"), 1);
+
+        host.now.set(due);
+        for _ in 0..3 {
+            let at_once = futures_util::FutureExt::now_or_never(key_sets.current(&source)).unwrap().unwrap();
+            assert!(Rc::ptr_eq(&at_once, &first));
+        }
+        settle(&host).await;
+        assert_eq!(host.calls_to("directory"), 2);
+        assert!(!Rc::ptr_eq(&key_sets.current(&source).await.unwrap(), &first));
+        settle(&host).await;
+        assert_eq!(host.calls_to("directory"), 2, "the new one has its whole time before it");
+    });
+}
+
+#[test]
+fn a_refresh_that_fails_is_tried_again_after_the_interval() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({ "max_age": "1000s", "refetch_interval": "10s" }));
+        assert!(key_sets.current(&source).await.is_ok());
+        fail(&host);
+        for (now, fetches) in [(1_960, 2), (1_969, 2), (1_970, 3), (1_979, 3)] {
             host.now.set(now);
             assert!(key_sets.current(&source).await.is_ok());
+            settle(&host).await;
             assert_eq!(host.calls_to("directory"), fetches, "at {now}");
         }
+    });
+}
+
+#[test]
+fn a_set_nobody_uses_is_fetched_again_when_it_is_asked_for_and_its_time_is_over() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s" }));
+        for (now, fetches) in [(1_000, 1), (1_040, 1), (1_100, 2), (1_200, 3)] {
+            host.now.set(now);
+            assert!(key_sets.current(&source).await.is_ok());
+            settle(&host).await;
+            assert_eq!(host.calls_to("directory"), fetches, "at {now}");
+        }
+    });
+}
+
+#[test]
+fn a_set_from_the_future_is_not_fresh_for_ever() {
+    run(10_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s", "stale_if_error": "100s" }));
+        assert!(key_sets.current(&source).await.is_ok());
+        host.now.set(1_000);
+        fail(&host);
+        assert!(key_sets.current(&source).await.is_err());
+        assert_eq!(host.calls_to("directory"), 2);
     });
 }
 
@@ -76,22 +152,41 @@ fn an_old_set_serves_while_its_host_does_not_answer_but_not_for_ever() {
 #[test]
 fn the_cache_is_bounded() {
     run(1_000, |host| async move {
-        let (key_sets, _) = key_sets(&host, json!({ "cached_sets": 2 }));
-        host.instead(|_| Some(Ok(answer(200, json!({ "keys": [] })))));
-        let fetches = Cell::new(0);
-        let use_set = async |name: &str, fetched: bool| {
-            host.now.set(host.now.get() + 1);
-            let source = Source::new(&format!("https://keystore.example/{name}"), "directory").unwrap();
-            key_sets.current(&source).await.unwrap();
-            fetches.set(fetches.get() + usize::from(fetched));
-            assert_eq!(host.calls_to("directory"), fetches.get(), "{name}");
-        };
-        use_set("a", true).await;
-        use_set("b", true).await;
-        use_set("a", false).await;
-        use_set("c", true).await;
-        use_set("a", false).await;
-        use_set("b", true).await;
+        for bound in [json!({ "cached_sets": 2 }), json!({ "cached_bytes": 5600, "bytes": 2000, "keys": 1 })] {
+            let mut jwks = bound.clone();
+            jwks["shared_bytes"] = json!(0);
+            let (key_sets, _) = key_sets(&host, jwks);
+            // Two sets of this length fit into 5600 bytes, three do not.
+            host.instead(|_| Some(Ok(answer(200, json!({ "keys": [], "long": "l".repeat(1900) })))));
+            let before = (host.calls_to("directory"), count(&host, CacheName::KeySets, CacheEvent::Evicted));
+            let fetches = Cell::new(before.0);
+            let use_set = async |name: &str, fetched: bool| {
+                host.now.set(host.now.get() + 1);
+                let source = Source::new(&format!("https://keystore.example/{name}"), "directory").unwrap();
+                key_sets.current(&source).await.unwrap();
+                fetches.set(fetches.get() + usize::from(fetched));
+                assert_eq!(host.calls_to("directory"), fetches.get(), "{name}, {bound}");
+            };
+            use_set("a", true).await;
+            use_set("b", true).await;
+            use_set("a", false).await;
+            use_set("c", true).await;
+            use_set("a", false).await;
+            use_set("b", true).await;
+            assert_eq!(count(&host, CacheName::KeySets, CacheEvent::Evicted) - before.1, 2, "{bound}");
+        }
+    });
+}
+
+#[test]
+fn hits_and_misses_are_counted() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({}));
+        for _ in 0..3 {
+            assert!(key_sets.current(&source).await.is_ok());
+        }
+        let counted = |event| count(&host, CacheName::KeySets, event);
+        assert_eq!((counted(CacheEvent::Hit), counted(CacheEvent::Miss)), (2, 1));
     });
 }
 
@@ -100,10 +195,23 @@ fn whoever_needs_a_newer_set_joins_the_fetch_in_flight() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         let known = key_sets.current(&source).await.unwrap();
+        publish(&host, 1);
         host.now.set(1_100);
         let all = join_all((0..4).map(|_| key_sets.newer_than(&known, &source))).await;
         assert!(all.iter().all(Option::is_some), "none of them is told that there is no newer set");
         assert_eq!(host.calls_to("directory"), 2);
+    });
+}
+
+#[test]
+fn a_set_fetched_anew_that_is_the_same_is_not_newer() {
+    run(1_000, |host| async move {
+        let (key_sets, source) = key_sets(&host, json!({}));
+        let known = key_sets.current(&source).await.unwrap();
+        host.now.set(1_100);
+        assert!(key_sets.newer_than(&known, &source).await.is_none());
+        assert_eq!(host.calls_to("directory"), 2);
+        assert!(Rc::ptr_eq(&key_sets.current(&source).await.unwrap(), &known), "it is not parsed again");
     });
 }
 

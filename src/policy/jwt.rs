@@ -1,8 +1,10 @@
 //! What every signed document shares: the JOSE rules before a key is touched, the signature, and the common claims.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::catalogue::{
     CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
@@ -24,6 +26,7 @@ pub struct Unverified {
     jws: Jws,
     algorithm: Algorithm,
     claims: Claims,
+    digest: OnceCell<[u8; 32]>,
 }
 
 /// A signed document whose signature verified under a key of the right key set.
@@ -31,6 +34,13 @@ pub struct Unverified {
 pub struct Verified {
     claims: Claims,
     token: String,
+    key: KeyIdentity,
+}
+
+/// That the signature of one token verified: only [`Unverified::verify`] says so. Whoever keeps it has to know under which key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    token_digest: [u8; 32],
     key: KeyIdentity,
 }
 
@@ -76,7 +86,7 @@ impl Unverified {
         jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
         jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
         let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
-        Ok(Self { jws, algorithm, claims: Claims { document, members } })
+        Ok(Self { jws, algorithm, claims: Claims { document, members }, digest: OnceCell::new() })
     }
 
     fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
@@ -90,11 +100,12 @@ impl Unverified {
         Ok(())
     }
 
-    /// Verifies the signature with the key set of whoever must have signed (JO-13 to JO-16).
+    /// Verifies the signature with the key set of whoever must have signed (JO-13 to JO-16). `before_each` is told before each key that
+    /// is tried: that is where the time goes.
     ///
     /// # Errors
     /// Why it does not verify, and whether a newer key set may help.
-    pub fn verify(&self, keys: &KeySet) -> Result<Verified, Unverifiable> {
+    pub fn verify(&self, keys: &KeySet, before_each: impl Fn()) -> Result<Verified, Unverifiable> {
         let refuse = |rule: &'static Rule, key_set_may_be_old| Unverifiable {
             refusal: Refusal::by(rule).in_document(self.claims.document),
             key_set_may_be_old,
@@ -109,11 +120,34 @@ impl Unverified {
         })?;
         let key = candidates
             .into_iter()
-            .find(|key| key.verify(self.jws.signing_input(), self.jws.signature()).is_ok())
+            .find(|key| {
+                before_each();
+                key.verify(self.jws.signing_input(), self.jws.signature()).is_ok()
+            })
             // Without a kid, a key published since the last fetch may be the one.
             .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
+        Ok(self.verified_by(key.identity()))
+    }
+
+    /// SHA-256 of the whole token, signature and all.
+    pub fn digest(&self) -> &[u8; 32] {
+        self.digest.get_or_init(|| Sha256::digest(self.jws.compact()).into())
+    }
+
+    /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
+    pub fn verdict(&self, verified: &Verified) -> Option<Verdict> {
+        let is_of_this = verified.token == self.jws.compact();
+        is_of_this.then(|| Verdict { token_digest: *self.digest(), key: verified.key })
+    }
+
+    /// The token verified, if a verdict that was kept is about it. It must have been kept for the key set that would verify it now.
+    pub fn verified_before(&self, verdict: Verdict) -> Option<Verified> {
+        (verdict.token_digest == *self.digest()).then(|| self.verified_by(verdict.key))
+    }
+
+    fn verified_by(&self, key: KeyIdentity) -> Verified {
         let claims = Claims { document: self.claims.document, members: self.claims.members.clone() };
-        Ok(Verified { claims, token: self.jws.compact().to_owned(), key: key.identity() })
+        Verified { claims, token: self.jws.compact().to_owned(), key }
     }
 
     /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.

@@ -17,7 +17,7 @@ const JTI_BYTES: usize = 128;
 #[derive(Debug)]
 pub enum UnverifiedRequest {
     /// Its signature is still to be verified.
-    Signed(Unverified),
+    Signed(Box<Unverified>),
     /// It has none. Whoever presents the software's transport certificate speaks for the software (RQ-06).
     Unsigned(Claims),
 }
@@ -51,7 +51,7 @@ impl UnverifiedRequest {
         let unverified = Unverified::open(Document::RegistrationRequest, body, config, &trail)?;
         unverified.require_header(&config.profile.required_header, &trail)?;
         trail.need(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
-        Ok(Self::Signed(unverified))
+        Ok(Self::Signed(Box::new(unverified)))
     }
 
     /// The software statement inside (SS-01).

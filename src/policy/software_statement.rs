@@ -55,6 +55,22 @@ impl UnverifiedStatement {
         Ok((Self(unverified), directory))
     }
 
+    /// Refuses what has expired or is too old before any arithmetic is spent on it (SS-05, SS-06). Nothing is believed for that:
+    /// [`SoftwareStatement::check`] looks at the same dates again.
+    ///
+    /// # Errors
+    /// SS-05 or SS-06.
+    pub fn ss_05_ss_06_early(&self, directory: &Directory, now: Timestamp, trail: &Trail) -> Result<(), Refusal> {
+        let (trail, claims) = (trail.within(Document::SoftwareStatement), self.0.unverified_claims());
+        let date = |name| claims.jw_02_date(name).ok().flatten();
+        trail.foresee(ss_05_not_expired(claims, date("exp"), now))?;
+        match date("iat") {
+            // That a date is missing breaks another rule.
+            None => Ok(()),
+            issued_at => trail.foresee(ss_06_age(claims, &directory.dialect, issued_at, now)),
+        }
+    }
+
     /// The token to verify.
     pub fn unverified(&self) -> &Unverified {
         &self.0

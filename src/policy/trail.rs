@@ -112,11 +112,7 @@ impl Trail {
         fallback: impl FnOnce() -> T,
     ) -> Result<T, Refusal> {
         let Err(refusal) = outcome else { return self.need(rules, outcome) };
-        let mode = match refusal.rule.force {
-            Force::Waivable => self.modes.of(refusal.rule),
-            Force::Binding => Mode::Enforce,
-        };
-        match mode {
+        match self.mode(&refusal) {
             Mode::Enforce => self.need(rules, Err(refusal)),
             Mode::Shadow => {
                 self.broken(rules, &refusal, Outcome::Watched(refusal.clone()));
@@ -127,6 +123,27 @@ impl Trail {
                 Ok(fallback())
             }
         }
+    }
+
+    /// An early look at what is checked again later: all that it leaves on the trail is a refusal.
+    ///
+    /// # Errors
+    /// The outcome's, where the rule is enforced.
+    pub fn foresee(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+        match outcome {
+            Err(refusal) if self.mode(&refusal) == Mode::Enforce => self.need(&[], Err(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How far the trail goes by now.
+    pub fn length(&self) -> usize {
+        self.met.borrow().len()
+    }
+
+    /// Forgets what was met after the trail had this length: it was judged by something that turned out to be old.
+    pub fn cut(&self, length: usize) {
+        self.met.borrow_mut().truncate(length);
     }
 
     /// Every rule met so far, in the order of the checks.
@@ -141,6 +158,13 @@ impl Trail {
             _ => None,
         };
         self.met.borrow().iter().filter_map(of).collect()
+    }
+
+    fn mode(&self, refusal: &Refusal) -> Mode {
+        match refusal.rule.force {
+            Force::Waivable => self.modes.of(refusal.rule),
+            Force::Binding => Mode::Enforce,
+        }
     }
 
     fn held(&self, rules: &[&'static Rule]) {

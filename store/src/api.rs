@@ -80,9 +80,10 @@ async fn delete_client(State(store): State<Store>, ClientId(client_id): ClientId
 async fn issue_token(
     State(store): State<Store>,
     ClientId(client_id): ClientId,
+    version: Option<IfMatch>,
     Checked(new): Checked<NewToken>,
 ) -> Answer {
-    let token = store.database.issue_token(&client_id, &new).await?;
+    let token = store.database.issue_token(&client_id, version.map(|IfMatch(version)| version), &new).await?;
     let body = json!({
         "access_token": token,
         "token_type": "Bearer",

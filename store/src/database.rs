@@ -192,17 +192,20 @@ impl Database {
         Ok(())
     }
 
-    /// Consumes the `jti` and issues an access token: 256 random bits as base64url, of which only the digest is kept.
+    /// Consumes the `jti` and issues an access token: 256 random bits as base64url, of which only the digest is kept. With a `version`,
+    /// only while the client is at it.
     ///
     /// # Errors
-    /// [`Refusal::UnknownClient`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`].
-    pub async fn issue_token(&self, client_id: &str, new: &NewToken) -> Result<String, Failure> {
+    /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`],
+    /// [`Refusal::Replayed`].
+    pub async fn issue_token(&self, client_id: &str, version: Option<i64>, new: &NewToken) -> Result<String, Failure> {
         let token = random_token()?;
         let mut work = self.begin().await?;
         let now = self.clock.now();
 
-        if !exists(&mut work, client_id).await? {
-            return Err(Refusal::UnknownClient.into());
+        let current = version_of(&mut work, client_id).await?.ok_or(Refusal::UnknownClient)?;
+        if version.is_some_and(|version| version != current) {
+            return Err(Refusal::VersionMismatch.into());
         }
         consume(&mut work, &new.consume_jti, now).await?;
         sqlx::query(
@@ -412,12 +415,11 @@ async fn is_registered(work: &mut Work, software: &Software) -> Result<bool, Fai
     Ok(clients > 0)
 }
 
-async fn exists(work: &mut Work, client_id: &str) -> Result<bool, Failure> {
-    let clients: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM clients WHERE client_id = $1")
+async fn version_of(work: &mut Work, client_id: &str) -> Result<Option<i64>, Failure> {
+    Ok(sqlx::query_scalar("SELECT version FROM clients WHERE client_id = $1")
         .bind(client_id)
-        .fetch_one(&mut **work)
-        .await?;
-    Ok(clients > 0)
+        .fetch_optional(&mut **work)
+        .await?)
 }
 
 fn random_client_id() -> Result<String, Failure> {

@@ -94,7 +94,7 @@ fn judge_assertion(folder: &Path, verdict: &Value) {
     if verdict["verdict"] == "accept" {
         let limits = crate::jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
         let keys = crate::jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
-        assert!(judged.unwrap().unverified().verify(&keys).is_ok(), "{verdict}");
+        assert!(judged.unwrap().unverified().verify(&keys, || ()).is_ok(), "{verdict}");
     } else {
         let refusal = judged.unwrap_err();
         assert_eq!(

@@ -66,6 +66,17 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
+impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Err(Problem::PreconditionRequired) => Ok(None),
+            version => version.map(Some),
+        }
+    }
+}
+
 impl<S: Send + Sync, T: FromBody> FromRequest<S> for Checked<T> {
     type Rejection = Problem;
 

@@ -197,8 +197,8 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
         client_id = rig.database.create_client(&new_client(every)).await.unwrap().client.client_id;
     }
-    let short = rig.database.issue_token(&client_id, &new_token(10)).await.unwrap();
-    let long = rig.database.issue_token(&client_id, &new_token(1000)).await.unwrap();
+    let short = rig.database.issue_token(&client_id, None, &new_token(10)).await.unwrap();
+    let long = rig.database.issue_token(&client_id, None, &new_token(1000)).await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 5, live_tokens: 2, jti_kept: 10 });
     assert_eq!(purge_all(&rig.database).await.unwrap(), 0);
 
@@ -215,7 +215,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
     let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
-    let token = rig.database.issue_token(&client_id, &new_token(600)).await.unwrap();
+    let token = rig.database.issue_token(&client_id, None, &new_token(600)).await.unwrap();
 
     rig.set_time(NOW + 599);
     let active = rig.database.introspect(&token).await.unwrap().unwrap();
@@ -234,8 +234,8 @@ async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
     let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
     let kept = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
-    rig.database.issue_token(&client_id, &new_token(600)).await.unwrap();
-    rig.database.issue_token(&kept, &new_token(600)).await.unwrap();
+    rig.database.issue_token(&client_id, None, &new_token(600)).await.unwrap();
+    rig.database.issue_token(&kept, None, &new_token(600)).await.unwrap();
     rig.database.delete_client(&client_id).await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 1, jti_kept: 0 });
 }

@@ -1,0 +1,108 @@
+//! What is kept for a while, how long, and how much of it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ConfigError, wrong};
+use crate::policy::profile;
+
+/// How key sets are fetched and kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JwksConfig {
+    /// How long one fetch may take.
+    #[serde(deserialize_with = "profile::duration")]
+    pub timeout: Duration,
+    /// How long a fetched set is used without asking again.
+    #[serde(deserialize_with = "profile::duration")]
+    pub max_age: Duration,
+    /// How long a set is used after its last successful fetch while its host does not answer.
+    #[serde(deserialize_with = "profile::duration")]
+    pub stale_if_error: Duration,
+    /// The shortest time between two fetches that unknown kids cause (JO-19).
+    #[serde(deserialize_with = "profile::duration")]
+    pub refetch_interval: Duration,
+    /// How many key sets each VM keeps.
+    pub cached_sets: usize,
+    /// How much memory they may take, in bytes.
+    pub cached_bytes: usize,
+    /// How much memory the VMs of a process may share key sets in, in bytes; 0 is none.
+    pub shared_bytes: usize,
+    /// The largest set accepted, in bytes.
+    pub bytes: usize,
+    /// The most keys a set may hold.
+    pub keys: usize,
+}
+
+impl Default for JwksConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            max_age: Duration::from_secs(5 * 60),
+            stale_if_error: Duration::from_secs(60 * 60),
+            refetch_interval: Duration::from_secs(30),
+            cached_sets: 1000,
+            cached_bytes: 8 * 1024 * 1024,
+            shared_bytes: 64 * 1024 * 1024,
+            bytes: 256 * 1024,
+            keys: 100,
+        }
+    }
+}
+
+impl JwksConfig {
+    /// Refuses what cannot work.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        between("jwks.cached_sets", self.cached_sets, 1, 100_000)?;
+        between("jwks.bytes", self.bytes, 1, 4 * 1024 * 1024)?;
+        between("jwks.keys", self.keys, 1, 1000)?;
+        between("jwks.shared_bytes", self.shared_bytes, 0, 1 << 30)?;
+        // A set that cannot be kept would be fetched for every request.
+        let largest_set = Self::weight(self.bytes, self.keys);
+        between("jwks.cached_bytes", self.cached_bytes, largest_set, 1 << 30)
+    }
+
+    /// What a set takes of `cached_bytes`: an RSA key of 4096 bits, with what its arithmetic needs, is a little below 3 KiB; the rest is
+    /// no longer than the document and half a KiB for its place.
+    pub fn weight(bytes: usize, keys: usize) -> usize {
+        keys.saturating_mul(3 * 1024).saturating_add(bytes).saturating_add(512)
+    }
+}
+
+/// What is kept for a while besides key sets, in each VM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// How many software statements are known to have a signature that verifies; 0 is none.
+    pub statements: usize,
+    /// How long the token endpoint believes the store's answer about a client; zero is not at all.
+    #[serde(deserialize_with = "profile::duration")]
+    pub client_max_age: Duration,
+    /// How many clients the token endpoint keeps.
+    pub clients: usize,
+    /// How much memory they may take, in bytes.
+    pub client_bytes: usize,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { statements: 4096, client_max_age: Duration::from_secs(5), clients: 1000, client_bytes: 4 * 1024 * 1024 }
+    }
+}
+
+impl CacheConfig {
+    /// Refuses what cannot work.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        between("cache.statements", self.statements, 0, 100_000)?;
+        between("cache.clients", self.clients, 0, 100_000)?;
+        between("cache.client_bytes", self.client_bytes, 0, 1 << 30)
+    }
+}
+
+fn between(path: &str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(wrong(path, format!("must be between {least} and {most}")))
+}
