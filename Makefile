@@ -47,7 +47,7 @@ lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -p dcr-probe -- -D warnings
 
 docs: ## write docs/rules.md anew from the catalogue of rules
-	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules
+	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules -- the_rules_document
 
 clean: ## remove what was built and made; the installed Envoy stays
 	$(CARGO) clean

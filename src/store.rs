@@ -68,6 +68,8 @@ pub struct TokenClient {
     pub binding: Binding,
     /// Where the client's keys are.
     pub key_set_uri: String,
+    /// Where the directory lists those of them that it has revoked, if statements say it (SS-14).
+    pub revoked_key_set_uri: Option<String>,
 }
 
 /// A client at the token endpoint.
@@ -94,6 +96,9 @@ pub struct Record {
     pub binding: Binding,
     /// Where the client's keys are.
     pub key_set_uri: String,
+    /// Where the directory lists those of them that it has revoked, if the statement said it (SS-14).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_key_set_uri: Option<String>,
 }
 
 /// An issued access token, as the token endpoint answers it (RFC 6749 section 5.1).
@@ -140,8 +145,9 @@ pub enum StoreError {
 
 impl TokenClient {
     fn of(client: Client) -> Self {
-        let Record { metadata, issuer, binding, key_set_uri, .. } = client.record;
-        Self { client_id: client.client_id, version: client.version, metadata, issuer, binding, key_set_uri }
+        let Record { metadata, issuer, binding, key_set_uri, revoked_key_set_uri, .. } = client.record;
+        let Client { client_id, version, .. } = client;
+        Self { client_id, version, metadata, issuer, binding, key_set_uri, revoked_key_set_uri }
     }
 
     /// About what it takes: each member beside its text has its name or its place in a list.
@@ -161,6 +167,7 @@ impl Record {
             issuer: statement.issuer().to_owned(),
             binding: Binding::of(statement),
             key_set_uri: statement.key_set_uri().to_owned(),
+            revoked_key_set_uri: statement.revoked_key_set_uri().map(str::to_owned),
         }
     }
 

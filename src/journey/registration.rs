@@ -1,10 +1,11 @@
 //! What registering and updating have in common: everything from the media type to the verdict.
 
 use super::{Gate, Request, signature};
+use crate::config::Directory;
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
-use crate::policy::certificate_binding::Binding;
+use crate::policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JO_19, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
+use crate::policy::certificate_binding::{Binding, cb_06_psd2_roles};
 use crate::policy::client_metadata::ClientMetadata;
 use crate::policy::jwt::Unverified;
 use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest};
@@ -76,12 +77,14 @@ pub(super) async fn judge<H: Host>(
     let statement = SoftwareStatement::check(statement, directory, config.profile.clock_skew.as_secs(), now(), trail)?;
 
     let request = match request {
-        UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, trail).await?,
+        UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, directory, trail).await?,
         UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
     };
     let metadata = ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, config, trail)?;
     let binding = Binding::of(&statement);
     binding.check(certificate, &directory.dialect, now(), trail)?;
+    trail.hold(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
+    trail.hold(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
     trail.hold(&[&JW_06], request.jw_06_lifetime(config, now()))?;
     Ok(Approved { record: Record::of(&statement, metadata), request, statement })
 }
@@ -91,11 +94,29 @@ async fn signed<H: Host>(
     gate: &Gate<H>,
     request: &Unverified,
     statement: &SoftwareStatement,
+    directory: &Directory,
     trail: &Trail,
 ) -> Result<RegistrationRequest, Refusal> {
     let software_keys = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
     let request = signature::verify(gate, request, software_keys, trail).await?;
+    signature::ss_14_not_revoked(gate, &request, directory, statement.revoked_key_set_uri(), trail).await?;
     RegistrationRequest::check(request, statement, &gate.config, gate.host.now(), trail)
+}
+
+/// The software published the transport certificate, where the operator asks for that (CB-07).
+async fn cb_07_in_key_set<H: Host>(
+    gate: &Gate<H>,
+    certificate: &Certificate,
+    statement: &SoftwareStatement,
+    directory: &Directory,
+) -> Result<(), Refusal> {
+    if !directory.dialect.certificate_in_key_set {
+        return Ok(());
+    }
+    let source = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
+    let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
+    let keys = gate.key_sets.current(&source).await.map_err(|_| Refusal::by(&JO_19))?;
+    if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 
 /// Why the store did not write a registration.

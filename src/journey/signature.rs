@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use super::Gate;
 use crate::cache::{Bounds, Cache};
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, Directory};
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::jwks::{PublishedKeys, Source};
-use crate::policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19};
+use crate::policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19, SS_14};
 use crate::policy::jwt::{Unverifiable, Unverified, Verdict, Verified, signature_rule};
 use crate::policy::{Refusal, Trail};
 
@@ -37,6 +37,31 @@ pub(super) async fn verify_once<H: Host>(
     trail: &Trail,
 ) -> Result<Verified, Refusal> {
     on_trail(verified_once(gate, unverified, source).await, unverified, trail)
+}
+
+/// The key that signed `verified` is not one that the directory lists as revoked, where such keys are refused (SS-14). The list is a key set
+/// at `uri`; without one, nothing that its directory's software signs is believed.
+///
+/// # Errors
+/// SS-14, or JO-19 where the list is not to be had.
+pub(super) async fn ss_14_not_revoked<H: Host>(
+    gate: &Gate<H>,
+    verified: &Verified,
+    directory: &Directory,
+    uri: Option<&str>,
+    trail: &Trail,
+) -> Result<(), Refusal> {
+    if !directory.dialect.refuse_revoked_keys {
+        return Ok(());
+    }
+    let source = uri.and_then(|uri| Source::of_software(&gate.config, &directory.issuer, uri));
+    let document = verified.claims().document();
+    let listed = match current(gate, source).await {
+        Ok((_, revoked)) if revoked.holds_key(&verified.key()) => Err(Refusal::by(&SS_14)),
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(refusal),
+    };
+    trail.within(document).need(&[&JO_19, &SS_14], listed.map_err(|refusal| refusal.in_document(document)))
 }
 
 fn on_trail(verified: Result<Verified, Refusal>, unverified: &Unverified, trail: &Trail) -> Result<Verified, Refusal> {

@@ -126,6 +126,8 @@ async fn by_assertion<H: Host>(
 
     let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
     let verified = signature::verify(gate, assertion.unverified(), keys, trail).await?;
+    let directory = gate.config.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
+    signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), trail).await?;
     let assertion = ClientAssertion::check(&verified, &gate.config, gate.host.now())?;
     let single_use = SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),

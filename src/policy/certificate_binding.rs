@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_08, CB_09, Rule};
+use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
 use super::dialect::{CertificateForm, Dialect, Id};
 use super::software_statement::SoftwareStatement;
 use super::{Refusal, Timestamp, Trail};
@@ -79,6 +79,20 @@ impl Binding {
             None => false,
         }
     }
+}
+
+/// The certificate grants every role of the statement in the sense of PSD2, where the operator asks for that (CB-06). A role that PSD2 does
+/// not know needs no grant.
+///
+/// # Errors
+/// CB-06.
+pub fn cb_06_psd2_roles(certificate: &Certificate, roles: &[String], dialect: &Dialect) -> Result<(), Refusal> {
+    let grants = |role: &String| certificate.psd2_roles().iter().any(|granted| granted.name() == role);
+    let needed = roles.iter().filter_map(|role| dialect.psd2_roles.get(role));
+    if dialect.certificate_psd2_roles && !needed.into_iter().all(grants) {
+        return Err(Refusal::by(&CB_06));
+    }
+    Ok(())
 }
 
 /// The form that a certificate is of: the first whose attribute it has, or else the last. A certificate that is of no form breaks the

@@ -199,6 +199,11 @@ impl Claims {
         Self { document, members }
     }
 
+    /// The kind of document.
+    pub fn document(&self) -> Document {
+        self.document
+    }
+
     /// A claim as it stands; `None` where it is absent or null (SS-17: optional claims may be null).
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.get(name).filter(|value| !value.is_null())

@@ -160,7 +160,7 @@ impl SoftwareStatement {
         &self.redirect_uris
     }
 
-    /// Where the directory lists the software's revoked keys, if they are refused here (SS-14).
+    /// Where the directory lists the software's revoked keys, if it says so (SS-14).
     pub fn revoked_key_set_uri(&self) -> Option<&str> {
         self.revoked_key_set_uri.as_deref()
     }
@@ -321,14 +321,14 @@ fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, R
     key_set_uri(claims, &name, directory).ok_or_else(|| claims.refuse(&SS_13, name))
 }
 
-/// Where the directory lists the software's revoked keys, if they are refused here.
+/// Where the directory lists the software's revoked keys. It must say so where they are refused here; elsewhere it is kept for the day they
+/// are.
 fn ss_14_revoked_key_set_uri(claims: &Claims, directory: &Directory) -> Result<Option<String>, Refusal> {
     let dialect = &directory.dialect;
-    match &dialect.claims.revoked_key_set_uri {
-        Some(name) if dialect.refuse_revoked_keys => {
-            key_set_uri(claims, name, directory).map(Some).ok_or_else(|| claims.refuse(&SS_14_LOCATION, name.clone()))
-        }
-        _ => Ok(None),
+    let Some(name) = &dialect.claims.revoked_key_set_uri else { return Ok(None) };
+    match key_set_uri(claims, name, directory) {
+        None if dialect.refuse_revoked_keys => Err(claims.refuse(&SS_14_LOCATION, name.clone())),
+        uri => Ok(uri),
     }
 }
 

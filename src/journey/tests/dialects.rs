@@ -172,8 +172,9 @@ fn cm_01_a_token_of_a_registration_is_no_access_token() {
     });
 }
 
-/// The UK gate, with demands on the directory's statements.
+/// The UK gate, with demands on the directory's statements. It knows no key sets yet.
 fn demanding(host: &MockHost, demands: Value) -> Rc<Gate<MockHost>> {
+    host.shared.borrow_mut().clear();
     let mut config = config();
     config["directories"][0]["statements"] = demands;
     gate_with(host, config)
@@ -252,5 +253,74 @@ fn rg_15_an_interaction_id_comes_back_and_can_be_demanded() {
             assert_refused(&host, &answer, 400, "invalid_request", "interaction_id_missing");
             assert_eq!(answer.interaction_id, None);
         }
+    });
+}
+
+#[test]
+fn ss_14_a_key_that_the_directory_has_revoked_signs_nothing() {
+    run(0, |host| async move {
+        let revoked = |keys: Value| {
+            let set = ("keystore.example/revoked.jwks".to_owned(), json!({ "keys": keys }));
+            host.key_sets.borrow_mut().extend([set]);
+            demanding(&host, json!({ "refuse_revoked_keys": true }))
+        };
+        let listing = statement().claim("software_jwks_revoked_endpoint", format!("{DIRECTORY}/revoked.jwks"));
+        let id = registered(&revoked(json!([])), &request_with(&listing)).await;
+
+        let mut key = PKI.tpp.signing.public_jwk().unwrap();
+        key["kid"] = json!("under another name");
+        let gate = revoked(json!([key]));
+        let answer = register(&gate, &request_with(&listing)).await;
+        assert_refused(&host, &answer, 400, "invalid_client_metadata", "key_revoked");
+        let form = format!(
+            "grant_type=client_credentials&client_assertion_type={}&client_assertion={}",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A"),
+            mint::client_assertion(&id, ISSUER).sign(&PKI.tpp.signing).unwrap()
+        );
+        let form = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
+        assert_refused(&host, &answered(&gate, &Endpoint::Token, &form).await, 401, "invalid_client", "key_revoked");
+
+        for elsewhere in [json!("https://thief.example/none.jwks"), json!(null)] {
+            let answer =
+                register(&gate, &request_with(&statement().claim("software_jwks_revoked_endpoint", elsewhere))).await;
+            assert_refused(&host, &answer, 400, "invalid_software_statement", "revoked_key_set_location");
+        }
+        host.key_sets.borrow_mut().remove("keystore.example/revoked.jwks");
+        let gate = demanding(&host, json!({ "refuse_revoked_keys": true }));
+        let answer = register(&gate, &request_with(&listing)).await;
+        assert_refused(&host, &answer, 503, "temporarily_unavailable", "key_set_unavailable");
+    });
+}
+
+#[test]
+fn cb_07_the_software_has_published_the_transport_certificate() {
+    run(0, |host| async move {
+        let gate = demanding(&host, json!({ "certificate_in_key_set": true }));
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "certificate_not_in_key_set");
+
+        let pem = &PKI.tpp.transport.certificate_pem;
+        let certificate: String = pem.lines().take_while(|line| !line.contains("END")).skip(1).collect();
+        for (purpose, status) in [("tls", 201), ("sig", 400)] {
+            let mut transport = PKI.other_tpp.signing.public_jwk().unwrap();
+            transport["use"] = json!(purpose);
+            transport["x5c"] = json!([certificate]);
+            let keys = json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap(), transport] });
+            let gate = demanding(&host, json!({ "certificate_in_key_set": true }));
+            host.key_sets.borrow_mut().insert(format!("keystore.example{}", PKI.tpp.software.key_set_path()), keys);
+            assert_eq!(register(&gate, &registration()).await.status, status, "{purpose}");
+        }
+    });
+}
+
+#[test]
+fn cb_06_a_certificate_without_psd2_roles_grants_none() {
+    run(0, |host| async move {
+        let gate = demanding(&host, json!({ "certificate_psd2_roles": true }));
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 400, "unapproved_software_statement", "certificate_lacks_role");
+        let without_roles_of_psd2 = statement().claim("software_roles", json!(["something-else"]));
+        let answer = register(&gate, &request_with(&without_roles_of_psd2).claim("scope", "openid")).await;
+        assert_eq!(answer.status, 201);
     });
 }
