@@ -41,9 +41,9 @@ They say how something is done or answered, or they are a case of a rule above.
 | RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../src/policy/client_metadata.rs) |
 | RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
 | JO-06 | an HMAC is no [Algorithm](../src/jose/mod.rs), so it is refused as JO-05 |
-| JO-07 | PS256 with a salt of 32 octets: [verify](../src/jose/rsa/pss.rs) |
+| JO-07 | PS256 with a salt of 32 octets: [verify](../rsa/src/pss.rs) |
 | JO-08 | ES256 as 64 octets: [verify](../src/jose/es256.rs) |
-| JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../src/jose/rsa.rs); others are unfit, JO-16 |
+| JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../rsa/src/lib.rs); others are unfit, JO-16 |
 | JO-14 | without kid every fitting key is tried: [select](../src/jose/jwk.rs) |
 | SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../src/policy/software_statement.rs) |
 | MD-09 | the member's name is a value of the profile, `subject_members`: [md_06_md_07_md_08_subject](../src/policy/client_metadata.rs) |

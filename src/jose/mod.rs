@@ -12,26 +12,14 @@ pub mod es256;
 pub mod json;
 pub mod jwk;
 pub mod jws;
-pub mod rsa;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::fmt;
 
-/// The signature does not hold for this message and key.
-///
-/// It says no more on purpose: why a signature fails (length, range, padding, digest) is of use only to a forger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadSignature;
-
-impl fmt::Display for BadSignature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the signature does not verify with this key")
-    }
-}
-
-impl std::error::Error for BadSignature {}
+pub use dcr_rsa as rsa;
+pub use dcr_rsa::BadSignature;
 
 /// A signature algorithm this gateway can verify (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///

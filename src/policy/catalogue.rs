@@ -124,7 +124,7 @@ catalogue! {
     RG_01 "RG-01" client_certificate_missing Fixed(401, InvalidClient), "UK M, AU M, BR M, P M" Binding, "RFC 8705 section 2; OBUK DCR 3.3 Authentication",
         "connect with mutual TLS and present your transport certificate";
     RG_02 "RG-02" media_type_unsupported Fixed(400, InvalidClientMetadata), "core M" Binding, "RFC 7591 section 3.1",
-        "send the registration JWT as content-type application/jwt or application/jose";
+        "send what this ecosystem takes: a registration JWT as content-type application/jwt or application/jose, or a JSON object as application/json";
     RG_13 "RG-13" body_too_large Fixed(413, InvalidClientMetadata), "P M" Binding, "gateway",
         "the body is larger than this endpoint takes";
     RG_13_FORM "RG-13" form_too_large Fixed(413, InvalidRequest), "P M" Binding, "gateway",
@@ -270,7 +270,7 @@ catalogue! {
     MD_14 "MD-14" scope_malformed Fixed(400, InvalidClientMetadata), "UK M, P M" Waivable, "OBUK DCR 3.3 data dictionary; RFC 6749 section 3.3",
         "must be a string of 1 to 256 characters: scopes separated by single spaces";
     MD_15 "MD-15" scope_beyond_roles Fixed(400, InvalidClientMetadata), "UK M, AU M, BR M, P M" Waivable, "OBUK DCR 3.3 data mapping",
-        "a scope goes beyond what the software statement allows: in Open Banking UK, AISP gives accounts, PISP payments, CBPII fundsconfirmations";
+        "a scope goes beyond what the software statement allows by its roles, as AISP gives accounts in Open Banking UK";
     MD_17 "MD-17" scope_of_statement_unknown Fixed(400, InvalidClientMetadata), "AU M, P M" Binding, "CDR Dynamic Client Registration",
         "the software statement gives no scope that this server knows";
     MD_19 "MD-19" application_type Fixed(400, InvalidClientMetadata), "UK M, AU M, P M" Waivable, "OBUK DCR 3.3 data dictionary",

@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode, Tag, Tagged, pem};
 use sha2::{Digest, Sha256};
-use x509_cert::TbsCertificate;
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{Decode, Reader, Tag, Tagged, pem};
 
+use super::fields::{Fields, elements};
 use super::hex;
 use super::name::DistinguishedName;
 use super::psd2::{self, Psd2Role};
@@ -47,15 +47,14 @@ impl Certificate {
         if der.len() > MAX_DER_BYTES {
             return Err(CertificateError::TooLong);
         }
-        let certificate = x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::Der)?;
-        let tbs = certificate.tbs_certificate();
+        let fields = Fields::read(der).ok_or(CertificateError::Der)?;
         Ok(Self {
-            subject: DistinguishedName::from_x509(tbs.subject()).map_err(|_| CertificateError::Der)?,
+            subject: DistinguishedName::from_asn1(fields.subject).ok_or(CertificateError::Der)?,
             thumbprint: Thumbprint::of_der(der),
-            not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
-            not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
-            alternative_names: alternative_names(tbs)?,
-            psd2_roles: psd2_roles(tbs),
+            not_before: fields.not_before,
+            not_after: fields.not_after,
+            alternative_names: alternative_names(&fields)?,
+            psd2_roles: psd2_roles(&fields),
         })
     }
 
@@ -171,8 +170,8 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-fn alternative_names(tbs: &TbsCertificate) -> Result<Vec<AlternativeName>, CertificateError> {
-    match extension_values(tbs, SUBJECT_ALTERNATIVE_NAME).as_slice() {
+fn alternative_names(fields: &Fields<'_>) -> Result<Vec<AlternativeName>, CertificateError> {
+    match fields.extension_values(SUBJECT_ALTERNATIVE_NAME).as_slice() {
         [] => Ok(Vec::new()),
         [names] => general_names(names),
         _ => Err(CertificateError::AlternativeNames),
@@ -180,33 +179,17 @@ fn alternative_names(tbs: &TbsCertificate) -> Result<Vec<AlternativeName>, Certi
 }
 
 /// What cannot be read grants no role, and does not make the certificate unusable for those who need none.
-fn psd2_roles(tbs: &TbsCertificate) -> Vec<Psd2Role> {
-    match extension_values(tbs, psd2::QC_STATEMENTS).as_slice() {
+fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
+    match fields.extension_values(psd2::QC_STATEMENTS).as_slice() {
         [statements] => psd2::roles(statements).unwrap_or_default(),
         _ => Vec::new(),
     }
 }
 
-/// The values of the extensions with this id: one, unless the certificate breaks RFC 5280 section 4.2.
-fn extension_values(tbs: &TbsCertificate, id: ObjectIdentifier) -> Vec<&[u8]> {
-    let extensions = tbs.extensions().map(Vec::as_slice).unwrap_or_default();
-    let found = extensions.iter().filter(|extension| extension.extn_id == id);
-    found.map(|extension| extension.extn_value.as_bytes()).collect()
-}
-
-/// Reads `GeneralNames`. By hand, because x509-cert decodes all nine kinds and so refuses a certificate for a fault in
-/// one that nobody here looks at.
+/// Reads `GeneralNames`, and only the kinds that somebody looks at: a fault in another does no harm.
 fn general_names(der: &[u8]) -> Result<Vec<AlternativeName>, CertificateError> {
-    let mut names = Vec::new();
-    let read_all = AnyRef::from_der(der).and_then(|list| {
-        list.sequence(|reader| {
-            while !reader.is_finished() {
-                names.push(reader.decode::<AnyRef<'_>>()?);
-            }
-            Ok::<_, x509_cert::der::Error>(())
-        })
-    });
-    read_all.map_err(|_| CertificateError::AlternativeNames)?;
+    let names = AnyRef::from_der(der).ok().and_then(|list| elements(list, Tag::Sequence));
+    let names = names.ok_or(CertificateError::AlternativeNames)?;
     names.into_iter().filter_map(|name| general_name(name).transpose()).collect()
 }
 

@@ -5,6 +5,7 @@
 //! thumbprints (RFC 8705).
 
 pub mod certificate;
+mod fields;
 mod hex;
 pub mod name;
 mod psd2;

@@ -1,7 +1,9 @@
 //! The roles of a payment service provider, as its certificate states them (ETSI TS 119 495 section 5.1).
 
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, Utf8StringRef};
-use x509_cert::der::{self, Decode, Reader, SliceReader};
+use der::asn1::{AnyRef, ObjectIdentifier, Utf8StringRef};
+use der::{Decode, Tag};
+
+use super::fields::elements;
 
 /// `id-pe-qcStatements` (RFC 3739 section 3.2.6).
 pub(super) const QC_STATEMENTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.3");
@@ -51,56 +53,35 @@ impl Psd2Role {
 /// `None` where the extension or its PSD2 statement is malformed, or there are two such statements: then nothing in it
 /// grants a role. Without a PSD2 statement the list is empty.
 pub(super) fn roles(qc_statements: &[u8]) -> Option<Vec<Psd2Role>> {
-    let mut statements = Vec::new();
-    each_in_sequence(AnyRef::from_der(qc_statements), |statement| {
-        statement.sequence(|fields| {
-            let id = ObjectIdentifier::decode(fields)?;
-            let info = if fields.is_finished() { None } else { Some(AnyRef::decode(fields)?) };
-            statements.extend((id == PSD2_STATEMENT).then_some(info));
-            Ok(())
-        })
-    })?;
-    match statements.as_slice() {
-        [] => Some(Vec::new()),
-        [Some(info)] => roles_of_statement(*info),
-        _ => None,
+    let mut found = None;
+    for statement in elements(AnyRef::from_der(qc_statements).ok()?, Tag::Sequence)? {
+        let statement = elements(statement, Tag::Sequence)?;
+        let [id, info @ ..] = statement.as_slice() else { return None };
+        if id.decode_as::<ObjectIdentifier>().ok()? == PSD2_STATEMENT {
+            let [info] = info else { return None };
+            found = if found.is_none() { Some(roles_of_statement(*info)?) } else { return None };
+        }
     }
+    Some(found.unwrap_or_default())
 }
 
 /// `PSD2QcType`: the roles, then the name and the id of the competent authority.
 fn roles_of_statement(info: AnyRef<'_>) -> Option<Vec<Psd2Role>> {
-    let list = info.sequence(|fields| {
-        let roles = AnyRef::decode(fields)?;
-        let _authority_name = Utf8StringRef::decode(fields)?;
-        let _authority_id = Utf8StringRef::decode(fields)?;
-        Ok::<_, der::Error>(roles)
-    });
+    let [list, authority_name, authority_id] = *elements(info, Tag::Sequence)? else { return None };
+    for text in [authority_name, authority_id] {
+        text.decode_as::<Utf8StringRef<'_>>().ok()?;
+    }
     let mut roles = Vec::new();
-    let mut is_sound = true;
-    each_in_sequence(list, |role| {
-        let (oid, name) = role.sequence(|fields| {
-            Ok::<_, der::Error>((ObjectIdentifier::decode(fields)?, Utf8StringRef::decode(fields)?))
-        })?;
+    for role in elements(list, Tag::Sequence)? {
+        let [oid, name] = *elements(role, Tag::Sequence)? else { return None };
+        let (oid, name) = (oid.decode_as::<ObjectIdentifier>().ok()?, name.decode_as::<Utf8StringRef<'_>>().ok()?);
         // A role that PSD2 does not have grants nothing here. One whose name is another's, or that is listed twice, is wrong.
         if let Some(known) = Psd2Role::ALL.into_iter().find(|known| known.oid() == oid) {
-            is_sound &= known.name() == name.as_str() && !roles.contains(&known);
+            if known.name() != name.as_str() || roles.contains(&known) {
+                return None;
+            }
             roles.push(known);
         }
-        Ok(())
-    })?;
-    is_sound.then_some(roles)
-}
-
-/// Reads a SEQUENCE OF to its end; `None` where it is none, or `read` cannot read an element.
-fn each_in_sequence<'a>(
-    list: der::Result<AnyRef<'a>>,
-    mut read: impl FnMut(AnyRef<'a>) -> der::Result<()>,
-) -> Option<()> {
-    let read_all = |elements: &mut SliceReader<'a>| {
-        while !elements.is_finished() {
-            read(AnyRef::decode(elements)?)?;
-        }
-        Ok::<_, der::Error>(())
-    };
-    list.and_then(|list| list.sequence(read_all)).ok()
+    }
+    Some(roles)
 }

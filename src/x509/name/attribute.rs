@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use x509_cert::der::asn1::ObjectIdentifier;
+use der::asn1::ObjectIdentifier;
 
 /// An attribute type of a distinguished name.
 ///

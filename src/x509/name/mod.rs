@@ -12,8 +12,10 @@ pub(crate) mod tests;
 
 use std::fmt;
 
-use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::name::{Name, RelativeDistinguishedName};
+use der::Tag;
+use der::asn1::AnyRef;
+
+use super::fields::elements;
 
 pub use attribute::Attribute;
 pub use parse::NameError;
@@ -94,18 +96,18 @@ impl DistinguishedName {
         all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
     }
 
-    /// The name as a certificate holds it.
-    pub(super) fn from_x509(name: &Name) -> x509_cert::der::Result<Self> {
-        let attribute_value = |one: &AttributeTypeAndValue| {
-            let value = Value::from_asn1(one.value.to_ref())?;
-            Ok(AttributeValue { attribute: Attribute::from_oid(one.oid), value })
+    /// The name as a certificate holds it: a `RDNSequence` (RFC 5280 section 4.1.2.4); `None` where it is none.
+    pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
+        let attribute_value = |one| {
+            let [attribute, value] = *elements(one, Tag::Sequence)? else { return None };
+            let attribute = Attribute::from_oid(attribute.decode_as().ok()?);
+            Some(AttributeValue { attribute, value: Value::from_asn1(value).ok()? })
         };
-        let rdn = |rdn: &RelativeDistinguishedName| {
-            let attributes = rdn.iter().map(attribute_value).collect::<x509_cert::der::Result<_>>()?;
-            Ok(Rdn { attributes })
+        let rdn = |rdn| {
+            let attributes = elements(rdn, Tag::Set)?.into_iter().map(attribute_value).collect::<Option<_>>()?;
+            Some(Rdn { attributes })
         };
-        let rdns = name.iter_rdn().map(rdn).collect::<x509_cert::der::Result<_>>()?;
-        Ok(Self { rdns })
+        Some(Self { rdns: elements(name, Tag::Sequence)?.into_iter().map(rdn).collect::<Option<_>>()? })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use x509_cert::der::asn1::ObjectIdentifier;
+use der::asn1::ObjectIdentifier;
 
 use super::value::Value;
 use super::{Attribute, AttributeValue, DistinguishedName, Rdn};

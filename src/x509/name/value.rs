@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use x509_cert::der::asn1::AnyRef;
-use x509_cert::der::{self, Decode, Encode, Tag, Tagged};
+use der::asn1::AnyRef;
+use der::{self, Decode, Encode, Tag, Tagged};
 
 use crate::x509::hex;
 

@@ -1,8 +1,8 @@
 //! Just enough DER writing to make certificates, the wrong ones included. Nothing signs them: nothing here checks that.
 
-use x509_cert::der::Encode;
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::pem::{LineEnding, encode_string};
+use der::Encode;
+use der::asn1::ObjectIdentifier;
+use der::pem::{LineEnding, encode_string};
 
 pub(crate) const UTF8: u8 = 0x0c;
 pub(crate) const PRINTABLE: u8 = 0x13;

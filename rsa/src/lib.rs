@@ -1,7 +1,8 @@
 //! PS256 verification: the RSA public-key operation (RFC 8017, section 5.2.2) and EMSA-PSS (section 9.1.2).
 //!
 //! This is the filter's hot spot. It runs in Envoy's V8, where the libraries at hand take two to sixteen times as long,
-//! and it sees public data only; hence arithmetic of our own, in `montgomery`.
+//! and it sees public data only; hence arithmetic of our own, in `montgomery`. It is a crate of its own so that it can be
+//! compiled for speed while the rest of the filter is compiled for size; `dcr_gate::jose::rsa` is its name elsewhere.
 
 mod montgomery;
 mod pss;
@@ -10,13 +11,26 @@ mod tests;
 
 use core::fmt;
 
-use super::BadSignature;
 use montgomery::{Modulus, bit_length};
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 4096;
 /// Larger exponents gain nothing and cost the verifier: whoever publishes the key would choose how long this gateway works.
 const MAX_EXPONENT: u32 = 65537;
+
+/// The signature does not hold for this message and key.
+///
+/// It says no more on purpose: why a signature fails (length, range, padding, digest) is of use only to a forger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadSignature;
+
+impl fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature does not verify with this key")
+    }
+}
+
+impl core::error::Error for BadSignature {}
 
 /// An RSA public key with the constants its arithmetic needs, computed once.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::super::BadSignature;
+use super::BadSignature;
 
 /// hLen, the length of a SHA-256 digest.
 const HASH_OCTETS: usize = 32;

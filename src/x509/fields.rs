@@ -1,0 +1,83 @@
+//! Where the fields of a certificate are (RFC 5280 section 4.1). What nobody here looks at is passed over: Envoy's TLS layer has read
+//! and verified the certificate before.
+
+use der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, UtcTime};
+use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+
+/// The fields of a certificate that are of use here.
+pub(super) struct Fields<'a> {
+    /// A `Name`.
+    pub(super) subject: AnyRef<'a>,
+    /// Start of validity, in Unix seconds.
+    pub(super) not_before: u64,
+    /// End of validity, in Unix seconds.
+    pub(super) not_after: u64,
+    /// Id and value of each extension.
+    pub(super) extensions: Vec<(ObjectIdentifier, &'a [u8])>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads one DER certificate with nothing behind it; `None` where it is none.
+    pub(super) fn read(der: &'a [u8]) -> Option<Self> {
+        let certificate = AnyRef::from_der(der).ok()?;
+        let [tbs_certificate, _algorithm, _signature] = *elements(certificate, Tag::Sequence)? else { return None };
+        let fields = elements(tbs_certificate, Tag::Sequence)?;
+        let fields = match fields.as_slice() {
+            [version, rest @ ..] if version.tag() == tagged(0) => rest,
+            all => all,
+        };
+        let [serial_number, _algorithm, _issuer, validity, subject, _public_key, rest @ ..] = fields else {
+            return None;
+        };
+        let [not_before, not_after] = *elements(*validity, Tag::Sequence)? else { return None };
+        let extensions = rest.iter().find(|field| field.tag() == tagged(3));
+        (serial_number.tag() == Tag::Integer).then_some(())?;
+        Some(Self {
+            subject: *subject,
+            not_before: unix_seconds(not_before)?,
+            not_after: unix_seconds(not_after)?,
+            extensions: extensions.map_or(Some(Vec::new()), |extensions| read_extensions(extensions.value()))?,
+        })
+    }
+
+    /// The values of the extensions with this id: one at most, unless the certificate breaks RFC 5280 section 4.2.
+    pub(super) fn extension_values(&self, id: ObjectIdentifier) -> Vec<&'a [u8]> {
+        self.extensions.iter().filter(|(known, _)| *known == id).map(|(_, value)| *value).collect()
+    }
+}
+
+/// What a SEQUENCE or SET holds, in its order; `None` where it is not of this tag or cannot be read to its end.
+pub(super) fn elements(list: AnyRef<'_>, tag: Tag) -> Option<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(list.value()).ok().filter(|_| list.tag() == tag)?;
+    let mut elements = Vec::new();
+    while !reader.is_finished() {
+        elements.push(AnyRef::decode(&mut reader).ok()?);
+    }
+    Some(elements)
+}
+
+/// `Extensions`, of which each is an id, whether it is critical, and a value.
+fn read_extensions(der: &[u8]) -> Option<Vec<(ObjectIdentifier, &[u8])>> {
+    let extension = |extension| {
+        let fields = elements(extension, Tag::Sequence)?;
+        let (id, value) = match fields.as_slice() {
+            [id, value] => (id, value),
+            [id, critical, value] if critical.tag() == Tag::Boolean => (id, value),
+            _ => return None,
+        };
+        Some((id.decode_as().ok()?, value.decode_as::<&OctetStringRef>().ok()?.as_bytes()))
+    };
+    elements(AnyRef::from_der(der).ok()?, Tag::Sequence)?.into_iter().map(extension).collect()
+}
+
+fn unix_seconds(time: AnyRef<'_>) -> Option<u64> {
+    let since_1970 = match time.tag() {
+        Tag::UtcTime => time.decode_as::<UtcTime>().ok()?.to_unix_duration(),
+        _ => time.decode_as::<GeneralizedTime>().ok()?.to_unix_duration(),
+    };
+    Some(since_1970.as_secs())
+}
+
+fn tagged(number: u32) -> Tag {
+    Tag::ContextSpecific { constructed: true, number: TagNumber(number) }
+}
