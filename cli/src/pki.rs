@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use jwt_simple::prelude::PS256KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use serde_json::Value;
 use x509_cert::Certificate;
@@ -220,7 +220,14 @@ impl CertificateAuthority {
     /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name), valid for a
     /// year.
     pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
-        self.sign(client_params(subject), rsa_key_pair()?)
+        self.issue_client_named(subject, Vec::new())
+    }
+
+    /// The same with subject alternative names.
+    pub fn issue_client_named(&self, subject: DistinguishedName, names: Vec<SanType>) -> Result<Identity, Error> {
+        let mut params = client_params(subject);
+        params.subject_alt_names = names;
+        self.sign(params, rsa_key_pair()?)
     }
 
     fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {
