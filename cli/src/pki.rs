@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use jwt_simple::prelude::PS256KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use serde_json::Value;
 use x509_cert::Certificate;
@@ -203,26 +203,36 @@ impl CertificateAuthority {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, names.first().map_or("server", String::as_str));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        valid_for(&mut params, 365 * DAY);
         self.sign(params, KeyPair::generate()?)
     }
 
-    /// A transport certificate for a third party's software, valid for a year.
+    /// A transport certificate for a third party's software, valid for a year from now. One of the shape that was issued until August 2022
+    /// has been valid since then.
     pub fn issue_transport(&self, software: &Software, shape: TransportShape) -> Result<Identity, Error> {
-        self.issue_client(shape.subject(software)?)
+        let mut params = client_params(shape.subject(software)?);
+        if shape == TransportShape::BrcacUntil2022 {
+            params.not_before = rcgen::date_time_ymd(2022, 8, 1);
+        }
+        self.sign(params, rsa_key_pair()?)
     }
 
-    /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name).
+    /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name), valid for a
+    /// year.
     pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = subject;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue_client_named(subject, Vec::new())
+    }
+
+    /// The same with subject alternative names.
+    pub fn issue_client_named(&self, subject: DistinguishedName, names: Vec<SanType>) -> Result<Identity, Error> {
+        let mut params = client_params(subject);
+        params.subject_alt_names = names;
         self.sign(params, rsa_key_pair()?)
     }
 
     fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        valid_for(&mut params, 365 * DAY);
         let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
         Ok(Identity { certificate_pem: params.signed_by(&key, &issuer)?.pem(), key_pem: key.serialize_pem() })
     }
@@ -288,6 +298,14 @@ const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
 /// A value that X.520 wants as a PrintableString.
 fn printable(text: &str) -> Result<DnValue, Error> {
     Ok(DnValue::PrintableString(text.try_into()?))
+}
+
+fn client_params(subject: DistinguishedName) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    valid_for(&mut params, 365 * DAY);
+    params
 }
 
 /// From an hour ago, for clocks that differ, until the given time from now.

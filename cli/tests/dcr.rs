@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use dcr_cli::pki::TransportShape;
 use serde_json::json;
 use server::Server;
 
@@ -46,6 +47,18 @@ impl Folder {
         let output = self.dcr(arguments, input);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Folder {
+    /// The exit code of `dcr check`, and the rule that refuses or `accepted`.
+    fn check(&self, config: &str, more: &[&str], request: &str) -> (i32, String) {
+        let common = ["check", "--json", "--config", config];
+        let directory = ["--jwks", "https://localhost:8444/openbanking.jwks=directory.jwks"];
+        let output = self.dcr(&[&common[..], &directory[..], more, &["-"]].concat(), request);
+        let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let said = verdict["rule"].as_str().or(verdict["verdict"].as_str()).unwrap_or_default().to_owned();
+        (output.status.code().unwrap(), said)
     }
 }
 
@@ -99,8 +112,11 @@ fn each_ecosystem_has_its_statement_and_its_request() {
         request["tls_client_auth_subject_dn"].as_str().unwrap().contains(",2.5.4.97=#0c2a4f464242522d"),
         "{request}"
     );
+    let report = folder.out(&["inspect", "-"], &in_brazil);
+    assert!(report.starts_with("registration request (a JSON object") && !report.contains('✗'), "{report}");
+    assert!(report.contains("Profile br-openfinance"), "{report}");
     let report = folder.out(&["inspect", "-", "--profile", "fapi2"], &in_brazil);
-    assert!(report.contains("a JSON object, not signed") && report.contains("Profile fapi2"), "{report}");
+    assert!(report.contains("Profile fapi2") && report.contains('✗'), "{report}");
     let headed = folder.dcr(&["request", "--ssa", "-", "--header", "kid=a"], &statement);
     assert_eq!(headed.status.code(), Some(2));
 }
@@ -196,22 +212,8 @@ fn check_judges_as_the_gateway_would() {
         ["request", "--ssa", "-", "--signing-key", "keys/tpp/signing.key", "--audience", "https://bank.example"];
     let good = folder.out(&request, &statement);
 
-    let check = |more: &[&str], request: &str| {
-        let common = [
-            "check",
-            "--json",
-            "--config",
-            "gate.yaml",
-            "--jwks",
-            "tpp.jwks",
-            "--jwks",
-            "https://localhost:8444/openbanking.jwks=directory.jwks",
-        ];
-        let output = folder.dcr(&[&common[..], more, &["-"]].concat(), request);
-        let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let said = verdict["rule"].as_str().or(verdict["verdict"].as_str()).unwrap_or_default().to_owned();
-        (output.status.code().unwrap(), said)
-    };
+    let check =
+        |more: &[&str], request: &str| folder.check("gate.yaml", &[&["--jwks", "tpp.jwks"], more].concat(), request);
     let own = ["--certificate", "keys/tpp/transport.pem"];
     assert_eq!(check(&own, &good), (0, "accepted".into()));
     assert_eq!(check(&["--certificate", "keys/other-tpp/transport.pem"], &good), (1, "CB-04".into()));
@@ -221,6 +223,32 @@ fn check_judges_as_the_gateway_would() {
         folder.out(&[&request[..], &["--claim", "redirect_uris=[\"https://elsewhere.example\"]"]].concat(), &statement);
     assert_eq!(check(&own, &broken), (1, "MD-01".into()));
     assert_eq!(check(&[&own[..], &["--at", "tomorrow"]].concat(), &good).0, 2);
+}
+
+#[test]
+fn check_judges_as_a_gateway_in_brazil_would() {
+    let folder = Folder::new();
+    let pki = dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap();
+    let configuration = CONFIGURATION
+        .replace("uk-obie-3.3", "br-openfinance")
+        .replace("issuer: OpenBanking Ltd", &format!("issuer: {}", dcr_cli::mint::BRAZIL_DIRECTORY_ISSUER));
+    std::fs::write(folder.0.join("gate.yaml"), configuration).unwrap();
+    std::fs::write(folder.0.join("directory.jwks"), pki.directory_key_set().unwrap().to_string()).unwrap();
+    let until_2022 = pki.tpp_ca.issue_transport(&pki.tpp.brazilian_software, TransportShape::BrcacUntil2022).unwrap();
+    std::fs::write(folder.0.join("until-2022.pem"), until_2022.certificate_pem).unwrap();
+
+    let statement = folder.out(&["ssa", "--pki", "keys", "--ecosystem", "brazil"], "");
+    let by_key = folder.out(&["request", "--ssa", "-"], &statement);
+    let check = |certificate: &str, request: &str| folder.check("gate.yaml", &["--certificate", certificate], request);
+    for certificate in ["keys/tpp/brcac.pem", "until-2022.pem"] {
+        assert_eq!(check(certificate, &by_key), (0, "accepted".into()), "{certificate}");
+        let by_certificate = folder.out(&["request", "--ssa", "-", "--tls-client-auth", certificate], &statement);
+        assert_eq!(check(certificate, &by_certificate), (0, "accepted".into()), "{certificate}");
+    }
+    for foreign in ["keys/tpp/transport.pem", "keys/tpp/obwac.pem", "keys/other-tpp/brcac.pem"] {
+        let (code, rule) = check(foreign, &by_key);
+        assert!(code == 1 && ["CB-08", "CB-09"].contains(&rule.as_str()), "{foreign}: {rule}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Json;
 use dcr_cli::background::Background;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 
@@ -44,7 +45,7 @@ impl Backend {
     }
 
     /// Every request whose headers have reached the backend, oldest first: `method`, `path` (with the query), `headers` (an object of
-    /// arrays) and `body_bytes`.
+    /// arrays), `body_bytes` and `body_sha256`.
     pub fn requests(&self) -> Vec<Value> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -64,13 +65,20 @@ async fn echo(
             values.push(String::from_utf8_lossy(value.as_bytes()).into());
         }
     }
+    // A body that broke off counts as none; that it was begun is what the entry tells.
+    let body = body.unwrap_or_default();
     let request = json!({
         "method": method.as_str(),
         "path": uri.path_and_query().map_or("", |path| path.as_str()),
         "headers": fields,
-        // A body that broke off counts as none; that it was begun is what the entry tells.
-        "body_bytes": body.map_or(0, |body| body.len()),
+        "body_bytes": body.len(),
+        "body_sha256": sha256(&body),
     });
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
     Json(json!({ "backend": "echo", "request": request }))
+}
+
+/// SHA-256 in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

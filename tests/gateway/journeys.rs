@@ -202,10 +202,13 @@ async fn settings_that_narrow_what_the_profile_allows() {
 #[tokio::test]
 async fn each_profile_serves_where_its_metadata_says() {
     for profile in Profile::names() {
-        let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })).start().await.unwrap();
+        let in_brazil = profile == "br-openfinance";
+        let issuer = if in_brazil { mint::BRAZIL_DIRECTORY_ISSUER } else { mint::DIRECTORY_ISSUER };
+        let builder = Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile }));
+        let gateway = builder.directory(json!({ "issuer": issuer })).start().await.unwrap();
         let metadata = gateway.client(None).unwrap().discover().await.unwrap();
         let endpoint = |name| metadata.member(name).unwrap();
-        let mut tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+        let mut tpp = gateway.client(Some(if in_brazil { &PKI.tpp.brcac } else { &PKI.tpp.transport })).unwrap();
         tpp.endpoints.registration = endpoint("registration_endpoint");
         tpp.endpoints.token = endpoint("token_endpoint");
 
@@ -215,16 +218,23 @@ async fn each_profile_serves_where_its_metadata_says() {
             "au-cdr" => {
                 let statement =
                     mint::cdr_software_statement(&PKI.tpp.software, &directory).sign(&PKI.directory).unwrap();
-                mint::cdr_registration_request(&PKI.tpp.software, gateway.url(), &statement)
+                signed(&mint::cdr_registration_request(&PKI.tpp.software, gateway.url(), &statement))
             }
-            "revolut" => gateway
-                .registration_request(&PKI.tpp)
-                .unwrap()
-                .claim("token_endpoint_auth_method", "tls_client_auth")
-                .claim("tls_client_auth_dn", PKI.tpp.transport.subject_dn().unwrap()),
-            _ => gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types),
+            "br-openfinance" => {
+                let software = &PKI.tpp.brazilian_software;
+                let statement = mint::brazil_software_statement(software, &directory).sign(&PKI.directory).unwrap();
+                mint::brazil_registration_request(software, &statement).to_json()
+            }
+            "revolut" => signed(
+                &gateway
+                    .registration_request(&PKI.tpp)
+                    .unwrap()
+                    .claim("token_endpoint_auth_method", "tls_client_auth")
+                    .claim("tls_client_auth_dn", PKI.tpp.transport.subject_dn().unwrap()),
+            ),
+            _ => signed(&gateway.registration_request(&PKI.tpp).unwrap().claim("response_types", types)),
         };
-        let created = tpp.register(&signed(&request)).await.unwrap();
+        let created = tpp.register(&request).await.unwrap();
         assert_eq!(created.status, 201, "{profile}: {}", created.json());
         let client_id = created.member("client_id").unwrap();
         let issued = if profile == "revolut" {
@@ -233,8 +243,10 @@ async fn each_profile_serves_where_its_metadata_says() {
             tpp.token_by_assertion(&signed(&gateway.client_assertion(&client_id)), None).await.unwrap()
         };
         assert_eq!(issued.status, 200, "{profile}: {}", issued.json());
-        let access_token = issued.member("access_token").unwrap();
-        let retrieved = tpp.retrieve(&client_id, &access_token).await.unwrap();
+        let of_registration = created.member("registration_access_token");
+        assert_eq!(of_registration.is_some(), in_brazil, "{profile}");
+        let token = of_registration.unwrap_or_else(|| issued.member("access_token").unwrap());
+        let retrieved = tpp.retrieve(&client_id, &token).await.unwrap();
         assert_eq!((retrieved.status, retrieved.json()), (200, created.json()), "{profile}");
 
         let warned = gateway.envoy_log().contains("widens what the standards allow");

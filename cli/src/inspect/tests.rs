@@ -105,6 +105,20 @@ fn a_statement_has_an_age_where_the_profile_has_one() {
 }
 
 #[test]
+fn a_role_counts_where_it_is_active() {
+    let software = software().in_brazil().unwrap();
+    let brazil = Profile::named("br-openfinance").unwrap();
+    let statement = mint::brazil_software_statement(&software, "https://directory.example");
+    for (status, expected) in [("Active", State::Present), ("Inactive", State::Wrong)] {
+        let roles = json!([{ "role": "DADOS", "authorisation_domain": "Open Banking", "status": status }]);
+        let statement = statement.clone().claim("software_statement_roles", roles).unsigned();
+        let findings = Inspected::parse(&statement).unwrap().findings(&brazil, mint::now());
+        let roles = findings.iter().find(|finding| finding.claim == "software_statement_roles").unwrap();
+        assert_eq!(roles.state, expected, "{status}");
+    }
+}
+
+#[test]
 fn an_unsigned_request_is_a_json_object_without_the_claims_of_a_signature() {
     let software = software().in_brazil().unwrap();
     let statement = mint::brazil_software_statement(&software, "https://directory.example");
@@ -113,7 +127,10 @@ fn an_unsigned_request_is_a_json_object_without_the_claims_of_a_signature() {
     assert_eq!((inspected.kind, inspected.is_signed()), (Kind::RegistrationRequest, false));
     let claims: Vec<String> = inspected.findings(&uk(), NOW).into_iter().map(|finding| finding.claim).collect();
     assert!(!claims.contains(&"aud".into()) && claims.contains(&"grant_types".into()), "{claims:?}");
-    let report = inspected.report(&uk(), NOW);
+    let profile = inspected.likely_profile().unwrap();
+    assert_eq!(profile.name, "br-openfinance");
+    let report = inspected.report(&profile, mint::now());
+    assert!(!report.contains('✗'), "{report}");
     assert!(report.starts_with("registration request (a JSON object, not signed)\n\nClaims\n"), "{report}");
     assert!(report.contains("Inside it: software statement"), "{report}");
     assert!(Inspected::parse_jws("{}").is_err() && Inspected::parse("{\"a\"").is_err());

@@ -57,7 +57,11 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
     let required = |name: &str| rules.required_claims.iter().any(|claim| claim == name);
     let key_set = names.key_set_uris.iter().find(|name| claims.contains_key(*name)).or(names.key_set_uris.first());
     let age = rules.max_age.map_or(String::new(), |age| format!(", at most {} ago", humantime::format_duration(age)));
-    let is_string = rules.roles_shape == RolesShape::String;
+    let roles = match rules.roles_shape {
+        RolesShape::Array => filled_array,
+        RolesShape::String => text,
+        RolesShape::Objects => any_active,
+    };
 
     let mut wishes = vec![
         Wish::demanded("iss", "SS-03", "the directory", text),
@@ -73,9 +77,7 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
         Wish::demanded(&names.organisation_id, "SS-04", "the organisation's id", text),
         Wish::optional(&names.redirect_uris, "MD-03", "https URIs, not on localhost, without fragment", redirect_uris)
             .demanded_if(required(&names.redirect_uris)),
-        Wish::demanded(&names.roles, "SS-10", "at least one role", move |value| {
-            if is_string { text(value) } else { filled_array(value) }
-        }),
+        Wish::demanded(&names.roles, "SS-10", "at least one role", roles),
     ];
     wishes.extend(key_set.map(|name| Wish::demanded(name, "SS-13", "where the software's keys are", https)));
     let status = names.organisation_status.iter();
@@ -83,8 +85,8 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
     let scope = names.scope.iter();
     wishes.extend(scope.map(|name| Wish::demanded(name, "MD-17", "the scopes the software may have", text)));
     let authority_claims = names.authority_claims.iter().map(|name| {
-        let either = |value: &Value| value.is_object() || value.is_array();
-        Wish::optional(name, "SS-11", "one with status `Active`", either).demanded_if(required(name))
+        let one_or_more = |value: &Value| is_active(value) || any_active(value);
+        Wish::optional(name, "SS-11", "one with status `Active`", one_or_more).demanded_if(required(name))
     });
     wishes.extend(authority_claims);
     for claim in &rules.required_claims {
@@ -121,7 +123,8 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
         Wish::demanded("software_statement", "SS-01", "a compact JWS", |value| {
             value.as_str().is_some_and(|token| Inspected::parse_jws(token).is_ok())
         }),
-        Wish::optional("redirect_uris", "MD-01", "among those of the statement", redirect_uris),
+        Wish::optional("redirect_uris", "MD-01", "among those of the statement", redirect_uris)
+            .demanded_if(rules.redirect_uris_required),
         Wish::demanded(
             "token_endpoint_auth_method",
             "MD-04",
@@ -202,6 +205,14 @@ fn audience(value: &Value) -> bool {
 
 fn filled_array(value: &Value) -> bool {
     value.as_array().is_some_and(|values| !values.is_empty())
+}
+
+fn any_active(value: &Value) -> bool {
+    value.as_array().is_some_and(|entries| entries.iter().any(is_active))
+}
+
+fn is_active(value: &Value) -> bool {
+    value.get("status").is_some_and(|status| status == "Active")
 }
 
 fn https(value: &Value) -> bool {

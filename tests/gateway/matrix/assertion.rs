@@ -1,12 +1,13 @@
 //! CA: client authentication at the token endpoint.
 
+use dcr_cli::client::Tpp;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, Token};
 use dcr_gate::policy::profile::Profile;
 use serde_json::json;
 
 use super::coverage::binds_certificates;
-use super::dialect::{AUDIENCES, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, scopes};
+use super::dialect::{ALTERNATIVE_NAMES, AUDIENCES, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, scopes};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
@@ -184,7 +185,6 @@ fn signatures(profile: &Profile) -> Vec<Case> {
             |scene| scene.post_form(&scene.other, &scene.credential()),
         )
         .accepted_where(!binds_certificates(profile), 200),
-        Case::accepted("an assertion without kid", 200, |scene| post(scene, &scene.assertion().without_header("kid"))),
     ];
     for key in [SigningKey::generate_es256(), SigningKey::generate_eddsa()] {
         let name = key.algorithm().name();
@@ -203,7 +203,7 @@ fn certificates(profile: &Profile) -> Vec<Case> {
     let form =
         |scene: &Scene| [("grant_type", "client_credentials".to_owned()), ("client_id", scene.tls_client_id.clone())];
     let foreign = if binds_certificates(profile) { "certificate_of_another_client" } else { "certificate_subject" };
-    vec![
+    let mut cases = vec![
         Case::accepted(TLS_CLIENT_AUTH, 200, move |scene| scene.post_form(&scene.tpp, &form(scene))),
         Case::refused("an assertion of its own", ("authentication_method_not_registered", 401, CLIENT), |scene| {
             post(scene, &scene.gateway.client_assertion(&scene.tls_client_id))
@@ -212,12 +212,28 @@ fn certificates(profile: &Profile) -> Vec<Case> {
             scene.post_form(&scene.anonymous, &form(scene))
         }),
         Case::refused("another certificate of its own", ("certificate_subject", 401, CLIENT), move |scene| {
-            scene.post_form(&scene.obwac, &form(scene))
+            scene.post_form(&scene.spare, &form(scene))
         }),
         Case::refused("another's certificate", (foreign, 401, CLIENT), move |scene| {
             scene.post_form(&scene.other, &form(scene))
         }),
-    ]
+    ];
+    for (member, _) in ALTERNATIVE_NAMES {
+        if profile.client_metadata.subject_members.contains(&member) {
+            let by_name = move |scene: &Scene, client: &Tpp| {
+                let (_, client_id) = scene.named_clients.iter().find(|(known, _)| *known == member).unwrap();
+                scene.post_form(client, &[("grant_type", "client_credentials"), ("client_id", client_id)])
+            };
+            cases.push(Case::accepted(format!("known by {}", member.name()), 200, move |scene| {
+                by_name(scene, scene.named.as_ref().unwrap())
+            }));
+            let name = format!("a certificate without {}", member.name());
+            cases.push(Case::refused(name, ("certificate_subject", 401, CLIENT), move |scene| {
+                by_name(scene, &scene.tpp)
+            }));
+        }
+    }
+    cases
 }
 
 fn broken(name: &'static str, reason: &'static str, change: impl Fn(Token) -> Token + 'static) -> Case {

@@ -4,6 +4,7 @@ use dcr_cli::client::Tpp;
 use dcr_gate::policy::catalogue::{Answer, RULES, Rule};
 use dcr_gate::policy::profile::Profile;
 use reqwest::RequestBuilder;
+use serde_json::Value;
 
 use super::Scene;
 
@@ -17,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) status: u16,
     /// The answer's `error`, where the profile has no word of its own for the rule.
     error: Option<&'static str>,
+    /// A member of the answer, and what it must be.
+    pub(crate) member: Option<(&'static str, Value)>,
     /// Makes the request.
     pub(crate) shot: Box<dyn Fn(&Scene) -> Shot>,
 }
@@ -34,12 +37,17 @@ impl Case {
         (reason, status, error): (&'static str, u16, &'static str),
         shot: impl Fn(&Scene) -> Shot + 'static,
     ) -> Self {
-        Self { name: name.into(), reason: Some(reason), status, error: Some(error), shot: Box::new(shot) }
+        Self { name: name.into(), reason: Some(reason), status, error: Some(error), member: None, shot: Box::new(shot) }
     }
 
     /// A request at the edge that must be accepted.
     pub(crate) fn accepted(name: impl Into<String>, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
-        Self { name: name.into(), reason: None, status, error: None, shot: Box::new(shot) }
+        Self { name: name.into(), reason: None, status, error: None, member: None, shot: Box::new(shot) }
+    }
+
+    /// The same request, whose answer must say this.
+    pub(crate) fn answering(self, member: &'static str, value: impl Into<Value>) -> Self {
+        Self { member: Some((member, value.into())), ..self }
     }
 
     /// The same request, to be accepted with this status where the profile allows what the case tries.

@@ -1,10 +1,14 @@
 //! How the directory of a profile writes statements and its third parties write requests, and what of it follows from the profile's
 //! values: cases ask here for a good claim name, scope or response type instead of knowing one.
 
+use std::collections::BTreeSet;
+
 use dcr_cli::mint::{self, Token};
+use dcr_cli::pki::{Identity, ThirdParty, TransportShape};
 use dcr_cli::software::Software;
 use dcr_gate::policy::dialect::ScopesFrom;
-use dcr_gate::policy::profile::{Audience, Profile};
+use dcr_gate::policy::profile::{Audience, ManagementToken, Profile, RequestBody, SubjectMember};
+use rcgen::SanType;
 use serde_json::{Value, json};
 
 use crate::PKI;
@@ -13,6 +17,14 @@ pub(super) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 pub(super) const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 pub(super) const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
+/// The alternative names of [`alternatively_named`], by the member under which a client registers them.
+pub(super) const ALTERNATIVE_NAMES: [(SubjectMember, &str); 4] = [
+    (SubjectMember::SanDns, "tpp.harbour.example"),
+    (SubjectMember::SanUri, "https://harbour.example/tpp"),
+    (SubjectMember::SanIp, "192.0.2.7"),
+    (SubjectMember::SanEmail, "tpp@harbour.example"),
+];
+
 /// All names of the gateway that a profile can take for an audience.
 pub(super) const AUDIENCES: [(&str, Audience); 3] = [
     ("the issuer", Audience::Issuer),
@@ -20,49 +32,98 @@ pub(super) const AUDIENCES: [(&str, Audience); 3] = [
     ("the token endpoint", Audience::TokenEndpoint),
 ];
 
-/// Who mints a statement (software, URL of the directory) and a request (software, audience, statement).
-type Mint = (fn(&Software, &str) -> Token, fn(&Software, &str, &str) -> Token);
+/// What does not follow from a profile's values: who is who in an ecosystem, and what a real statement and a real request look like there.
+#[derive(Clone, Copy)]
+struct Ecosystem {
+    /// `iss` of the directory's statements.
+    directory: &'static str,
+    software: fn(&ThirdParty) -> &Software,
+    transport: fn(&ThirdParty) -> &Identity,
+    /// Another certificate of the first third party, with another subject.
+    spare: fn() -> Identity,
+    /// Mints a statement: software, URL of the directory.
+    statement: fn(&Software, &str) -> Token,
+    /// Mints a request: software, audience, statement.
+    request: fn(&Software, &str, &str) -> Token,
+}
 
-const UK: Mint = (mint::software_statement, mint::registration_request);
-const CDR: Mint = (mint::cdr_software_statement, mint::cdr_registration_request);
+const UK: Ecosystem = Ecosystem {
+    directory: mint::DIRECTORY_ISSUER,
+    software: |party| &party.software,
+    transport: |party| &party.transport,
+    spare: || PKI.tpp.obwac.clone(),
+    statement: mint::software_statement,
+    request: mint::registration_request,
+};
+const CDR: Ecosystem =
+    Ecosystem { statement: mint::cdr_software_statement, request: mint::cdr_registration_request, ..UK };
+const BRAZIL: Ecosystem = Ecosystem {
+    directory: mint::BRAZIL_DIRECTORY_ISSUER,
+    software: |party| &party.brazilian_software,
+    transport: |party| &party.brcac,
+    spare: || brcac(Software { redirect_uris: vec!["https://spare.harbour.example/".to_owned()], ..brazilian() }),
+    statement: mint::brazil_software_statement,
+    request: |software, _, statement| mint::brazil_registration_request(software, statement),
+};
 
-/// The one thing that does not follow from a profile's values: what a real statement and a real request look like there.
-const MINTS: &[(&str, Mint)] = &[
+const ECOSYSTEMS: &[(&str, Ecosystem)] = &[
     ("uk-obie-3.3", UK),
     ("uk-obie-3.4", UK),
     ("wso2-accelerator-3", UK),
     ("revolut", UK),
     ("fapi2", UK),
     ("au-cdr", CDR),
+    ("br-openfinance", BRAZIL),
 ];
 
 /// A profile and its tokens.
 pub(crate) struct Dialect {
     pub(crate) profile: Profile,
-    mint: Mint,
+    ecosystem: Ecosystem,
 }
 
 impl Dialect {
     /// The dialect of a profile, or what to add for one that has none yet.
     pub(super) fn of(profile: Profile) -> Result<Self, String> {
-        let mint = MINTS.iter().find(|(name, _)| *name == profile.name).map(|(_, mint)| *mint).ok_or_else(|| {
-            "the matrix does not know this profile: name who mints its statements and requests in MINTS of \
+        let known = ECOSYSTEMS.iter().find(|(name, _)| *name == profile.name);
+        let ecosystem = known.map(|(_, ecosystem)| *ecosystem).ok_or_else(|| {
+            "the matrix does not know this profile: name who mints its statements and requests in ECOSYSTEMS of \
              tests/gateway/matrix/dialect.rs"
                 .to_owned()
         })?;
-        Ok(Self { profile, mint })
+        Ok(Self { profile, ecosystem })
+    }
+
+    /// `iss` of the directory's statements.
+    pub(super) fn directory(&self) -> &'static str {
+        self.ecosystem.directory
+    }
+
+    /// The software of a third party, as the directory knows it.
+    pub(super) fn software<'p>(&self, party: &'p ThirdParty) -> &'p Software {
+        (self.ecosystem.software)(party)
+    }
+
+    /// The transport certificate of that software.
+    pub(super) fn transport<'p>(&self, party: &'p ThirdParty) -> &'p Identity {
+        (self.ecosystem.transport)(party)
+    }
+
+    /// Another certificate of the first third party, with another subject.
+    pub(super) fn spare(&self) -> Identity {
+        (self.ecosystem.spare)()
     }
 
     /// A statement about this software that the profile takes.
     pub(super) fn statement(&self, software: &Software, directory_url: &str) -> Token {
-        (self.mint.0)(software, directory_url)
+        (self.ecosystem.statement)(software, directory_url)
     }
 
     /// A request that the profile takes, for its first choice among methods, application types and response types.
     pub(super) fn request(&self, software: &Software, audience: &str, statement: &str) -> Token {
         let rules = &self.profile.client_metadata;
-        let request =
-            (self.mint.1)(software, audience, statement).claim("response_types", json!(rules.default_response_types));
+        let request = (self.ecosystem.request)(software, audience, statement)
+            .claim("response_types", json!(rules.default_response_types));
         let request = if rules.application_type_required {
             request.claim("application_type", rules.application_types[0].clone())
         } else {
@@ -74,8 +135,13 @@ impl Dialect {
 
 /// Makes a request one for `tls_client_auth` with the third party's transport certificate.
 pub(super) fn by_certificate(profile: &Profile) -> impl Fn(Token) -> Token + use<> {
-    let by_subject = by_subject(profile);
-    move |request| by_subject(request, &PKI.tpp.transport.subject_dn().unwrap())
+    let (by_subject, subject) = (by_subject(profile), own_dn(profile));
+    move |request| by_subject(request, &subject)
+}
+
+/// The subject of the third party's transport certificate.
+pub(super) fn own_dn(profile: &Profile) -> String {
+    Dialect::of(profile.clone()).unwrap().transport(&PKI.tpp).subject_dn().unwrap()
 }
 
 /// Makes a request one for `tls_client_auth` with this subject, under the profile's name for the member.
@@ -96,20 +162,32 @@ pub(super) fn grants(profile: &Profile, grant: &str) -> bool {
     profile.client_metadata.grant_types.iter().any(|known| known == grant)
 }
 
+/// Whether a registration request is an unsigned JSON object.
+pub(super) fn is_unsigned(profile: &Profile) -> bool {
+    profile.registration.body == RequestBody::Json
+}
+
+/// Whether a registration is managed by the token that came with it.
+pub(super) fn has_registration_tokens(profile: &Profile) -> bool {
+    profile.registration.management_token == ManagementToken::RegistrationAccessToken
+}
+
 /// Scopes that the third party may register, and one that it may not.
 pub(super) fn scopes(profile: &Profile) -> (Vec<String>, String) {
     let dialect = Dialect::of(profile.clone()).unwrap();
-    let statement = dialect.statement(&PKI.tpp.software, "https://directory.example");
+    let statement = dialect.statement(dialect.software(&PKI.tpp), "https://directory.example");
+    scopes_of(profile, &statement)
+}
+
+/// Scopes that the software of this statement may register, and one that it may not.
+pub(super) fn scopes_of(profile: &Profile, statement: &Token) -> (Vec<String>, String) {
     let claim = |name: &str| statement.claims().get(name).cloned().unwrap_or_default();
     let roles = words(&claim(&profile.software_statement.claims.roles));
     let known: Vec<String> = profile.software_statement.role_scopes.values().flatten().cloned().collect();
-    let of_roles = profile
-        .software_statement
-        .role_scopes
-        .iter()
-        .filter(|(role, _)| roles.contains(role))
-        .flat_map(|(_, scopes)| scopes);
-    let of_roles: Vec<String> = profile.software_statement.universal_scopes.iter().chain(of_roles).cloned().collect();
+    let of_roles = roles.iter().filter_map(|role| profile.software_statement.role_scopes.get(role)).flatten();
+    let mut seen = BTreeSet::new();
+    let of_roles = profile.software_statement.universal_scopes.iter().chain(of_roles);
+    let of_roles: Vec<String> = of_roles.filter(|scope| seen.insert(*scope)).cloned().collect();
     let allowed: Vec<String> = match profile.software_statement.scopes_from {
         ScopesFrom::Roles => of_roles,
         ScopesFrom::Statement => {
@@ -144,11 +222,37 @@ pub(super) fn scopes_around(longest: usize, words: &[String]) -> (String, String
     (scope(fitting), scope(too_long))
 }
 
-/// The strings of an array, or the words of a string.
+/// The strings of an array, the active roles of an array of objects, or the words of a string.
 fn words(value: &Value) -> Vec<String> {
+    let word = |entry: &Value| {
+        let active_role = || entry.get("role").filter(|_| entry["status"] == "Active");
+        entry.as_str().or_else(|| active_role()?.as_str()).map(str::to_owned)
+    };
     match value {
         Value::String(text) => text.split(' ').map(str::to_owned).collect(),
-        Value::Array(entries) => entries.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Value::Array(entries) => entries.iter().filter_map(word).collect(),
         _ => Vec::new(),
     }
+}
+
+/// The third party's software in Brazil.
+pub(super) fn brazilian() -> Software {
+    PKI.tpp.brazilian_software.clone()
+}
+
+/// An OB Transport certificate of the third party's, with alternative names.
+pub(super) fn alternatively_named() -> Identity {
+    let names = ALTERNATIVE_NAMES.map(|(member, name)| match member {
+        SubjectMember::SanUri => SanType::URI(name.try_into().unwrap()),
+        SubjectMember::SanIp => SanType::IpAddress(name.parse().unwrap()),
+        SubjectMember::SanEmail => SanType::Rfc822Name(name.try_into().unwrap()),
+        _ => SanType::DnsName(name.try_into().unwrap()),
+    });
+    let subject = TransportShape::ObTransport.subject(&PKI.tpp.software).unwrap();
+    PKI.tpp_ca.issue_client_named(subject, names.to_vec()).unwrap()
+}
+
+/// A transport certificate of Open Finance Brasil.
+pub(super) fn brcac(software: Software) -> Identity {
+    PKI.tpp_ca.issue_transport(&software, TransportShape::Brcac).unwrap()
 }

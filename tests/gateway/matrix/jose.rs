@@ -5,12 +5,29 @@ use dcr_cli::mint::{self, Token};
 use dcr_gate::jose::Algorithm as Allowed;
 use dcr_gate::policy::dialect::HeaderMember;
 use dcr_gate::policy::profile::Profile;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::dialect::{PRIVATE_KEY_JWT, allows};
+use super::dialect::{PRIVATE_KEY_JWT, allows, is_unsigned};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
+
+/// Key sets of the third party beside its own, by their paths on the directory's host.
+pub(super) const KEY_SETS: [(&str, fn() -> Vec<Value>); 4] = [
+    (WITH_TRANSPORT_KEY, || PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone()),
+    (TWINS, || {
+        let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
+        vec![PKI.tpp.signing.public_jwk().unwrap(), twin.public_jwk().unwrap()]
+    }),
+    (NINE, || vec![PKI.tpp.signing.public_jwk().unwrap(); 9]),
+    (ODD, || vec![renamed(&PKI.tpp.signing, ODD_KID).public_jwk().unwrap()]),
+];
+
+const WITH_TRANSPORT_KEY: &str = "/with-transport-key.jwks";
+const TWINS: &str = "/twins.jwks";
+const NINE: &str = "/nine.jwks";
+const ODD: &str = "/odd.jwks";
+const ODD_KID: &str = "/HFQ+Rpv=";
 
 /// Where a broken token stands, and how it is answered there.
 #[derive(Clone, Copy)]
@@ -58,22 +75,32 @@ const BROKEN: &[(&str, &str, Break)] = &[
 ];
 
 pub(super) fn cases(profile: &Profile) -> Vec<Case> {
-    let documents: &[Document] = if allows(profile, PRIVATE_KEY_JWT) {
-        &[Document::Request, Document::Statement, Document::Assertion]
-    } else {
-        &[Document::Request, Document::Statement]
-    };
     let mut cases = Vec::new();
-    for document in documents {
+    for document in documents(profile) {
         cases.extend(BROKEN.iter().map(|(reason, name, change)| document.case(reason, name, *change)));
         cases.extend(document.dates(profile));
+        cases.extend(document.headers(profile));
+        cases.extend(document.edges());
     }
-    cases.extend(of_the_request(profile));
-    cases.extend(keys());
+    cases.extend(sizes(profile));
+    cases.extend(keys(profile));
     cases.extend(kinds(profile));
-    cases.extend(edges(profile));
-    cases.extend(OTHER_KEYS.iter().flat_map(|(algorithm, generate)| other_keys(profile, *algorithm, *generate)));
+    if !is_unsigned(profile) {
+        cases.extend(OTHER_KEYS.iter().flat_map(|(algorithm, generate)| other_keys(profile, *algorithm, *generate)));
+    }
     cases
+}
+
+/// The documents that are signed.
+fn documents(profile: &Profile) -> Vec<Document> {
+    let request = (!is_unsigned(profile)).then_some(Document::Request);
+    let assertion = allows(profile, PRIVATE_KEY_JWT).then_some(Document::Assertion);
+    [Some(Document::Statement), request, assertion].into_iter().flatten().collect()
+}
+
+/// The one that the third party registers with, or else the one that it authenticates with.
+fn of_third_party(profile: &Profile) -> Document {
+    if is_unsigned(profile) { Document::Assertion } else { Document::Request }
 }
 
 impl Document {
@@ -85,6 +112,17 @@ impl Document {
     ) -> Case {
         let (status, error) = self.answer();
         Case::refused(name, (reason, status, error), move |scene| self.send(scene, &change))
+    }
+
+    fn accepted(self, name: &'static str, change: impl Fn(Token, &SigningKey) -> String + 'static) -> Case {
+        Case::accepted(name, self.success(), move |scene| self.send(scene, &change))
+    }
+
+    fn success(self) -> u16 {
+        match self {
+            Self::Request | Self::Statement => 201,
+            Self::Assertion => 200,
+        }
     }
 
     fn answer(self) -> (u16, &'static str) {
@@ -111,6 +149,38 @@ impl Document {
         cases
     }
 
+    /// Header members that ecosystems demand or leave to the signer.
+    fn headers(self, profile: &Profile) -> Vec<Case> {
+        let required = match self {
+            Self::Statement => &profile.software_statement.required_header,
+            Self::Request | Self::Assertion => &profile.required_header,
+        };
+        let is_optional = |member| !required.contains(&member);
+        vec![
+            self.case("typ_wrong", "no typ", |token, key| token.without_header("typ").sign(key).unwrap())
+                .accepted_where(is_optional(HeaderMember::Typ), self.success()),
+            self.case("kid_needed", "no kid", |token, key| token.without_header("kid").sign(key).unwrap())
+                .accepted_where(is_optional(HeaderMember::Kid), self.success()),
+        ]
+    }
+
+    /// What is still accepted, one step before it is not.
+    fn edges(self) -> Vec<Case> {
+        vec![
+            self.accepted("iat and nbf ten seconds ahead", |token, key| {
+                let ahead = mint::now() + 10;
+                token.claim("iat", ahead).claim("nbf", ahead).sign(key).unwrap()
+            }),
+            self.accepted("white space around the payload's JSON", |token, key| {
+                let claims = serde_json::to_string_pretty(token.claims()).unwrap();
+                token.payload(format!("\n   {claims}\n\n")).sign(key).unwrap()
+            }),
+            self.accepted("typ application/jwt", |token, key| {
+                token.header("typ", "application/jwt").sign(key).unwrap()
+            }),
+        ]
+    }
+
     fn send(self, scene: &Scene, change: impl Fn(Token, &SigningKey) -> String) -> Shot {
         match self {
             Self::Request => scene.post(change(scene.request(), &PKI.tpp.signing)),
@@ -120,47 +190,62 @@ impl Document {
     }
 }
 
-fn of_the_request(profile: &Profile) -> Vec<Case> {
+fn sizes(profile: &Profile) -> Vec<Case> {
     let longest = profile.registration.max_lifetime.as_secs();
-    vec![
-        Document::Request.case("jws_too_long", "more than 48 KiB", |token, key| {
-            token.claim("filler", "x".repeat(36 * 1024)).sign(key).unwrap()
-        }),
-        Document::Request.case("lifetime_too_long", "lives too long", move |token, key| {
-            token.claim("exp", mint::now() + longest + 60).sign(key).unwrap()
-        }),
-        Case::accepted("lives as long as it may", 201, move |scene| {
-            scene.post_request(&scene.request().claim("exp", mint::now() + longest))
-        }),
-        Document::Request
-            .case("aud_malformed", "aud is a number", |token, key| token.claim("aud", 7).sign(key).unwrap()),
-    ]
+    // A statement is part of a request, so it is too long by itself only where the request is no JWT.
+    let outermost = if is_unsigned(profile) { Document::Statement } else { Document::Request };
+    let mut cases = vec![outermost.case("jws_too_long", "more than 48 KiB", |token, key| {
+        token.claim("filler", "x".repeat(36 * 1024)).sign(key).unwrap()
+    })];
+    if !is_unsigned(profile) {
+        cases.extend([
+            Document::Request.case("lifetime_too_long", "lives too long", move |token, key| {
+                token.claim("exp", mint::now() + longest + 60).sign(key).unwrap()
+            }),
+            Document::Request.accepted("lives as long as it may", move |token, key| {
+                token.claim("exp", mint::now() + longest).sign(key).unwrap()
+            }),
+            Document::Request
+                .case("aud_malformed", "aud is a number", |token, key| token.claim("aud", 7).sign(key).unwrap()),
+        ]);
+    }
+    cases
 }
 
 /// Which key of a set verifies.
-fn keys() -> Vec<Case> {
-    let (status, error) = Document::Request.answer();
-    vec![
-        Document::Request.case("key_unfit", "signed with the kid of the transport key", |token, key| {
+fn keys(profile: &Profile) -> Vec<Case> {
+    let document = of_third_party(profile);
+    let (status, error) = document.answer();
+    let takes_no_kid = !profile.required_header.contains(&HeaderMember::Kid);
+    let mut cases = vec![
+        Case::refused("signed with the kid of the transport key", ("key_unfit", status, error), |scene| {
             let keys = PKI.tpp.key_set().unwrap();
-            let tls = keys["keys"].as_array().unwrap().iter().find(|key| key["use"] == "tls").unwrap();
-            token.header("kid", tls["kid"].clone()).sign(key).unwrap()
+            let tls = keys["keys"].as_array().unwrap().iter().find(|key| key["use"] == "tls").unwrap().clone();
+            with_keys(scene, WITH_TRANSPORT_KEY, |token| {
+                token.header("kid", tls["kid"].clone()).sign(&PKI.tpp.signing).unwrap()
+            })
         }),
         Case::refused("two fitting keys share a kid", ("kid_ambiguous", status, error), |scene| {
-            let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
-            let keys = [PKI.tpp.signing.public_jwk().unwrap(), twin.public_jwk().unwrap()];
-            scene.post_request(&scene.request_of_keys("/twins.jwks", &keys))
+            with_keys(scene, TWINS, |token| token.sign(&PKI.tpp.signing).unwrap())
         }),
-        Case::refused("no kid, and nine keys to try", ("kid_needed", status, error), |scene| {
-            let keys = vec![PKI.tpp.signing.public_jwk().unwrap(); 9];
-            scene.post_request(&scene.request_of_keys("/many.jwks", &keys).without_header("kid"))
+        Case::accepted("a kid with = / and +", document.success(), |scene| {
+            with_keys(scene, ODD, |token| token.sign(&renamed(&PKI.tpp.signing, ODD_KID)).unwrap())
         }),
-        Case::accepted("a kid with = / and +", 201, |scene| {
-            let key = renamed(&PKI.tpp.signing, "/HFQ+Rpv=");
-            let request = scene.request_of_keys("/odd.jwks", &[key.public_jwk().unwrap()]);
-            scene.post(request.sign(&key).unwrap())
-        }),
-    ]
+    ];
+    if takes_no_kid {
+        cases.push(Case::refused("no kid, and nine keys to try", ("kid_needed", status, error), |scene| {
+            with_keys(scene, NINE, |token| token.without_header("kid").sign(&PKI.tpp.signing).unwrap())
+        }));
+    }
+    cases
+}
+
+/// What a software with the key set at this path signs: its registration request or, where requests are not signed, an assertion.
+fn with_keys(scene: &Scene, path: &str, sign: impl Fn(Token) -> String) -> Shot {
+    match scene.clients_of_key_sets.get(path) {
+        Some(client_id) => scene.post_assertion(&sign(scene.gateway.client_assertion(client_id))),
+        None => scene.post(sign(scene.request_of_keys(path))),
+    }
 }
 
 /// One kind of token in the place of another.
@@ -171,13 +256,13 @@ fn kinds(profile: &Profile) -> Vec<Case> {
             token.claim("software_statement", "e30.e30.e30").sign(key).unwrap()
         }),
         Case::refused("a statement sent as request", ("token_confused", status, error), |scene| {
-            scene.post(scene.statement().sign(&PKI.directory).unwrap())
+            scene.post_request_of(&scene.statement(), &PKI.directory)
         }),
     ];
     if allows(profile, PRIVATE_KEY_JWT) {
         cases.extend([
             Case::refused("an assertion sent as request", ("token_confused", status, error), |scene| {
-                scene.post(scene.assertion().sign(&PKI.tpp.signing).unwrap())
+                scene.post_request_of(&scene.assertion(), &PKI.tpp.signing)
             }),
             Document::Assertion.case("token_confused", "a request object sent as assertion", |token, key| {
                 token.claim("response_type", "code").sign(key).unwrap()
@@ -185,30 +270,6 @@ fn kinds(profile: &Profile) -> Vec<Case> {
         ]);
     }
     cases
-}
-
-/// What is still accepted, one step before it is not.
-fn edges(profile: &Profile) -> Vec<Case> {
-    let (status, error) = Document::Statement.answer();
-    vec![
-        Case::accepted("iat and nbf ten seconds ahead", 201, |scene| {
-            let ahead = mint::now() + 10;
-            scene.post_request(&scene.request().claim("iat", ahead).claim("nbf", ahead))
-        }),
-        Case::accepted("white space around the payload's JSON", 201, |scene| {
-            let token = scene.request();
-            let claims = serde_json::to_string_pretty(token.claims()).unwrap();
-            scene.post_request(&token.payload(format!("\n   {claims}\n\n")))
-        }),
-        Case::accepted("no typ", 201, |scene| scene.post_request(&scene.request().without_header("typ"))),
-        Case::accepted("typ application/jwt", 201, |scene| {
-            scene.post_request(&scene.request().header("typ", "application/jwt"))
-        }),
-        Case::refused("a statement without typ", ("typ_wrong", status, error), |scene| {
-            scene.post_statement(&scene.statement().without_header("typ").sign(&PKI.directory).unwrap())
-        })
-        .accepted_where(!profile.software_statement.required_header.contains(&HeaderMember::Typ), 201),
-    ]
 }
 
 /// Keys for other algorithms than the third party's own PS256 key.
@@ -224,8 +285,9 @@ fn other_keys(profile: &Profile, algorithm: Allowed, generate: fn() -> SigningKe
         Case::refused(format!("{name}{what}"), (reason, 400, "invalid_client_metadata"), shot)
     };
     let request = move |scene: &Scene, key: &SigningKey| {
-        let request = scene.request_of_keys(&format!("/{}.jwks", key.kid()), &[key.public_jwk().unwrap()]);
-        request.claim("token_endpoint_auth_signing_alg", name)
+        let path = format!("/{}.jwks", key.kid());
+        scene.gateway.directory().publish(&path, json!({ "keys": [key.public_jwk().unwrap()] }));
+        scene.request_of_keys(&path).claim("token_endpoint_auth_signing_alg", name)
     };
     vec![
         refused("", "alg_not_allowed", {

@@ -2,13 +2,14 @@
 
 use dcr_cli::mint::Token;
 use dcr_gate::policy::dialect::ScopesFrom;
-use dcr_gate::policy::profile::Profile;
+use dcr_gate::policy::profile::{Profile, SubjectMember};
 use serde_json::{Value, json};
 
 use super::dialect::{
-    CIBA, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, by_certificate, by_subject, grants, scopes, scopes_around,
+    ALTERNATIVE_NAMES, CIBA, Dialect, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, by_certificate, by_subject, grants,
+    own_dn, scopes, scopes_around,
 };
-use super::{Case, Scene};
+use super::{Case, Scene, Shot};
 use crate::PKI;
 
 const METADATA: &str = "invalid_client_metadata";
@@ -50,18 +51,57 @@ fn authentication(profile: &Profile) -> Vec<Case> {
 }
 
 fn subjects(profile: &Profile) -> Vec<Case> {
-    let member = profile.client_metadata.subject_members[0].name();
-    let claiming_own = move |token: Token| token.claim(member, own_dn());
+    let (member, own_dn) = (profile.client_metadata.subject_members[0].name(), own_dn(profile));
+    let claiming_own = move |token: Token| token.claim(member, own_dn.as_str());
+    let claiming_both = claiming_own.clone();
     let mut cases = vec![broken("a DN and a SAN", "subject_identifiers", move |token| {
-        claiming_own(token).claim("tls_client_auth_san_dns", "a.example")
+        claiming_both(token).claim("tls_client_auth_san_dns", "a.example")
     })];
     if allows(profile, PRIVATE_KEY_JWT) {
         cases.push(broken("private_key_jwt with a DN", "subject_dn", claiming_own));
     }
     if allows(profile, TLS_CLIENT_AUTH) {
         cases.extend(names(profile));
+        cases.extend(alternative_names(profile));
     }
     cases
+}
+
+/// Names beside the subject: those that the profile takes, each over a certificate that has it and over one that has not.
+fn alternative_names(profile: &Profile) -> Vec<Case> {
+    let takes = |member: SubjectMember| profile.client_metadata.subject_members.contains(&member);
+    let mut cases = Vec::new();
+    for member in SubjectMember::ALL.into_iter().filter(|member| !takes(*member)) {
+        let by_other_member = by_certificate(profile);
+        let own = profile.client_metadata.subject_members[0].name();
+        let name = format!("the subject in {}", member.name());
+        cases.push(broken(name, "subject_identifier_not_taken", move |token| {
+            by_other_member(token).without(own).claim(member.name(), "CN=harbour.example")
+        }));
+    }
+    for (member, name) in ALTERNATIVE_NAMES.into_iter().filter(|(member, _)| takes(*member)) {
+        let case_name = format!("another {}", member.name());
+        cases.push(Case::refused(case_name, ("subject_dn_not_of_certificate", 400, METADATA), move |scene| {
+            let other = name.replace("harbour", "meadow").replace(".7", ".8");
+            over_named(scene, &scene.by_alternative_name(member, &other))
+        }));
+        let case_name = format!("{} over a certificate without it", member.name());
+        cases.push(Case::refused(case_name, ("subject_dn_not_of_certificate", 400, METADATA), move |scene| {
+            scene.post_request(&scene.by_alternative_name(member, name))
+        }));
+        // Only DNS names have no letter case; an email address and a URI are compared as they stand.
+        let case_name = format!("{} in capitals", member.name());
+        let capitals = Case::refused(case_name, ("subject_dn_not_of_certificate", 400, METADATA), move |scene| {
+            over_named(scene, &scene.by_alternative_name(member, &name.to_uppercase()))
+        });
+        let is_the_same = matches!(member, SubjectMember::SanDns | SubjectMember::SanIp);
+        cases.push(capitals.accepted_where(is_the_same, 201));
+    }
+    cases
+}
+
+fn over_named(scene: &Scene, request: &Token) -> Shot {
+    scene.post_by(scene.named.as_ref().unwrap(), scene.body(request))
 }
 
 /// What `tls_client_auth` takes for the certificate's name.
@@ -69,26 +109,26 @@ fn names(profile: &Profile) -> Vec<Case> {
     let rules = &profile.client_metadata;
     let (longest, prefix) = (rules.subject_dn_max_chars, rules.subject_dn_prefix.clone());
     let (member, has_prefix) = (rules.subject_members[0].name(), !prefix.is_empty());
-    let other_member = if member == "tls_client_auth_dn" { "tls_client_auth_subject_dn" } else { "tls_client_auth_dn" };
+    let own = own_dn(profile);
     let named = |name: String| {
         let by_subject = by_subject(profile);
         move |token: Token| by_subject(token, &name)
     };
     let by_own = by_certificate(profile);
-    let by_other_member = by_certificate(profile);
+    let others = Dialect::of(profile.clone()).unwrap().transport(&PKI.other_tpp).subject_dn().unwrap();
+    let (_, organisation) = own.split_once(",O=").unwrap();
+    let organisation = organisation.split(',').next().unwrap();
+    let respelt = own.replace(&format!(",O={organisation}"), &format!(", o = {}", organisation.to_lowercase()));
     vec![
         broken("tls_client_auth without a DN", "subject_dn", move |token| by_own(token).without(member)),
-        broken("the DN in another member", "subject_dn", move |token| {
-            by_other_member(token).without(member).claim(other_member, own_dn())
-        }),
         // White space between names means nothing, so that only the length is wrong.
-        broken("a DN that is too long", "subject_dn", named(padded(&own_dn(), longest + 1))),
-        accepted("a DN as long as it may be", named(padded(&own_dn(), longest))),
-        broken("another's DN", "subject_dn_not_of_certificate", named(PKI.other_tpp.transport.subject_dn().unwrap())),
+        broken("a DN that is too long", "subject_dn", named(padded(&own, longest + 1))),
+        accepted("a DN as long as it may be", named(padded(&own, longest))),
+        broken("another's DN", "subject_dn_not_of_certificate", named(others)),
         broken("no DN at all", "dn_malformed", named(format!("{prefix}x,no name"))),
-        broken("another spelling of CN", "subject_dn", named(own_dn().replace("CN=", "2.5.4.3=")))
+        broken("another spelling of CN", "subject_dn", named(own.replacen("CN=", "2.5.4.3=", 1)))
             .accepted_where(!has_prefix, 201),
-        accepted("another spelling of O", named(own_dn().replace("O=OpenBanking", "o = openbanking"))),
+        accepted("another spelling of O", named(respelt)),
     ]
 }
 
@@ -101,7 +141,8 @@ fn grant_types(profile: &Profile) -> Vec<Case> {
     for grant in ["implicit", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
         cases.push(
             broken(grant, "grant_types", move |token| {
-                token.claim("grant_types", json!(["authorization_code", "client_credentials", grant]))
+                let grants = json!(["authorization_code", "client_credentials", grant]);
+                token.claim("grant_types", grants).claim("response_types", json!(["code"]))
             })
             .accepted_where(grants(profile, grant), 201),
         );
@@ -128,6 +169,13 @@ fn response_types(profile: &Profile) -> Vec<Case> {
                 .accepted_where(allowed, 201),
         );
     }
+    if known.iter().any(|known| known.contains("id_token")) {
+        let without = broken("an ID token without the grant implicit", "response_type_without_grant", |token| {
+            let grants = json!(["authorization_code", "client_credentials", "refresh_token"]);
+            token.claim("grant_types", grants).claim("response_types", json!(["code id_token"]))
+        });
+        cases.push(without.accepted_where(!profile.client_metadata.id_token_needs_implicit, 201));
+    }
     cases
 }
 
@@ -151,7 +199,7 @@ fn scope(profile: &Profile) -> Vec<Case> {
             move |token| token.claim("scope", allowed.clone())
         })
         .accepted_where(profile.client_metadata.scope_arrays, 201),
-        accepted("no scope", |token| token.without("scope")),
+        accepted("no scope", |token| token.without("scope")).answering("scope", allowed.join(" ")),
         accepted("all it may", of(allowed.join(" "))),
         accepted("as long as it may be", of(fitting)),
     ]
@@ -160,6 +208,7 @@ fn scope(profile: &Profile) -> Vec<Case> {
 /// What the statement allows and this ecosystem does not know is left out, not refused.
 fn scope_of_the_statement(profile: &Profile) -> Vec<Case> {
     let claim = profile.software_statement.claims.scope.clone();
+    let only = claim.clone().unwrap_or_default();
     let of_statement = claim.filter(|_| profile.software_statement.scopes_from == ScopesFrom::Statement).map(|claim| {
         let scope = format!("{} unheard:of", scopes(profile).0.join(" "));
         move |scene: &Scene| scene.statement().claim(&claim, scope.as_str()).sign(&PKI.directory).unwrap()
@@ -167,6 +216,14 @@ fn scope_of_the_statement(profile: &Profile) -> Vec<Case> {
     let Some(statement) = of_statement else { return Vec::new() };
     let known = statement.clone();
     vec![
+        Case::refused(
+            "a statement with unknown scopes only",
+            ("scope_of_statement_unknown", 400, METADATA),
+            move |scene| {
+                let statement = scene.statement().claim(&only, "unheard:of");
+                scene.post_statement(&statement.sign(&PKI.directory).unwrap())
+            },
+        ),
         Case::accepted("a statement with an unknown scope", 201, move |scene| scene.post_statement(&known(scene))),
         Case::refused("an unknown scope of the statement", ("scope_beyond_roles", 400, METADATA), move |scene| {
             scene.post_request(&scene.request_with(&statement(scene)).claim("scope", "unheard:of"))
@@ -239,6 +296,7 @@ fn ciba(profile: &Profile) -> Vec<Case> {
     let poll = |token: Token| {
         token
             .claim("grant_types", json!(["authorization_code", "client_credentials", CIBA]))
+            .claim("response_types", json!(["code"]))
             .claim("backchannel_token_delivery_mode", "poll")
             .claim("backchannel_authentication_request_signing_alg", "PS256")
     };
@@ -274,11 +332,6 @@ fn broken(name: impl Into<String>, reason: &'static str, change: impl Fn(Token) 
 
 fn accepted(name: impl Into<String>, change: impl Fn(Token) -> Token + 'static) -> Case {
     Case::accepted(name, 201, move |scene| scene.post_request(&change(scene.request())))
-}
-
-/// The third party's distinguished name, as its certificate has it.
-fn own_dn() -> String {
-    PKI.tpp.transport.subject_dn().unwrap()
 }
 
 /// The distinguished name with white space after its first comma, this many characters long.

@@ -60,14 +60,20 @@ fn unacceptable(profile: &Profile) -> Vec<Case> {
 
 fn missing(profile: &Profile) -> Vec<Case> {
     let claim = profile.software_statement.claims.redirect_uris.clone();
+    let whole = json!(PKI.tpp.software.redirect_uris);
+    let taken_from_statement = |case: Case| {
+        let case = case.accepted_where(!profile.client_metadata.redirect_uris_required, 201);
+        if case.reason.is_none() { case.answering("redirect_uris", whole.clone()) } else { case }
+    };
     vec![
         Case::refused("none anywhere", ("redirect_uris_missing", 400, REDIRECT), move |scene| {
             let statement = scene.statement().claim(&claim, json!([])).sign(&PKI.directory).unwrap();
             scene.post_request(&scene.request_with(&statement).without("redirect_uris"))
         }),
-        Case::accepted("left out: the whole of the statement's", 201, |scene| {
-            scene.post_request(&scene.request().without("redirect_uris"))
-        }),
+        taken_from_statement(broken("left out", "redirect_uris_missing", |token| token.without("redirect_uris"))),
+        taken_from_statement(broken("an empty list", "redirect_uris_missing", |token| {
+            token.claim("redirect_uris", json!([]))
+        })),
         Case::accepted("a part of the statement's", 201, |scene| {
             scene.post_request(&scene.request().claim("redirect_uris", json!([PKI.tpp.software.redirect_uris[1]])))
         }),

@@ -6,7 +6,7 @@ use dcr_gate::policy::profile::Profile;
 use reqwest::Method;
 use serde_json::json;
 
-use super::dialect::AUDIENCES;
+use super::dialect::{AUDIENCES, is_unsigned};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
@@ -16,8 +16,13 @@ const METADATA: &str = "invalid_client_metadata";
 pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     let mut cases = envelope();
     cases.extend(media_types(profile));
-    cases.extend(claims());
-    cases.extend(audiences(profile));
+    if is_unsigned(profile) {
+        cases.extend(objects(profile));
+    } else {
+        cases.extend(signed());
+        cases.extend(claims());
+        cases.extend(audiences(profile));
+    }
     cases.extend(distinguished_name(profile));
     cases
 }
@@ -44,7 +49,7 @@ fn distinguished_name(profile: &Profile) -> Vec<Case> {
 fn envelope() -> Vec<Case> {
     vec![
         Case::refused("no certificate", ("client_certificate_missing", 401, "invalid_client"), |scene| {
-            scene.post_by(&scene.anonymous, scene.request().sign(&PKI.tpp.signing).unwrap())
+            scene.post_by(&scene.anonymous, scene.body(&scene.request()))
         }),
         Case::refused("a body over the limit", ("body_too_large", 413, METADATA), |scene| {
             scene.post("x".repeat(64 * 1024 + 1))
@@ -53,6 +58,15 @@ fn envelope() -> Vec<Case> {
             let request = scene.tpp.request(Method::GET, &scene.tpp.endpoints.registration);
             Shot { client: scene.tpp.clone(), request }
         }),
+        Case::accepted("unknown metadata", 201, |scene| {
+            scene.post_request(&scene.request().claim("unheard_of", json!({ "a": [1] })))
+        }),
+    ]
+}
+
+/// What shows that the software asks, and asks now.
+fn signed() -> Vec<Case> {
+    vec![
         Case::refused("another's key", ("request_signature", 400, METADATA), |scene| {
             let key = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
             scene.post(scene.request().sign(&key).unwrap())
@@ -64,10 +78,36 @@ fn envelope() -> Vec<Case> {
             // Two seconds, for a clock that ticks between here and Envoy.
             scene.post_request(&scene.request().claim("exp", mint::now() + 2))
         }),
-        Case::accepted("unknown metadata", 201, |scene| {
-            scene.post_request(&scene.request().claim("unheard_of", json!({ "a": [1] })))
-        }),
     ]
+}
+
+/// A request that nobody signed.
+fn objects(profile: &Profile) -> Vec<Case> {
+    let malformed = |name: &'static str, body: fn(&Scene) -> String| {
+        Case::refused(name, ("request_malformed", 400, METADATA), move |scene| scene.post(body(scene)))
+    };
+    let mut cases = vec![
+        malformed("nothing", |_| String::new()),
+        malformed("no JSON", |_| "grant_types=client_credentials".to_owned()),
+        malformed("an array", |scene| format!("[{}]", scene.request().to_json())),
+        malformed("something behind it", |scene| format!("{} {{}}", scene.request().to_json())),
+        malformed("a repeated member", |scene| {
+            let request = scene.request().to_json();
+            format!(r#"{{"software_statement":"e30.e30.e30",{}"#, &request[1..])
+        }),
+        malformed("deeply nested", |scene| {
+            let nested = format!("{}{}", "[".repeat(25), "]".repeat(25));
+            format!(r#"{{"x":{nested},{}"#, &scene.request().to_json()[1..])
+        }),
+        malformed("a JWT", |scene| scene.request().sign(&PKI.tpp.signing).unwrap()),
+        Case::accepted("white space around it", 201, |scene| {
+            scene.post(format!("\n  {}\n", scene.request().to_json()))
+        }),
+    ];
+    if !profile.software_statement.single_use {
+        cases.push(Case::accepted("sent once more", 201, |scene| scene.post(scene.used_request.clone())));
+    }
+    cases
 }
 
 fn media_types(profile: &Profile) -> Vec<Case> {
@@ -81,7 +121,7 @@ fn media_types(profile: &Profile) -> Vec<Case> {
         .collect();
     cases.push(Case::refused("no media type", refused, |scene| typed(scene, None)));
     cases.push(Case::accepted("a parameter and capitals", 201, |scene| {
-        typed(scene, Some("Application/JWT; charset=ISO-8859-1"))
+        typed(scene, Some(&format!("{}; charset=ISO-8859-1", scene.media_type().replace("application", "Application"))))
     }));
     cases
 }
@@ -125,7 +165,7 @@ fn broken(name: &'static str, reason: &'static str, change: fn(Token) -> Token) 
 }
 
 fn typed(scene: &Scene, media_type: Option<&str>) -> Shot {
-    let body = scene.request().sign(&PKI.tpp.signing).unwrap();
+    let body = scene.body(&scene.request());
     let request = scene.tpp.request(Method::POST, &scene.tpp.endpoints.registration).body(body);
     let request = match media_type {
         Some(media_type) => request.header("content-type", media_type),

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
-use dcr_cli::client::{Answer, JWT_BEARER, Tpp};
+use dcr_cli::client::{Answer, Endpoints, JWT_BEARER, Tpp};
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::Token;
 use dcr_cli::pki::Identity;
 use dcr_dev::Gateway;
 use dcr_gate::policy::catalogue::RULES;
-use dcr_gate::policy::profile::{Audience, JsonType};
+use dcr_gate::policy::profile::{Audience, JsonType, SubjectMember};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, by_certificate, by_subject, scopes};
+use super::dialect::{
+    ALTERNATIVE_NAMES, Dialect, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, alternatively_named, by_certificate,
+    by_subject, has_registration_tokens, is_unsigned, scopes,
+};
+use super::jose::KEY_SETS;
 use super::{Case, Shot};
 use crate::PKI;
 
@@ -20,30 +24,40 @@ use crate::PKI;
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     dialect: Dialect,
-    /// The third party, with its legacy transport certificate.
+    /// The third party, with its transport certificate.
     pub(crate) tpp: Tpp,
-    /// The same third party, with its OBWAC.
-    pub(crate) obwac: Tpp,
+    /// The same third party, with a certificate of another subject: in the UK its OBWAC, which names the organisation and no software.
+    pub(crate) spare: Tpp,
+    /// The same third party, with a certificate that has alternative names; only where a client may be known by them.
+    pub(crate) named: Option<Tpp>,
     /// Another third party.
     pub(crate) other: Tpp,
     /// Nobody.
     pub(crate) anonymous: Tpp,
     /// A client registered with `private_key_jwt`, or with `tls_client_auth` where there is nothing else.
     pub(crate) client_id: String,
-    /// An access token of that client for all it may do.
-    pub(crate) access_token: String,
+    /// The token that manages its registration.
+    pub(crate) management_token: String,
+    /// A token of the other kind, which does not.
+    pub(crate) other_kind_of_token: String,
     /// An access token of that client for its first scope.
     pub(crate) narrow_token: String,
     /// A client registered with `tls_client_auth`; empty where the profile does not have it.
     pub(crate) tls_client_id: String,
+    /// Clients registered with `tls_client_auth`, each under one of the certificate's alternative names.
+    pub(crate) named_clients: Vec<(SubjectMember, String)>,
     /// A client registered for the authorization code grant only.
     pub(crate) code_only_client_id: String,
-    /// A client registered over the OBWAC, which names the organisation and no software.
-    pub(crate) obwac_client_id: String,
-    /// An access token of that client, bound to the OBWAC.
-    pub(crate) obwac_token: String,
+    /// A client registered over the spare certificate.
+    pub(crate) spare_client_id: String,
+    /// The token that manages its registration.
+    pub(crate) spare_token: String,
+    /// Clients of the key sets of [`KEY_SETS`], by their path, where requests are not signed.
+    pub(crate) clients_of_key_sets: HashMap<&'static str, String>,
     /// A request that was used before.
     pub(crate) used_request: String,
+    /// The statement in it.
+    pub(crate) used_statement: String,
     /// An assertion that was used before.
     pub(crate) used_assertion: String,
 }
@@ -58,61 +72,117 @@ impl Scene {
             "jwks": { "refetch_interval": "1s" },
             "registration": { "danger_multiple_registrations": true }
         });
-        let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.map_err(|error| error.to_string())?;
-        let client = |identity| {
-            let mut client = gateway.client(identity).unwrap();
-            let paths = &dialect.profile.paths;
-            client.endpoints.registration = format!("{}{}", gateway.url(), paths.registration);
-            client.endpoints.token = format!("{}{}", gateway.url(), paths.token);
-            client
-        };
-        let tpp = client(Some(&PKI.tpp.transport));
+        let directory = json!({ "issuer": dialect.directory() });
+        let builder = Gateway::builder(PKI.clone()).plugin(plugin).directory(directory);
+        let gateway = builder.start().await.map_err(|error| error.to_string())?;
+        for (path, keys) in KEY_SETS {
+            gateway.directory().publish(path, json!({ "keys": keys() }));
+        }
+        let client = |identity: Option<&Identity>| of_profile(&gateway, &dialect, identity);
+        let is_named = allows(&dialect.profile, TLS_CLIENT_AUTH)
+            && ALTERNATIVE_NAMES
+                .iter()
+                .any(|(member, _)| dialect.profile.client_metadata.subject_members.contains(member));
         let mut scene = Self {
-            obwac: client(Some(&PKI.tpp.obwac)),
-            other: client(Some(&PKI.other_tpp.transport)),
+            tpp: client(Some(dialect.transport(&PKI.tpp))),
+            spare: client(Some(&dialect.spare())),
+            named: is_named.then(|| client(Some(&alternatively_named()))),
+            other: client(Some(dialect.transport(&PKI.other_tpp))),
             anonymous: client(None),
-            tpp,
             client_id: String::new(),
-            access_token: String::new(),
+            management_token: String::new(),
+            other_kind_of_token: String::new(),
             narrow_token: String::new(),
             tls_client_id: String::new(),
+            named_clients: Vec::new(),
             code_only_client_id: String::new(),
-            obwac_client_id: String::new(),
-            obwac_token: String::new(),
+            spare_client_id: String::new(),
+            spare_token: String::new(),
+            clients_of_key_sets: HashMap::new(),
             used_request: String::new(),
+            used_statement: String::new(),
             used_assertion: String::new(),
             gateway,
             dialect,
         };
         scene.register_clients().await?;
+        scene.get_tokens().await?;
         Ok(scene)
     }
 
     async fn register_clients(&mut self) -> Result<(), String> {
-        self.used_request = self.request().sign(&PKI.tpp.signing).unwrap();
-        self.client_id = registered(&self.tpp, &self.used_request).await?;
+        self.used_statement = self.statement().sign(&PKI.directory).unwrap();
+        self.used_request = self.body(&self.request_with(&self.used_statement));
+        let registration = self.registered(&self.tpp, self.used_request.clone()).await?;
+        self.client_id = text(&registration, "client_id");
+        self.management_token = text(&registration, "registration_access_token");
         if allows(&self.dialect.profile, TLS_CLIENT_AUTH) {
-            let request = by_certificate(&self.dialect.profile)(self.request()).sign(&PKI.tpp.signing).unwrap();
-            self.tls_client_id = registered(&self.tpp, &request).await?;
+            let request = self.body(&by_certificate(&self.dialect.profile)(self.request()));
+            self.tls_client_id = text(&self.registered(&self.tpp, request).await?, "client_id");
         }
-        let code_only = self.request().claim("grant_types", json!(["authorization_code"]));
-        self.code_only_client_id = registered(&self.tpp, &code_only.sign(&PKI.tpp.signing).unwrap()).await?;
-        let over_obwac = self.over(&PKI.tpp.obwac, self.request());
-        self.obwac_client_id = registered(&self.obwac, &over_obwac.sign(&PKI.tpp.signing).unwrap()).await?;
+        if let Some(named) = self.named.clone() {
+            for (member, name) in ALTERNATIVE_NAMES {
+                let request = self.body(&self.by_alternative_name(member, name));
+                let client_id = text(&self.registered(&named, request).await?, "client_id");
+                self.named_clients.push((member, client_id));
+            }
+        }
+        let code_only =
+            self.request().claim("grant_types", json!(["authorization_code"])).claim("response_types", json!(["code"]));
+        self.code_only_client_id = text(&self.registered(&self.tpp, self.body(&code_only)).await?, "client_id");
+        let over_spare = self.over(&self.dialect.spare(), self.request());
+        let registration = self.registered(&self.spare, self.body(&over_spare)).await?;
+        self.spare_client_id = text(&registration, "client_id");
+        self.spare_token = text(&registration, "registration_access_token");
+        if is_unsigned(&self.dialect.profile) {
+            for (path, _) in KEY_SETS {
+                let request = self.body(&self.request_of_keys(path));
+                let client_id = text(&self.registered(&self.tpp, request).await?, "client_id");
+                self.clients_of_key_sets.insert(path, client_id);
+            }
+        }
+        Ok(())
+    }
 
+    async fn get_tokens(&mut self) -> Result<(), String> {
         self.used_assertion = self.assertion().sign(&PKI.tpp.signing).unwrap();
         let credential = self.credential_with(&self.client_id, &self.used_assertion);
-        self.access_token = self.token(&self.tpp, &credential).await?;
+        let access_token = self.token(&self.tpp, &credential).await?;
         let mut narrow = self.credential();
         narrow.push(("scope".to_owned(), scopes(&self.dialect.profile).0[0].clone()));
         self.narrow_token = self.token(&self.tpp, &narrow).await?;
-        self.obwac_token = self.token(&self.obwac, &self.credential_of(&self.obwac_client_id)).await?;
+        if has_registration_tokens(&self.dialect.profile) {
+            self.other_kind_of_token = access_token;
+            return Ok(());
+        }
+        self.management_token = access_token;
+        self.other_kind_of_token = self.registration_token_of_the_store().await?;
+        self.spare_token = self.token(&self.spare, &self.credential_of(&self.spare_client_id)).await?;
         Ok(())
+    }
+
+    /// A registration access token, which no gateway of this profile asks the store for.
+    async fn registration_token_of_the_store(&self) -> Result<String, String> {
+        let client = json!({
+            "software": { "issuer": "another gateway", "id": "another" },
+            "single_registration": false,
+            "registration_access_token": true,
+            "consume_jti": [],
+            "record": {},
+        });
+        let url = format!("{}/v1/clients", self.gateway.store_url());
+        let answer = self.anonymous.send(self.anonymous.request(Method::POST, &url).json(&client)).await.unwrap();
+        Ok(text(&starting_point(&answer, 201)?, "registration_access_token"))
+    }
+
+    async fn registered(&self, client: &Tpp, request: String) -> Result<Value, String> {
+        let shot = self.post_by(client, request);
+        starting_point(&shot.client.send(shot.request).await.unwrap(), 201)
     }
 
     async fn token(&self, client: &Tpp, form: &[(String, String)]) -> Result<String, String> {
         let shot = self.post_form(client, form);
-        starting_point(shot.client.send(shot.request).await.unwrap(), 200, "access_token")
+        Ok(text(&starting_point(&shot.client.send(shot.request).await.unwrap(), 200)?, "access_token"))
     }
 
     /// Sends the requests of all cases in turn, and says what came out otherwise than expected.
@@ -149,6 +219,9 @@ impl Scene {
         if (answer.status, error) != (case.status, expected) {
             return Err(format!("answered {} {body} instead of {} {expected:?}", answer.status, case.status));
         }
+        if let Some((member, expected)) = case.member.as_ref().filter(|(member, expected)| body[*member] != *expected) {
+            return Err(format!("{member} is {} instead of {expected}", body[*member]));
+        }
         match case.reason {
             Some(_) => explained(&body, answer.header("cache-control")),
             None => self.dated(&body),
@@ -181,7 +254,21 @@ impl Scene {
 
     /// A registration request with this statement, not signed yet.
     pub(crate) fn request_with(&self, statement: &str) -> Token {
-        self.dialect.request(&PKI.tpp.software, self.gateway.url(), statement)
+        self.dialect.request(self.dialect.software(&PKI.tpp), self.gateway.url(), statement)
+    }
+
+    /// What is sent of a registration request: the JWT signed by the third party, or the JSON object.
+    pub(crate) fn body(&self, request: &Token) -> String {
+        self.body_signed(request, &PKI.tpp.signing)
+    }
+
+    fn body_signed(&self, request: &Token, key: &SigningKey) -> String {
+        if is_unsigned(&self.dialect.profile) { request.to_json() } else { request.sign(key).unwrap() }
+    }
+
+    /// The media type of it.
+    pub(crate) fn media_type(&self) -> &str {
+        &self.dialect.profile.registration.media_types[0]
     }
 
     /// The request as it has to be over this transport certificate: a client known by its subject names that one.
@@ -192,18 +279,27 @@ impl Scene {
         by_subject(&self.dialect.profile)(request, &transport.subject_dn().unwrap())
     }
 
-    /// A statement, not signed yet.
-    pub(crate) fn statement(&self) -> Token {
-        self.dialect.statement(&PKI.tpp.software, &self.gateway.directory().url())
+    /// A registration request for `tls_client_auth` under an alternative name of the certificate.
+    pub(crate) fn by_alternative_name(&self, member: SubjectMember, name: &str) -> Token {
+        let request = self.request().for_tls_client_auth("").without("tls_client_auth_subject_dn");
+        request.claim(member.name(), name)
     }
 
-    /// A registration request whose statement names a key set of these keys, not signed yet.
-    pub(crate) fn request_of_keys(&self, path: &str, keys: &[Value]) -> Token {
-        let directory = self.gateway.directory();
-        directory.publish(path, json!({ "keys": keys }));
+    /// A statement, not signed yet.
+    pub(crate) fn statement(&self) -> Token {
+        self.dialect.statement(self.dialect.software(&PKI.tpp), &self.gateway.directory().url())
+    }
+
+    /// A registration request whose statement names the key set at this path of the directory's host, not signed yet.
+    pub(crate) fn request_of_keys(&self, path: &str) -> Token {
         let claim = &self.dialect.profile.software_statement.claims.key_set_uris[0];
-        let statement = self.statement().claim(claim, format!("{}{path}", directory.url()));
+        let statement = self.statement().claim(claim, format!("{}{path}", self.gateway.directory().url()));
         self.request_with(&statement.sign(&PKI.directory).unwrap())
+    }
+
+    /// A third party with this certificate.
+    pub(crate) fn client(&self, identity: &Identity) -> Tpp {
+        of_profile(&self.gateway, &self.dialect, Some(identity))
     }
 
     /// A client assertion, not signed yet.
@@ -225,15 +321,20 @@ impl Scene {
         self.post_by(&self.tpp, body)
     }
 
-    /// POST of a registration request signed by the third party.
+    /// POST of a registration request by the third party.
     pub(crate) fn post_request(&self, request: &Token) -> Shot {
-        self.post(request.sign(&PKI.tpp.signing).unwrap())
+        self.post(self.body(request))
+    }
+
+    /// POST of any claims as a registration request: signed with this key, or as a JSON object where requests are.
+    pub(crate) fn post_request_of(&self, claims: &Token, key: &SigningKey) -> Shot {
+        self.post(self.body_signed(claims, key))
     }
 
     /// POST of a registration request by somebody else.
     pub(crate) fn post_by(&self, client: &Tpp, body: String) -> Shot {
         let request = client.request(Method::POST, &client.endpoints.registration);
-        Shot { client: client.clone(), request: request.header("content-type", "application/jwt").body(body) }
+        Shot { client: client.clone(), request: request.header("content-type", self.media_type()).body(body) }
     }
 
     /// POST of a registration request that carries this statement.
@@ -283,7 +384,7 @@ impl Scene {
     /// A call of the registered client's own resource.
     pub(crate) fn manage(&self, method: Method, client: &Tpp) -> Shot {
         let request = client.request(method, &client.endpoints.client(&self.client_id));
-        Shot { client: client.clone(), request: request.bearer_auth(&self.access_token) }
+        Shot { client: client.clone(), request: request.bearer_auth(&self.management_token) }
     }
 }
 
@@ -306,18 +407,26 @@ fn explained(body: &Value, cache_control: Option<&str>) -> Result<(), String> {
     if cache_control == Some("no-store") { Ok(()) } else { Err(format!("cache-control is {cache_control:?}")) }
 }
 
-async fn registered(client: &Tpp, request: &str) -> Result<String, String> {
-    starting_point(client.register(request).await.unwrap(), 201, "client_id")
+/// A third party that knows where this profile's endpoints are.
+fn of_profile(gateway: &Gateway, dialect: &Dialect, identity: Option<&Identity>) -> Tpp {
+    let mut client = gateway.client(identity).unwrap();
+    client.endpoints = Endpoints::of_profile(gateway.url(), &dialect.profile);
+    client
 }
 
 /// What every case starts from is accepted.
-fn starting_point(answer: Answer, status: u16, member: &str) -> Result<String, String> {
-    if answer.status != status {
-        return Err(format!(
-            "what every case starts from is answered {} {}: teach tests/gateway/matrix/dialect.rs what this profile asks for",
-            answer.status,
-            answer.json()
-        ));
+fn starting_point(answer: &Answer, status: u16) -> Result<Value, String> {
+    let body = answer.json();
+    if answer.status == status {
+        return Ok(body);
     }
-    answer.member(member).ok_or_else(|| format!("no {member} in {}", answer.json()))
+    Err(format!(
+        "what every case starts from is answered {} {body}: teach tests/gateway/matrix/dialect.rs what this profile asks for",
+        answer.status,
+    ))
+}
+
+/// A member that is a string; empty where there is none.
+fn text(body: &Value, member: &str) -> String {
+    body[member].as_str().unwrap_or_default().to_owned()
 }

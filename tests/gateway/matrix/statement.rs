@@ -1,21 +1,26 @@
 //! SS and CB: the software statement, and whose transport certificate it goes with.
 
 use dcr_cli::mint::{self, Token};
-use dcr_gate::policy::dialect::RolesShape;
+use dcr_cli::pki::TransportShape;
+use dcr_cli::software::Software;
+use dcr_gate::policy::dialect::{CertificateForm, Id, RolesShape};
 use dcr_gate::policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::coverage::binds_certificates;
+use super::dialect::{Dialect, brazilian, brcac, scopes_of};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
 
 const STATEMENT: &str = "invalid_software_statement";
+const METADATA: &str = "invalid_client_metadata";
 const UNAPPROVED: &str = "unapproved_software_statement";
 
 pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     let mut cases = whole(profile);
     cases.extend(claims(profile));
+    cases.extend(active_roles(profile));
     cases.extend(dates(profile));
     cases.extend(organisation(profile));
     if binds_certificates(profile) {
@@ -85,11 +90,41 @@ fn claims(profile: &Profile) -> Vec<Case> {
         claiming("roles in another shape", "software_roles_missing", STATEMENT, &names.roles, other_shape),
         claiming("keys on another host", "key_set_location", STATEMENT, &key_set, "https://thief.example/keys.jwks"),
         claiming("keys over http", "key_set_location", STATEMENT, &key_set, "http://localhost/keys.jwks"),
+        Case::accepted("software_version as a number", 201, |scene| {
+            scene.post_statement(&scene.statement().claim("software_version", 1.5).sign(&PKI.directory).unwrap())
+        }),
         Case::accepted("software_version as a string", 201, |scene| {
             scene.post_statement(&scene.statement().claim("software_version", "1.5").sign(&PKI.directory).unwrap())
         }),
     ]);
     cases
+}
+
+/// Roles that have a status give their scopes only while they are active.
+fn active_roles(profile: &Profile) -> Vec<Case> {
+    let rules = &profile.software_statement;
+    if rules.roles_shape != RolesShape::Objects {
+        return Vec::new();
+    }
+    let claim = rules.claims.roles.clone();
+    let dialect = Dialect::of(profile.clone()).unwrap();
+    let roles = dialect.software(&PKI.tpp).roles.iter().enumerate();
+    let roles: Vec<Value> =
+        roles.map(|(i, role)| json!({ "role": role, "status": if i == 0 { "Active" } else { "Inactive" } })).collect();
+    let of_these = move |statement: Token| statement.claim(&claim, roles.clone());
+    let sample = of_these(dialect.statement(dialect.software(&PKI.tpp), "https://directory.example"));
+    let (allowed, beyond) = scopes_of(profile, &sample);
+    let asking = of_these.clone();
+    vec![
+        Case::accepted("one role active, another not", 201, move |scene| {
+            scene.post_statement(&of_these(scene.statement()).sign(&PKI.directory).unwrap())
+        })
+        .answering("scope", allowed.join(" ")),
+        Case::refused("a scope of an inactive role", ("scope_beyond_roles", 400, METADATA), move |scene| {
+            let statement = asking(scene.statement()).sign(&PKI.directory).unwrap();
+            scene.post_request(&scene.request_with(&statement).claim("scope", beyond.as_str()))
+        }),
+    ]
 }
 
 fn dates(profile: &Profile) -> Vec<Case> {
@@ -103,6 +138,10 @@ fn dates(profile: &Profile) -> Vec<Case> {
             scene.post_statement(&scene.statement().claim("iat", mint::now() + 10).sign(&PKI.directory).unwrap())
         }),
     ];
+    if profile.software_statement.single_use {
+        let refused = ("statement_replayed", 400, STATEMENT);
+        cases.push(Case::refused("used before", refused, |scene| scene.post_statement(&scene.used_statement)));
+    }
     if let Some(max_age) = profile.software_statement.max_age.map(|age| age.as_secs()) {
         cases.push(broken("issued too long ago", "statement_too_old", STATEMENT, move |token| {
             token.claim("iat", mint::now() - max_age - 2)
@@ -132,41 +171,59 @@ fn organisation(profile: &Profile) -> Vec<Case> {
 }
 
 fn certificates(profile: &Profile) -> Vec<Case> {
-    let names = profile.software_statement.claims.clone();
-    let mut cases = vec![
-        Case::refused(
-            "another third party's certificate",
-            ("transport_certificate_of_another", 400, STATEMENT),
-            by_other,
-        ),
-        claiming(
-            "the organisation's id is not the certificate's OU",
-            "transport_certificate_of_another",
-            STATEMENT,
-            &names.organisation_id,
-            "0015800001HQQrZAAX",
-        ),
-    ];
-    let refused = ("organisation_certificate_of_another", 400, STATEMENT);
-    match names.authority_claims {
-        Some(claim) => {
-            let (other, none, array) = (claim.clone(), claim.clone(), claim);
-            cases.push(Case::accepted("an OBWAC", 201, |scene| by_obwac(scene, &scene.statement())));
-            cases.push(Case::refused("registration_id is not the OBWAC's", refused, move |scene| {
-                let claims = json!({ "status": "Active", "registration_id": "another" });
-                by_obwac(scene, &scene.statement().claim(&other, claims))
-            }));
-            cases.push(Case::refused("an OBWAC and no registration_id", refused, move |scene| {
-                by_obwac(scene, &scene.statement().without(&none))
-            }));
-            cases.push(Case::accepted("authority claims as an array", 201, move |scene| {
-                let claims = json!([{ "status": "Active", "registration_id": PKI.tpp.software.registration_id }]);
-                by_obwac(scene, &scene.statement().claim(&array, claims))
-            }));
-        }
-        None => cases.push(Case::refused("an OBWAC", refused, |scene| by_obwac(scene, &scene.statement()))),
+    let forms = &profile.software_statement.certificate_forms;
+    let mut cases = Vec::new();
+    if let Some(form) = forms.iter().find(|form| carries(form, Id::Software)) {
+        let of_organisation = form.organisation_rule.unwrap_or(form.rule).reason;
+        let ids = &profile.software_statement.claims;
+        cases.extend([
+            Case::refused("another third party's certificate", (form.rule.reason, 400, STATEMENT), by_other),
+            claiming("another organisation", of_organisation, STATEMENT, &ids.organisation_id, "0015800001HQQrZAAX"),
+            Case::accepted("another certificate of its own", 201, |scene| by_spare(scene, &scene.statement())),
+        ]);
+    }
+    if let Some(form) = forms.iter().find(|form| form.issued_before.is_some()) {
+        let until_2022 = TransportShape::BrcacUntil2022;
+        let old = PKI.tpp_ca.issue_transport(&brazilian(), until_2022).unwrap();
+        cases.push(Case::accepted("an old certificate", 201, move |scene| {
+            scene.post_by(&scene.client(&old), scene.body(&scene.request()))
+        }));
+        let late = PKI.tpp_ca.issue_client(until_2022.subject(&brazilian()).unwrap()).unwrap();
+        let sibling = brcac(Software { software_id: uuid::Uuid::new_v4().to_string(), ..brazilian() });
+        let certificates = [
+            ("a certificate of a form that is no longer issued", late),
+            ("the certificate of another software of the organisation", sibling),
+        ];
+        cases.extend(certificates.map(|(name, identity)| {
+            Case::refused(name, (form.rule.reason, 400, STATEMENT), move |scene| {
+                scene.post_by(&scene.client(&identity), scene.body(&scene.request()))
+            })
+        }));
+    }
+    if let Some(form) = forms.iter().find(|form| carries(form, Id::Registration)) {
+        cases.extend(of_organisation(profile, form.rule.reason));
     }
     cases
+}
+
+/// Certificates that name the organisation's registration with an authority, and no software.
+fn of_organisation(profile: &Profile, reason: &'static str) -> Vec<Case> {
+    let claim = profile.software_statement.claims.authority_claims.clone().unwrap();
+    let (other, none, array) = (claim.clone(), claim.clone(), claim);
+    let refused = (reason, 400, STATEMENT);
+    vec![
+        Case::refused("registration_id is not the OBWAC's", refused, move |scene| {
+            let claims = json!({ "status": "Active", "registration_id": "another" });
+            by_spare(scene, &scene.statement().claim(&other, claims))
+        }),
+        Case::refused("an OBWAC and no registration_id", refused, move |scene| {
+            by_spare(scene, &scene.statement().without(&none))
+        }),
+        Case::accepted("authority claims as an array", 201, move |scene| {
+            let claims = json!([{ "status": "Active", "registration_id": PKI.tpp.software.registration_id }]);
+            by_spare(scene, &scene.statement().claim(&array, claims))
+        }),
+    ]
 }
 
 fn broken(
@@ -194,10 +251,15 @@ fn claiming(
 
 fn by_other(scene: &Scene) -> Shot {
     let request = scene.over(&PKI.other_tpp.transport, scene.request());
-    scene.post_by(&scene.other, request.sign(&PKI.tpp.signing).unwrap())
+    scene.post_by(&scene.other, scene.body(&request))
 }
 
-fn by_obwac(scene: &Scene, statement: &Token) -> Shot {
+fn by_spare(scene: &Scene, statement: &Token) -> Shot {
     let request = scene.over(&PKI.tpp.obwac, scene.request_with(&statement.sign(&PKI.directory).unwrap()));
-    scene.post_by(&scene.obwac, request.sign(&PKI.tpp.signing).unwrap())
+    scene.post_by(&scene.spare, scene.body(&request))
+}
+
+/// Whether certificates of this form carry that id of the statement.
+fn carries(form: &CertificateForm, id: Id) -> bool {
+    form.subject.iter().any(|(_, template)| template.id() == Some(id))
 }

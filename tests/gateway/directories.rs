@@ -1,0 +1,236 @@
+//! What an operator asks of directories: more than their dialect does, or two of them that speak different ones.
+
+use dcr_cli::client::{Answer, Endpoints, Tpp};
+use dcr_cli::keys::SigningKey;
+use dcr_cli::mint::{self, BRAZIL_DIRECTORY_ISSUER, DIRECTORY_ISSUER, Token};
+use dcr_dev::{Gateway, GatewayBuilder};
+use dcr_gate::policy::profile::Profile;
+use serde_json::{Value, json};
+
+use crate::PKI;
+
+const BRAZILIAN_KEY_SET: &str = "/brazil.jwks";
+
+/// The answer refuses for this reason, as the access log tells.
+async fn assert_refused(gateway: &Gateway, answer: &Answer, status: u16, reason: &str, of: &str) {
+    assert_eq!(answer.status, status, "{of}: {}", answer.json());
+    let id = answer.header("x-request-id").unwrap();
+    let logged = gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
+    assert_eq!(logged["dcr_reason"], reason, "{of}");
+}
+
+#[track_caller]
+fn assert_registered(answer: &Answer, of: &str) -> String {
+    assert_eq!(answer.status, 201, "{of}: {}", answer.json());
+    answer.member("client_id").unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
+    let statements =
+        json!({ "modes": ["Live"], "uris_on_redirect_hosts": true, "single_use": true, "max_age": "5m" });
+    let gateway = Gateway::builder(PKI.clone()).directory(json!({ "statements": statements })).start().await.unwrap();
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let live = || gateway.software_statement(&PKI.tpp).claim("software_mode", "Live");
+    let signed = |statement: Token| statement.sign(&PKI.directory).unwrap();
+    let request = |statement: &str| mint::registration_request(&PKI.tpp.software, gateway.url(), statement);
+    let register = async |statement: &str| {
+        tpp.register(&request(statement).sign(&PKI.tpp.signing).unwrap()).await.unwrap()
+    };
+
+    for (name, statement, reason) in [
+        ("a test", gateway.software_statement(&PKI.tpp), "software_mode"),
+        ("another letter case", live().claim("software_mode", "LIVE"), "software_mode"),
+        ("no mode", live().without("software_mode"), "software_mode"),
+        ("a logo elsewhere", live().claim("software_logo_uri", "https://thief.example/logo.png"), "uri_on_another_host"),
+        ("a host below", live().claim("software_tos_uri", "https://a.harbour.example/tos"), "uri_on_another_host"),
+        ("no URI", live().claim("software_policy_uri", "harbour.example/policy"), "uri_on_another_host"),
+        ("too old", live().claim("iat", mint::now() - 302), "statement_too_old"),
+        ("no jti", live().without("jti"), "statement_claim_missing"),
+    ] {
+        assert_refused(&gateway, &register(&signed(statement)).await, 400, reason, name).await;
+    }
+    let capitals = live().claim("software_logo_uri", "https://HARBOUR.example:8443/logo.png");
+    assert_registered(&register(&signed(capitals)).await, "a host in capitals, another port");
+    assert_registered(&register(&signed(live().claim("iat", mint::now() - 290))).await, "nearly too old");
+
+    // A refused request consumes nothing; a registration and an update do, whoever brings the statement.
+    let statement = signed(live());
+    let beyond = request(&statement).claim("scope", "openid fundsconfirmations").sign(&PKI.tpp.signing).unwrap();
+    assert_refused(&gateway, &tpp.register(&beyond).await.unwrap(), 400, "scope_beyond_roles", "refused first").await;
+    let client_id = assert_registered(&register(&statement).await, "then good");
+    assert_refused(&gateway, &register(&statement).await, 400, "statement_replayed", "used again").await;
+    let assertion = gateway.client_assertion(&client_id).sign(&PKI.tpp.signing).unwrap();
+    let token = tpp.token_by_assertion(&assertion, None).await.unwrap().member("access_token").unwrap();
+    let update = async |statement: &str| {
+        tpp.update(&client_id, &token, &request(statement).sign(&PKI.tpp.signing).unwrap()).await.unwrap()
+    };
+    let next = signed(live());
+    assert_refused(&gateway, &update(&statement).await, 400, "statement_replayed", "for an update").await;
+    assert_eq!(update(&next).await.status, 200);
+    assert_refused(&gateway, &register(&next).await, 400, "statement_replayed", "used by an update").await;
+
+    // Of many at once, one is the first.
+    let statement = signed(live());
+    let answers = futures_util::future::join_all((0..8).map(|_| register(&statement))).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 400, 400, 400, 400, 400, 400, 400]);
+}
+
+#[tokio::test]
+async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
+    let values = json!({ "answers": { "interaction_id": "require" } });
+    let builder = Gateway::builder(PKI.clone()).plugin(json!({ "danger_profile_values": values }));
+    let gateway = builder.start().await.unwrap();
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let send = async |id: Option<&str>| {
+        let request = gateway.registration_request(&PKI.tpp).unwrap().sign(&PKI.tpp.signing).unwrap();
+        let post = tpp.request(reqwest::Method::POST, &tpp.endpoints.registration);
+        let post = post.header("content-type", "application/jwt").body(request);
+        let post = id.into_iter().fold(post, |post, id| post.header("x-fapi-interaction-id", id));
+        tpp.send(post).await.unwrap()
+    };
+    let id = "c770aef3-6784-41f7-8e0e-ff5f97bddb3a";
+    for bad in [None, Some(""), Some("1"), Some("c770aef3-6784-41f7-8e0e-ff5f97bddb3a-"), Some("<script>")] {
+        let answer = send(bad).await;
+        assert_refused(&gateway, &answer, 400, "interaction_id_missing", &format!("{bad:?}")).await;
+        assert_eq!(answer.header("x-fapi-interaction-id"), None, "{bad:?}");
+    }
+    let answer = send(Some(id)).await;
+    assert_eq!((answer.status, answer.header("x-fapi-interaction-id")), (201, Some(id)));
+    assert_eq!(gateway.client(None).unwrap().discover().await.unwrap().status, 200, "the metadata is for anybody");
+}
+
+/// A gateway of this profile that trusts Open Banking's directory and that of Open Finance Brasil, each with a key of its own.
+async fn with_two_directories(profile: &str) -> (Gateway, SigningKey) {
+    let (builder, brazil) = two_directories(Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })));
+    let gateway = builder.start().await.unwrap();
+    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [brazil.public_jwk().unwrap()] }));
+    (gateway, brazil)
+}
+
+fn two_directories(builder: GatewayBuilder) -> (GatewayBuilder, SigningKey) {
+    let builder = builder.envoy(|envoy| {
+        let mut brazil = envoy.directory()?.clone();
+        let home = brazil["jwks_uri"].as_str().unwrap_or_default().trim_end_matches("/openbanking.jwks").to_owned();
+        brazil["issuer"] = json!(BRAZIL_DIRECTORY_ISSUER);
+        brazil["dialect"] = json!("br-openfinance");
+        brazil["jwks_uri"] = json!(format!("{home}{BRAZILIAN_KEY_SET}"));
+        envoy.directory()?["dialect"] = json!("uk-obie-3.3");
+        let directories = envoy.plugin_configuration()?["directories"].as_array_mut();
+        directories.unwrap().push(brazil);
+        Ok(())
+    });
+    (builder, SigningKey::generate_ps256().unwrap())
+}
+
+fn client(gateway: &Gateway, profile: &str, identity: &dcr_cli::pki::Identity) -> Tpp {
+    let mut tpp = gateway.client(Some(identity)).unwrap();
+    tpp.endpoints = Endpoints::of_profile(gateway.url(), &Profile::named(profile).unwrap());
+    tpp
+}
+
+/// A request about either software, as the profile has requests.
+struct Party<'g> {
+    name: &'static str,
+    gateway: &'g Gateway,
+    tpp: Tpp,
+    brazilian: bool,
+}
+
+impl Party<'_> {
+    fn statement(&self) -> Token {
+        let url = self.gateway.directory().url();
+        if self.brazilian {
+            mint::brazil_software_statement(&PKI.tpp.brazilian_software, &url)
+        } else {
+            mint::software_statement(&PKI.tpp.software, &url)
+        }
+    }
+
+    fn request(&self, profile: &str, statement: &str) -> String {
+        let software = if self.brazilian { &PKI.tpp.brazilian_software } else { &PKI.tpp.software };
+        if profile == "br-openfinance" {
+            return mint::brazil_registration_request(software, statement).to_json();
+        }
+        let request = mint::registration_request(software, self.gateway.url(), statement);
+        request.claim("scope", "openid").sign(&PKI.tpp.signing).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
+    for profile in ["uk-obie-3.3", "br-openfinance"] {
+        let (gateway, brazil) = with_two_directories(profile).await;
+        let party = |name, identity, brazilian| Party { name, gateway: &gateway, tpp: client(&gateway, profile, identity), brazilian };
+        let (uk, br) = (party("UK", &PKI.tpp.transport, false), party("Brazil", &PKI.tpp.brcac, true));
+        let mut clients = Vec::new();
+        for (party, own, other, other_issuer) in [
+            (&uk, &PKI.directory, &brazil, BRAZIL_DIRECTORY_ISSUER),
+            (&br, &brazil, &PKI.directory, DIRECTORY_ISSUER),
+        ] {
+            let name = format!("{profile}, {}", party.name);
+            let register = async |statement: String| {
+                party.tpp.register(&party.request(profile, &statement)).await.unwrap()
+            };
+            let created = register(party.statement().sign(own).unwrap()).await;
+            clients.push(assert_registered(&created, &name));
+            let forged = register(party.statement().sign(other).unwrap()).await;
+            assert_refused(&gateway, &forged, 400, "kid_unknown", &format!("{name}: the other's key")).await;
+            let renamed = SigningKey::from_pem(&other.to_pem().unwrap()).unwrap().with_kid(own.kid());
+            let forged = register(party.statement().sign(&renamed).unwrap()).await;
+            assert_refused(&gateway, &forged, 400, "statement_signature", &format!("{name}: under this kid")).await;
+            // What the other directory signs is read in the other directory's words, and is not about this certificate.
+            let swapped = register(party.statement().claim("iss", other_issuer).sign(own).unwrap()).await;
+            assert_refused(&gateway, &swapped, 400, "kid_unknown", &format!("{name}: the issuers swapped")).await;
+            let swapped = register(party.statement().claim("iss", other_issuer).sign(other).unwrap()).await;
+            assert_eq!(swapped.status, 400, "{name}: {}", swapped.json());
+        }
+
+        for (party, certificate, reason) in [
+            (&uk, &PKI.tpp.brcac, "organisation_certificate_of_another"),
+            (&br, &PKI.tpp.transport, "certificate_of_another_organisation"),
+        ] {
+            let own = if party.brazilian { &brazil } else { &PKI.directory };
+            let statement = party.statement().sign(own).unwrap();
+            let answer = client(&gateway, profile, certificate).register(&party.request(profile, &statement)).await.unwrap();
+            assert_refused(&gateway, &answer, 400, reason, &format!("{profile}, {}: the other's certificate", party.name)).await;
+        }
+
+        for (party, client_id, foreign) in [(&uk, &clients[0], &br), (&br, &clients[1], &uk)] {
+            let assertion = || gateway.client_assertion(client_id).sign(&PKI.tpp.signing).unwrap();
+            let answer = foreign.tpp.token_by_assertion(&assertion(), None).await.unwrap();
+            assert_refused(&gateway, &answer, 401, "assertion_over_foreign_certificate", party.name).await;
+            let answer = party.tpp.token_by_assertion(&assertion(), None).await.unwrap();
+            assert_eq!(answer.status, 200, "{profile}, {}: {}", party.name, answer.json());
+        }
+    }
+}
+
+#[tokio::test]
+async fn cm_08_a_registration_does_not_move_to_another_directory() {
+    // Both directories know a software of the same ids; the second writes in the first one's dialect.
+    let (builder, second) = two_directories(Gateway::builder(PKI.clone()));
+    let builder = builder.envoy(|envoy| {
+        envoy.plugin_configuration()?["directories"][1]["dialect"] = Value::from("uk-obie-3.3");
+        Ok(())
+    });
+    let gateway = builder.start().await.unwrap();
+    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [second.public_jwk().unwrap()] }));
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let request = |issuer: &str, key: &SigningKey| {
+        let statement = gateway.software_statement(&PKI.tpp).claim("iss", issuer).sign(key).unwrap();
+        let request = mint::registration_request(&PKI.tpp.software, gateway.url(), &statement);
+        request.sign(&PKI.tpp.signing).unwrap()
+    };
+    let created = tpp.register(&request(DIRECTORY_ISSUER, &PKI.directory)).await.unwrap();
+    let client_id = assert_registered(&created, "the first directory's");
+    assert_registered(&tpp.register(&request(BRAZIL_DIRECTORY_ISSUER, &second)).await.unwrap(), "the second's");
+    let assertion = gateway.client_assertion(&client_id).sign(&PKI.tpp.signing).unwrap();
+    let token = tpp.token_by_assertion(&assertion, None).await.unwrap().member("access_token").unwrap();
+    let moved = tpp.update(&client_id, &token, &request(BRAZIL_DIRECTORY_ISSUER, &second)).await.unwrap();
+    assert_refused(&gateway, &moved, 400, "software_changed", "moved").await;
+    let stayed = tpp.update(&client_id, &token, &request(DIRECTORY_ISSUER, &PKI.directory)).await.unwrap();
+    assert_eq!(stayed.status, 200, "{}", stayed.json());
+}

@@ -1,0 +1,186 @@
+//! Watching before refusing: the whole gate in shadow, and single rules set aside.
+
+use dcr_cli::client::{Answer, HttpVersion, Tpp};
+use dcr_cli::directory::DIRECTORY_KEY_SET;
+use dcr_cli::mint;
+use dcr_dev::Gateway;
+use dcr_dev::backend::sha256;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::PKI;
+
+const REGISTRATION: &str = "/open-banking/v3.3.0/register";
+const JWT: &str = "application/jwt";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request to a gate in shadow, and what the gate would have refused it for.
+struct Watched {
+    name: &'static str,
+    method: Method,
+    path: String,
+    content_type: Option<&'static str>,
+    body: String,
+    reason: Option<&'static str>,
+}
+
+impl Watched {
+    fn new(name: &'static str, method: Method, path: impl Into<String>, reason: Option<&'static str>) -> Self {
+        Self { name, method, path: path.into(), content_type: None, body: String::new(), reason }
+    }
+
+    fn with(self, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self { content_type: Some(content_type), body: body.into(), ..self }
+    }
+}
+
+fn requests(gateway: &Gateway) -> Vec<Watched> {
+    let request = || gateway.registration_request(&PKI.tpp).unwrap();
+    let signed = |token: &mint::Token| token.sign(&PKI.tpp.signing).unwrap();
+    let beyond = signed(&request().claim("scope", "openid fundsconfirmations"));
+    let large = signed(&request().claim("filler", "x".repeat(30_000)));
+    let form = "grant_type=client_credentials&client_id=nobody";
+    let collection = |name, body: String, reason| {
+        Watched::new(name, Method::POST, REGISTRATION, reason).with(JWT, body)
+    };
+    let of_client = |name, method, reason| Watched::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
+    vec![
+        collection("a good request, the first", signed(&request()), None),
+        collection("a good request", signed(&request()), None),
+        collection("a scope beyond the roles", beyond.clone(), Some("scope_beyond_roles")),
+        collection("no JWT", "a.b.c".to_owned(), Some("jws_malformed")),
+        collection("no body", String::new(), Some("jws_malformed")),
+        collection("a large one", large, None),
+        collection("more than the limit", "x".repeat(70_000), Some("body_too_large")),
+        Watched::new("JSON", Method::POST, REGISTRATION, Some("media_type_unsupported")).with("application/json", "{}"),
+        of_client("a good update", Method::PUT, None).with(JWT, signed(&request())),
+        of_client("an update beyond the roles", Method::PUT, Some("scope_beyond_roles")).with(JWT, beyond),
+        of_client("retrieve", Method::GET, None),
+        of_client("delete", Method::DELETE, None),
+        of_client("another method", Method::PATCH, Some("method_not_allowed")).with(JWT, "whatever it is"),
+        Watched::new("a client of the upstream", Method::POST, "/token", None).with(FORM, form),
+        Watched::new("no grant", Method::POST, "/token", Some("grant_type_missing")).with(FORM, "client_id=nobody"),
+        Watched::new("the metadata", Method::GET, "/.well-known/openid-configuration", None),
+        Watched::new("no canonical path", Method::GET, format!("{REGISTRATION}/a/"), Some("path_not_canonical")),
+        Watched::new("somebody else's path", Method::POST, "/accounts?x=1", None).with("text/plain", "hello"),
+    ]
+}
+
+#[tokio::test]
+async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_have_refused() {
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let plugin = json!({ "mode": "shadow", "danger_rules": { "MD-01": "enforce" } });
+        let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.unwrap();
+        let tpp = gateway.client_speaking(Some(&PKI.tpp.transport), version).unwrap();
+        let mut denied = 0;
+        for watched in requests(&gateway) {
+            let answer = send(&gateway, &tpp, &watched).await;
+            assert_passed_whole(&gateway, &watched, &answer).await;
+            denied += u64::from(watched.reason.is_some());
+        }
+        let anonymous = gateway.client_speaking(None, version).unwrap();
+        let request = gateway.registration_request(&PKI.tpp).unwrap().sign(&PKI.tpp.signing).unwrap();
+        let reason = Some("client_certificate_missing");
+        let watched = Watched::new("no certificate", Method::POST, REGISTRATION, reason).with(JWT, request);
+        assert_passed_whole(&gateway, &watched, &send(&gateway, &anonymous, &watched).await).await;
+        denied += 1;
+
+        assert!(gateway.directory().fetches(DIRECTORY_KEY_SET) > 0, "statements were verified");
+        assert_eq!(counted(&gateway, "requests_total.*shadow_denied").await, denied);
+        assert_eq!(counted(&gateway, "shadow_denied\\.").await, denied, "a rule each");
+        assert_eq!(counted(&gateway, "requests_total.*\\.denied").await, 0);
+
+        // A rule that is enforced all the same.
+        let reached = gateway.backend().requests().len();
+        let thief = gateway.registration_request(&PKI.tpp).unwrap().claim("redirect_uris", json!(["https://thief.example/"]));
+        let refused = tpp.register(&thief.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
+        assert_eq!((refused.status, refused.member("error").as_deref()), (400, Some("invalid_redirect_uri")));
+        assert_eq!(gateway.backend().requests().len(), reached);
+        assert_eq!(in_store(&gateway).await, ["dcr_store_clients 0", "dcr_store_live_tokens 0", "dcr_store_jti_kept 0"]);
+    }
+}
+
+#[tokio::test]
+async fn single_rules_are_watched_or_off_and_all_others_refuse() {
+    let rules = json!({ "MD-15": "shadow", "MD-23": "off", "CB-04": "shadow" });
+    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "danger_rules": rules })).start().await.unwrap();
+    for (id, mode) in [("MD-15", "shadow"), ("MD-23", "off"), ("CB-04", "shadow")] {
+        gateway.envoy_logged(&format!("danger_rules.{id}: {mode}")).await.unwrap();
+    }
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let request = || gateway.registration_request(&PKI.tpp).unwrap();
+    let beyond = request().claim("scope", "openid fundsconfirmations");
+    let ciba = |token: mint::Token| token.claim("backchannel_token_delivery_mode", "push");
+    let both = ciba(request().claim("scope", "openid fundsconfirmations"));
+    for (name, token, watched) in [
+        ("nothing broken", request(), None),
+        ("the watched rule", beyond, Some("scope_beyond_roles")),
+        ("the rule that is off", ciba(request()), None),
+        ("both", both.clone(), Some("scope_beyond_roles")),
+    ] {
+        let answer = tpp.register(&token.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
+        assert_eq!(answer.status, 201, "{name}: {}", answer.json());
+        assert_eq!(answer.json()["scope"], token.claims()["scope"], "{name}");
+        let logged = logged(&gateway, &answer).await;
+        assert_eq!((&logged["dcr_outcome"], &logged["dcr_shadow_reason"]), (&json!("allowed"), &json!(watched)), "{name}");
+    }
+    let third = both.claim("grant_types", json!(["password"]));
+    let answer = tpp.register(&third.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
+    assert_eq!(answer.status, 400, "{}", answer.json());
+    assert_eq!(logged(&gateway, &answer).await["dcr_reason"], "grant_types");
+
+    // The certificate's rule is one rule wherever it is looked at.
+    let other = gateway.client(Some(&PKI.other_tpp.transport)).unwrap();
+    let created = other.register(&request().sign(&PKI.tpp.signing).unwrap()).await.unwrap();
+    assert_eq!(created.status, 201, "{}", created.json());
+    let assertion = gateway.client_assertion(&created.member("client_id").unwrap());
+    let issued = other.token_by_assertion(&assertion.sign(&PKI.tpp.signing).unwrap(), None).await.unwrap();
+    assert_eq!(issued.status, 200, "{}", issued.json());
+    for answer in [&created, &issued] {
+        assert_eq!(logged(&gateway, answer).await["dcr_shadow_reason"], "transport_certificate_of_another");
+    }
+    assert_eq!(counted(&gateway, "shadow_denied.CB_04").await, 2);
+    assert_eq!(counted(&gateway, "shadow_denied.MD_15").await, 2);
+    assert_eq!(counted(&gateway, "MD_23").await, 0, "nobody hears of a rule that is off");
+}
+
+async fn send(gateway: &Gateway, client: &Tpp, watched: &Watched) -> Answer {
+    let request = client.request(watched.method.clone(), &format!("{}{}", gateway.url(), watched.path));
+    let request = match watched.content_type {
+        Some(content_type) => request.header("content-type", content_type).body(watched.body.clone()),
+        None => request,
+    };
+    client.send(request).await.unwrap()
+}
+
+/// The backend got method, path and body as they were sent, and the access log says what the gate thinks of them.
+async fn assert_passed_whole(gateway: &Gateway, watched: &Watched, answer: &Answer) {
+    let name = watched.name;
+    assert_eq!((answer.status, answer.member("backend").as_deref()), (200, Some("echo")), "{name}: {}", answer.json());
+    let seen = &answer.json()["request"];
+    let sent = json!([watched.method.as_str(), watched.path, watched.body.len(), sha256(watched.body.as_bytes())]);
+    assert_eq!(json!([seen["method"], seen["path"], seen["body_bytes"], seen["body_sha256"]]), sent, "{name}");
+    let logged = logged(gateway, answer).await;
+    assert_eq!((&logged["dcr_shadow_reason"], &logged["dcr_reason"]), (&json!(watched.reason), &Value::Null), "{name}");
+    let is_ours = !watched.path.starts_with("/accounts");
+    assert_eq!(logged["dcr_outcome"], if is_ours { json!("passed") } else { Value::Null }, "{name}");
+}
+
+async fn logged(gateway: &Gateway, answer: &Answer) -> Value {
+    let id = answer.header("x-request-id").unwrap();
+    gateway.access_logged(|line| line["request_id"] == id).await.unwrap()
+}
+
+/// The sum of the gate's counters of that name.
+async fn counted(gateway: &Gateway, name: &str) -> u64 {
+    gateway.stats(&format!("dcr\\..*{name}")).await.unwrap().values().sum()
+}
+
+/// What the store says it holds.
+async fn in_store(gateway: &Gateway) -> Vec<String> {
+    let client = gateway.client(None).unwrap();
+    let metrics = client.send(client.request(Method::GET, &format!("{}/metrics", gateway.store_url()))).await.unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let value = |name: &str| metrics.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
+    ["dcr_store_clients", "dcr_store_live_tokens", "dcr_store_jti_kept"].map(value).to_vec()
+}
