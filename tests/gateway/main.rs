@@ -12,6 +12,7 @@
 mod clients;
 mod journeys;
 mod matrix;
+mod mistakes;
 mod probe;
 mod traps;
 
