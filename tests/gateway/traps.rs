@@ -4,6 +4,7 @@
 //! became is found by the `x-request-id` of its answer, so that tests do not get in each other's way.
 
 mod bodies;
+mod caches;
 mod certificates;
 mod configuration;
 mod connections;

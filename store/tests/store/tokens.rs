@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Rig, asking_for_token, jti, new_client, new_token, replacement, with};
+use crate::support::{NOW, Rig, asking_for_token, jti, new_client, new_token, post, replacement, with};
 
 async fn issued(rig: &Rig, client: &str) -> String {
     rig.post(&format!("{client}/tokens"), &new_token(json!([]))).await.assert_status(201).member("access_token")
@@ -36,6 +36,28 @@ async fn a_replayed_assertion_gets_no_token() {
     rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_status(201);
     rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_refused(409, "replayed");
     assert_eq!(rig.database.counts().await.unwrap().live_tokens, 1);
+}
+
+#[tokio::test]
+async fn a_token_is_issued_only_at_the_version_that_is_named() {
+    let rig = Rig::new().await;
+    let client = rig.registered().await;
+    let issue = async |version: &str| {
+        let mut request = post(&format!("{client}/tokens"), &new_token(json!([jti("t")])));
+        request.headers_mut().insert("if-match", version.parse().unwrap());
+        rig.send(request).await
+    };
+    rig.put(&client, "\"1\"", &replacement(json!([]))).await.assert_status(200);
+    for other in ["\"1\"", "\"3\""] {
+        issue(other).await.assert_refused(412, "version_mismatch");
+    }
+    for malformed in ["2", "*", "\"2\", \"3\"", "W/\"2\""] {
+        issue(malformed).await.assert_refused(400, "invalid_request");
+    }
+    // None of these consumed the jti.
+    issue("\"2\"").await.assert_status(201);
+    issue("\"1\"").await.assert_refused(412, "version_mismatch");
+    issue("\"2\"").await.assert_refused(409, "replayed");
 }
 
 #[tokio::test]
