@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::document::Document;
+use crate::jose::json;
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{self, Audience, Profile, RequestBody};
 use crate::policy::trail::Modes;
@@ -244,8 +245,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with its path.
     pub fn from_value(document: Value) -> Result<Self, ConfigError> {
-        let document: Document = serde_path_to_error::deserialize(document)
-            .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))?;
+        let document: Document = json::read(&document).map_err(|misfit| wrong(misfit.path(), misfit.problem()))?;
         document.complete()
     }
 
