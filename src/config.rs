@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
+use crate::jose::json;
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{self, Audience, Profile, RequestBody};
 use crate::policy::trail::Modes;
@@ -214,8 +215,7 @@ impl Config {
     /// The first thing that is wrong, with its path.
     pub fn from_value(document: Value) -> Result<Self, ConfigError> {
         let digest = Sha256::digest(document.to_string()).into();
-        let document: Document = serde_path_to_error::deserialize(document)
-            .map_err(|error| wrong(&error.path().to_string(), error.inner().to_string()))?;
+        let document: Document = json::read(&document).map_err(|misfit| wrong(misfit.path(), misfit.problem()))?;
         Ok(Self { digest, ..document.complete()? })
     }
 

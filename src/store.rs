@@ -378,7 +378,7 @@ impl<H: Host> Store<H> {
             return Err(self.failed("answered with another content-type than application/json"));
         }
         let answer = json::parse(&response.body, ANSWER_DEPTH).map_err(|_| self.failed("answered with broken JSON"))?;
-        serde_json::from_value(answer).map_err(|_| self.failed("answered with JSON of another shape"))
+        json::read(&answer).map_err(|_| self.failed("answered with JSON of another shape"))
     }
 
     fn error(&self, response: &CallResponse, single_uses: &[SingleUse]) -> StoreError {

@@ -11,6 +11,7 @@ use super::{
     CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
     OtherGrants, StoreConfig, is_authority, override_with, wrong,
 };
+use crate::jose::json;
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{self, Profile};
@@ -219,8 +220,7 @@ fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile,
     };
     merge(&mut document, values);
     let place = if profile.is_string() { "danger_profile_values" } else { "profile" };
-    serde_path_to_error::deserialize(document)
-        .map_err(|error| wrong(&format!("{place}.{}", error.path()), error.inner().to_string()))
+    json::read(&document).map_err(|misfit| wrong(&format!("{place}.{}", misfit.path()), misfit.problem()))
 }
 
 /// Puts `values` in place of those in `document`, objects member by member.

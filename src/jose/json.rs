@@ -4,11 +4,15 @@
 //! and RFC 7519 section 4 therefore ask for unique member names. `serde_json` keeps the last of several; this module
 //! refuses them, at every level, and bounds the nesting.
 
+mod typed;
+
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+pub use typed::{Misfit, read};
 
 /// Reads one JSON object; white space around it is fine, any other byte is not.
 ///

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, json};
 use crate::x509::Attribute;
 
 /// The profiles built in, by name, with the text of their files.
@@ -278,7 +278,7 @@ impl Profile {
     /// # Errors
     /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
     pub fn named(name: &str) -> Result<Self, UnknownProfile> {
-        serde_json::from_value(Self::document(name)?).map_err(|error| UnknownProfile(error.to_string()))
+        json::read(&Self::document(name)?).map_err(|misfit| UnknownProfile(misfit.to_string()))
     }
 
     /// The values of the built-in profile of that name, as its file writes them.
@@ -288,7 +288,7 @@ impl Profile {
     pub fn document(name: &str) -> Result<Value, UnknownProfile> {
         let text = Self::text(name)
             .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
-        serde_json::from_str(text).map_err(|error| UnknownProfile(error.to_string()))
+        json::parse(text.as_bytes(), DOCUMENT_DEPTH).map_err(|error| UnknownProfile(error.to_string()))
     }
 
     /// What the profile's file says.
@@ -313,6 +313,9 @@ impl Profile {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 }
+
+/// Deepest nesting of a profile's file.
+const DOCUMENT_DEPTH: usize = 16;
 
 /// There is no such profile; holds what to write instead.
 #[derive(Debug)]
