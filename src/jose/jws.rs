@@ -182,9 +182,17 @@ fn three_parts(compact: &str) -> Result<[&str; 3], JwsError> {
     let mut parts = compact.splitn(6, '.');
     match [(); 6].map(|()| parts.next()) {
         [Some(header), Some(payload), Some(signature), None, ..] => Ok([header, payload, signature]),
-        [Some(_), Some(_), Some(_), Some(_), Some(_), None] => Err(JwsError::Encrypted),
+        // A JSON object has dots too, but is no JWE.
+        [Some(_), Some(_), Some(_), Some(_), Some(_), None] if compact.bytes().all(is_compact) => {
+            Err(JwsError::Encrypted)
+        }
         _ => Err(JwsError::NotCompact),
     }
+}
+
+/// What a compact serialisation is written with: base64url and dots (RFC 7515 section 7.1, RFC 7516 section 7.1).
+fn is_compact(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {

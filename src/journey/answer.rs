@@ -66,6 +66,7 @@ impl Answer {
             let named = |name: String| if name == SubjectMember::Dn.name() { shown.to_owned() } else { name };
             members.extend(metadata.into_iter().map(|(name, value)| (named(name), value)));
         }
+        members.insert("jwks_uri".to_owned(), json!(client.record.key_set_uri));
         if profile.registration.management_token == ManagementToken::RegistrationAccessToken {
             let uri = format!("{}/{}", config.registration_endpoint(), client.client_id);
             members.insert("registration_client_uri".to_owned(), json!(uri));

@@ -27,22 +27,24 @@ fn assert_registered(answer: &Answer, of: &str) -> String {
 
 #[tokio::test]
 async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
-    let statements =
-        json!({ "modes": ["Live"], "uris_on_redirect_hosts": true, "single_use": true, "max_age": "5m" });
+    let statements = json!({ "modes": ["Live"], "uris_on_redirect_hosts": true, "single_use": true, "max_age": "5m" });
     let gateway = Gateway::builder(PKI.clone()).directory(json!({ "statements": statements })).start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let live = || gateway.software_statement(&PKI.tpp).claim("software_mode", "Live");
     let signed = |statement: Token| statement.sign(&PKI.directory).unwrap();
     let request = |statement: &str| mint::registration_request(&PKI.tpp.software, gateway.url(), statement);
-    let register = async |statement: &str| {
-        tpp.register(&request(statement).sign(&PKI.tpp.signing).unwrap()).await.unwrap()
-    };
+    let register =
+        async |statement: &str| tpp.register(&request(statement).sign(&PKI.tpp.signing).unwrap()).await.unwrap();
 
     for (name, statement, reason) in [
         ("a test", gateway.software_statement(&PKI.tpp), "software_mode"),
         ("another letter case", live().claim("software_mode", "LIVE"), "software_mode"),
         ("no mode", live().without("software_mode"), "software_mode"),
-        ("a logo elsewhere", live().claim("software_logo_uri", "https://thief.example/logo.png"), "uri_on_another_host"),
+        (
+            "a logo elsewhere",
+            live().claim("software_logo_uri", "https://thief.example/logo.png"),
+            "uri_on_another_host",
+        ),
         ("a host below", live().claim("software_tos_uri", "https://a.harbour.example/tos"), "uri_on_another_host"),
         ("no URI", live().claim("software_policy_uri", "harbour.example/policy"), "uri_on_another_host"),
         ("too old", live().claim("iat", mint::now() - 302), "statement_too_old"),
@@ -163,17 +165,20 @@ impl Party<'_> {
 async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
     for profile in ["uk-obie-3.3", "br-openfinance"] {
         let (gateway, brazil) = with_two_directories(profile).await;
-        let party = |name, identity, brazilian| Party { name, gateway: &gateway, tpp: client(&gateway, profile, identity), brazilian };
+        let party = |name, identity, brazilian| Party {
+            name,
+            gateway: &gateway,
+            tpp: client(&gateway, profile, identity),
+            brazilian,
+        };
         let (uk, br) = (party("UK", &PKI.tpp.transport, false), party("Brazil", &PKI.tpp.brcac, true));
         let mut clients = Vec::new();
-        for (party, own, other, other_issuer) in [
-            (&uk, &PKI.directory, &brazil, BRAZIL_DIRECTORY_ISSUER),
-            (&br, &brazil, &PKI.directory, DIRECTORY_ISSUER),
-        ] {
+        for (party, own, other, other_issuer) in
+            [(&uk, &PKI.directory, &brazil, BRAZIL_DIRECTORY_ISSUER), (&br, &brazil, &PKI.directory, DIRECTORY_ISSUER)]
+        {
             let name = format!("{profile}, {}", party.name);
-            let register = async |statement: String| {
-                party.tpp.register(&party.request(profile, &statement)).await.unwrap()
-            };
+            let register =
+                async |statement: String| party.tpp.register(&party.request(profile, &statement)).await.unwrap();
             let created = register(party.statement().sign(own).unwrap()).await;
             clients.push(assert_registered(&created, &name));
             let forged = register(party.statement().sign(other).unwrap()).await;
@@ -190,12 +195,20 @@ async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
 
         for (party, certificate, reason) in [
             (&uk, &PKI.tpp.brcac, "organisation_certificate_of_another"),
-            (&br, &PKI.tpp.transport, "certificate_of_another_organisation"),
+            (&br, &PKI.tpp.transport, "certificate_of_another_software"),
         ] {
             let own = if party.brazilian { &brazil } else { &PKI.directory };
             let statement = party.statement().sign(own).unwrap();
-            let answer = client(&gateway, profile, certificate).register(&party.request(profile, &statement)).await.unwrap();
-            assert_refused(&gateway, &answer, 400, reason, &format!("{profile}, {}: the other's certificate", party.name)).await;
+            let answer =
+                client(&gateway, profile, certificate).register(&party.request(profile, &statement)).await.unwrap();
+            assert_refused(
+                &gateway,
+                &answer,
+                400,
+                reason,
+                &format!("{profile}, {}: the other's certificate", party.name),
+            )
+            .await;
         }
 
         for (party, client_id, foreign) in [(&uk, &clients[0], &br), (&br, &clients[1], &uk)] {

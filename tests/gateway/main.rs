@@ -9,11 +9,14 @@
     reason = "clippy takes helpers beside tests for code"
 )]
 
+mod brazil;
 mod clients;
+mod directories;
 mod journeys;
 mod matrix;
 mod mistakes;
 mod probe;
+mod shadow;
 mod traps;
 
 use std::sync::{Arc, LazyLock};

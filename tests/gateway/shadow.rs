@@ -40,10 +40,10 @@ fn requests(gateway: &Gateway) -> Vec<Watched> {
     let beyond = signed(&request().claim("scope", "openid fundsconfirmations"));
     let large = signed(&request().claim("filler", "x".repeat(30_000)));
     let form = "grant_type=client_credentials&client_id=nobody";
-    let collection = |name, body: String, reason| {
-        Watched::new(name, Method::POST, REGISTRATION, reason).with(JWT, body)
-    };
-    let of_client = |name, method, reason| Watched::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
+    let collection =
+        |name, body: String, reason| Watched::new(name, Method::POST, REGISTRATION, reason).with(JWT, body);
+    let of_client =
+        |name, method, reason| Watched::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
     vec![
         collection("a good request, the first", signed(&request()), None),
         collection("a good request", signed(&request()), None),
@@ -92,11 +92,15 @@ async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_
 
         // A rule that is enforced all the same.
         let reached = gateway.backend().requests().len();
-        let thief = gateway.registration_request(&PKI.tpp).unwrap().claim("redirect_uris", json!(["https://thief.example/"]));
+        let thief =
+            gateway.registration_request(&PKI.tpp).unwrap().claim("redirect_uris", json!(["https://thief.example/"]));
         let refused = tpp.register(&thief.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
         assert_eq!((refused.status, refused.member("error").as_deref()), (400, Some("invalid_redirect_uri")));
         assert_eq!(gateway.backend().requests().len(), reached);
-        assert_eq!(in_store(&gateway).await, ["dcr_store_clients 0", "dcr_store_live_tokens 0", "dcr_store_jti_kept 0"]);
+        assert_eq!(
+            in_store(&gateway).await,
+            ["dcr_store_clients 0", "dcr_store_live_tokens 0", "dcr_store_jti_kept 0"]
+        );
     }
 }
 
@@ -122,7 +126,11 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
         assert_eq!(answer.status, 201, "{name}: {}", answer.json());
         assert_eq!(answer.json()["scope"], token.claims()["scope"], "{name}");
         let logged = logged(&gateway, &answer).await;
-        assert_eq!((&logged["dcr_outcome"], &logged["dcr_shadow_reason"]), (&json!("allowed"), &json!(watched)), "{name}");
+        assert_eq!(
+            (&logged["dcr_outcome"], &logged["dcr_shadow_reason"]),
+            (&json!("allowed"), &json!(watched)),
+            "{name}"
+        );
     }
     let third = both.claim("grant_types", json!(["password"]));
     let answer = tpp.register(&third.sign(&PKI.tpp.signing).unwrap()).await.unwrap();

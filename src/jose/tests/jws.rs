@@ -167,4 +167,5 @@ fn jo_17_an_encrypted_token_is_told_apart() {
     let header = base64url(br#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#);
     assert_eq!(refusal(&format!("{header}.a.b.c.d")), JwsError::Encrypted);
     assert_eq!(refusal(&format!("{header}....")), JwsError::Encrypted);
+    assert_eq!(refusal(r#"{"aud":"https://a.b.example/","x":"a.b"}"#), JwsError::NotCompact);
 }
