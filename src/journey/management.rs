@@ -45,10 +45,7 @@ pub(super) async fn authorise<'r, H: Host>(
         trail.need(&[&AT_02], access_token::at_02_bound(&introspection, certificate))?;
     }
     if let Err(refusal) = access_token::cm_03_cm_04_own(&introspection, client_id, client.is_some()) {
-        // A registration's own token lives as long as the registration, and there is no other: it is not taken away for a wrong path.
-        if kind == ManagementToken::AccessToken {
-            gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
-        }
+        gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
         return trail.need(&[&CM_04, &CM_03], Err(refusal));
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;

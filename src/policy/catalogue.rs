@@ -323,7 +323,7 @@ catalogue! {
     CM_02 "CM-02" bearer_malformed Fixed(401, InvalidToken), "core M" Binding, "RFC 6750 section 2.1",
         "send one access token as: authorization, Bearer, a space, the token";
     CM_03 "CM-03" client_unknown Fixed(401, InvalidToken), "UK M, core S" Binding, "RFC 7592 section 2.1; OBUK DCR 3.3",
-        "the token does not give access to this registration; an access token is revoked for trying";
+        "the token does not give access to this registration; it has been revoked";
     CM_04 "CM-04" client_of_another SameAs(&CM_03), "UK M, P M" Binding, "OBUK DCR 3.3",
         "the access token was issued to another client than the one in the path";
     CM_08 "CM-08" software_changed Fixed(400, InvalidClientMetadata), "UK M, AU M, P M" Binding, "OBUK DCR 3.3; CDR modifiable fields",
