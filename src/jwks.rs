@@ -199,10 +199,12 @@ impl<H: Host> KeySets<H> {
                 break;
             }
             self.host.sleep(GLANCE).await;
+            if self.shared.is_under_way(source, self.host.now(), self.longest_fetch()) {
+                continue;
+            }
             if let Some(held) = self.look_elsewhere(source).filter(is_newer) {
                 return Brought::Newer(held);
             }
-            // It was under way a moment ago.
             if self.shared.failed_at(source).is_some() {
                 return Brought::NothingElsewhere;
             }

@@ -98,13 +98,12 @@ impl<H: Host> SharedSets<H> {
         self.host.share(&key, &value, None);
     }
 
-    /// Asks to be the one VM that fetches. A claim that is older than `longest` is of a VM that is gone.
+    /// Asks to be the one VM that fetches.
     pub(super) fn claim(&self, source: &Source, now: Timestamp, longest: Duration) -> Claim {
         let Some((id, slot)) = self.place(source) else { return Claim::Own };
         // Without a note nothing is shared, and there is nobody to ask.
         let Some(shared) = self.host.shared(&note_key(slot)) else { return Claim::Own };
-        let is_under_way = |note: Note| note.state == FETCHING && now.abs_diff(note.at) <= longest.as_secs();
-        if self.note_of_another(&shared.value, &id).is_some_and(is_under_way) {
+        if self.note_of_another(&shared.value, &id).is_some_and(|note| note.is_under_way(now, longest)) {
             return Claim::Another;
         }
         let note = Note { of: id, at: now, by: self.own, state: FETCHING };
@@ -113,6 +112,11 @@ impl<H: Host> SharedSets<H> {
         } else {
             Claim::Another
         }
+    }
+
+    /// Whether another VM is fetching the set.
+    pub(super) fn is_under_way(&self, source: &Source, now: Timestamp, longest: Duration) -> bool {
+        self.note(source).is_some_and(|note| note.is_under_way(now, longest))
     }
 
     /// Says how this VM's fetch ended, if it had the claim.
@@ -128,14 +132,18 @@ impl<H: Host> SharedSets<H> {
 
     /// When another VM could not fetch the set, if that is the last that was heard of it.
     pub(super) fn failed_at(&self, source: &Source) -> Option<Timestamp> {
-        let (id, slot) = self.place(source)?;
-        let shared = self.host.shared(&note_key(slot))?;
-        self.note_of_another(&shared.value, &id).filter(|note| note.state == FAILED).map(|note| note.at)
+        self.note(source).filter(|note| note.state == FAILED).map(|note| note.at)
     }
 
     /// Whether anything is shared.
     pub(super) fn is_used(&self) -> bool {
         self.slots > 0
+    }
+
+    /// What another VM said last of a fetch of the set.
+    fn note(&self, source: &Source) -> Option<Note> {
+        let (id, slot) = self.place(source)?;
+        self.note_of_another(&self.host.shared(&note_key(slot))?.value, &id)
     }
 
     fn note_of_another(&self, note: &[u8], id: &[u8; 32]) -> Option<Note> {
@@ -178,6 +186,11 @@ impl Note {
             (by, [state]) => Some(Self { of: *of, at: Timestamp::from_be_bytes(*at), by: *by, state: *state }),
             _ => None,
         }
+    }
+
+    /// A claim that is older than `longest` is of a VM that is gone.
+    fn is_under_way(&self, now: Timestamp, longest: Duration) -> bool {
+        self.state == FETCHING && now.abs_diff(self.at) <= longest.as_secs()
     }
 
     fn to_bytes(&self) -> Vec<u8> {
