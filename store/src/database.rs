@@ -193,7 +193,11 @@ impl Database {
         let written = self.writer.write(move |work| {
             Box::pin(async move {
                 let delete = sqlx::query("DELETE FROM clients WHERE client_id = $1").bind(client_id);
-                if delete.execute(work).await?.rows_affected() == 0 { Err(Refusal::UnknownClient.into()) } else { Ok(()) }
+                if delete.execute(work).await?.rows_affected() == 0 {
+                    Err(Refusal::UnknownClient.into())
+                } else {
+                    Ok(())
+                }
             })
         });
         written.await
@@ -268,7 +272,10 @@ impl Database {
         let digest = digest(token);
         let written = self.writer.write(move |work| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1").bind(&digest).execute(&mut *work).await?;
+                sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1")
+                    .bind(&digest)
+                    .execute(&mut *work)
+                    .await?;
                 sqlx::query("UPDATE clients SET registration_token_digest = NULL WHERE registration_token_digest = $1")
                     .bind(&digest)
                     .execute(work)
