@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::{Parser, ValueEnum, value_parser};
 
+use crate::error::Error;
 use crate::growth::Sizes;
+use crate::rows::Row;
 
 /// Measures dcr-gate side by side with what a user would take instead: one run, one Envoy, the same connections, the same processors
 #[derive(Debug, Parser)]
@@ -84,6 +86,15 @@ impl Arguments {
     /// Whether this row is asked for.
     pub(crate) fn wants_row(&self, key: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == key)
+    }
+
+    /// An error that lists the rows there are if another one is asked for.
+    pub(crate) fn check_rows(&self, known: &[Row]) -> Result<(), Error> {
+        let known: Vec<&str> = known.iter().map(|row| row.key).collect();
+        match self.rows.iter().find(|wanted| !known.contains(&wanted.as_str())) {
+            Some(unknown) => Err(format!("there is no row `{unknown}`; there are {}", known.join(", ")).into()),
+            None => Ok(()),
+        }
     }
 
     /// How far the growth is followed.

@@ -71,7 +71,7 @@ pub(crate) async fn measure(
     workers: u32,
     connections: usize,
 ) -> Result<Vec<Point>, Error> {
-    let gateway = start_gateway(pki, es256, folder, workers, |envoy| listeners::spread_evenly(envoy)).await?;
+    let gateway = start_gateway(pki, es256, folder, workers, listeners::spread_evenly).await?;
     let requests = Arc::new(requests(&gateway, es256)?);
     let registered = Clients::register(&gateway, &requests).await?;
     let load = connect_to_gateway(&gateway, connections).await?;

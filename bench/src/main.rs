@@ -120,6 +120,7 @@ impl Bench {
         let noop = self.module("dcr_bench_noop.wasm", "make bench")?;
         let scene = Scene::start(&self.pki, &self.es256, &folder, noop, workers).await?;
         let mut rows = rows::all(&scene);
+        self.arguments.check_rows(&rows)?;
         rows.retain(|row| self.arguments.wants_row(row.key));
         let Arguments { rounds, connections, .. } = self.arguments;
         rows::measure(&scene, &mut rows, rounds, self.arguments.round(), connections).await?;

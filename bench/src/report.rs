@@ -80,6 +80,7 @@ impl Report {
             ("jwt_authn_cpu_us", own("jwt_authn_ps256")),
             ("token_cpu_vs_jwt_authn", ratio(own("token_ps256"), own("jwt_authn_ps256"))),
             ("refusal_cpu_vs_noop_wasm", ratio(own("refusal_method"), own("noop_wasm"))),
+            ("refusal_expired_cpu_vs_noop_wasm", ratio(own("refusal_expired"), own("noop_wasm"))),
             ("ext_authz_vs_filter_p50", ratio(p50("ext_authz_token_ps256"), p50("token_ps256"))),
             ("wasm_bytes", self.wasm_bytes),
             ("vm_rss_bytes", self.memory.map(|memory| memory.of_vm())),
@@ -174,7 +175,7 @@ impl Report {
         let rows = self.rows.iter().map(|(key, title, row)| {
             json!({
                 "row": key, "title": title, "requests_per_second": row.rate, "p50_us": row.p50_us, "p99_us": row.p99_us,
-                "envoy_cpu_us": row.envoy_us, "service_cpu_us": row.service_us, "requests": row.requests,
+                "envoy_cpu_us": row.envoy_us, "service_cpu_us": row.service_us, "bench_cpu_us": row.own_us, "requests": row.requests,
             })
         });
         document.insert("rows".into(), rows.collect());

@@ -35,6 +35,8 @@ struct Round {
     envoy_us: f64,
     /// The same in the store or in node-oidc-provider.
     service_us: f64,
+    /// The same in this process: the load, and the ext_authz service.
+    own_us: f64,
 }
 
 /// What a row came to: medians of the rounds.
@@ -50,6 +52,8 @@ pub(crate) struct Figures {
     pub(crate) envoy_us: f64,
     /// Processor time a request in the store (or in node-oidc-provider), in microseconds.
     pub(crate) service_us: f64,
+    /// Processor time a request in this program, which is the third parties and the ext_authz service, in microseconds.
+    pub(crate) own_us: f64,
     /// Requests measured in all rounds.
     pub(crate) requests: usize,
 }
@@ -134,6 +138,7 @@ impl Row {
             p99_us: of(|round| round.run.quantile_us(99)),
             envoy_us: of(|round| round.envoy_us),
             service_us: of(|round| round.service_us),
+            own_us: of(|round| round.own_us),
             requests: self.rounds.iter().map(|round| round.run.requests()).sum(),
         }
     }
@@ -150,8 +155,9 @@ impl Row {
             Listener::OidcProvider => Some(scene.oidc_provider.id()),
             _ => scene.gateway.store_id(),
         };
+        let processes = [Some(scene.gateway.envoy_id()), service, Some(std::process::id())];
         let used =
-            || Ok::<_, Error>((cpu_time(scene.gateway.envoy_id())?, service.map_or(Ok(Duration::ZERO), cpu_time)?));
+            || processes.map(|id| id.map_or(Ok(Duration::ZERO), cpu_time)).into_iter().collect::<Result<Vec<_>, _>>();
 
         let first = prepare(connections, &self.make)?;
         let requests = prepare(requests, &self.make)?;
@@ -162,9 +168,10 @@ impl Row {
         let run = load.run(requests).await.map_err(context)?;
         let after = used()?;
 
-        let each = |spent: Duration| spent.as_secs_f64() * 1e6 / count(run.requests());
-        let (envoy_us, service_us) = (each(after.0 - before.0), each(after.1 - before.1));
-        Ok(Round { run, envoy_us, service_us })
+        let each = |(before, after): (Duration, Duration)| (after - before).as_secs_f64() * 1e6 / count(run.requests());
+        let mut spent = before.into_iter().zip(after).map(each);
+        let [envoy_us, service_us, own_us] = [(); 3].map(|()| spent.next().unwrap_or_default());
+        Ok(Round { run, envoy_us, service_us, own_us })
     }
 }
 
