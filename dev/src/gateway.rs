@@ -275,6 +275,11 @@ impl Gateway {
         self.envoy.id()
     }
 
+    /// The store's process id, if this gateway started it.
+    pub fn store_id(&self) -> Option<u32> {
+        self.store.as_ref().map(|store| store.process.id())
+    }
+
     /// A client that presents the given transport certificate, or none.
     pub fn client(&self, transport: Option<&Identity>) -> Result<Tpp, Error> {
         self.client_speaking(transport, HttpVersion::Negotiated)

@@ -45,7 +45,7 @@ fn locate(what: &'static str, variable: &str, usual: PathBuf, remedy: &'static s
 }
 
 /// Cargo's target folder: the one above the running program, test or not, that bears cargo's mark.
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
     marked.map_or_else(|| project_folder().join("target"), Path::to_path_buf)

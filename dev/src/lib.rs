@@ -21,7 +21,7 @@ pub mod envoy;
 mod error;
 mod gateway;
 pub mod installation;
-mod process;
+pub mod process;
 
 pub use error::Error;
 pub use gateway::{Gateway, GatewayBuilder, Ports, Store};

@@ -15,7 +15,7 @@ const TAIL_LINES: usize = 12;
 const TAIL_WIDTH: usize = 500;
 
 /// A running program. Dropping it kills it.
-pub(crate) struct Process {
+pub struct Process {
     program: &'static str,
     child: Child,
     log: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a program with both its outputs in the file `log`.
-    pub(crate) fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self, Error> {
+    pub fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::system(log.display().to_string()))?;
         let also = output.try_clone().map_err(Error::system(log.display().to_string()))?;
         // A group of its own: Ctrl-C in the terminal is for us, who then stop our children in order.
@@ -33,7 +33,7 @@ impl Process {
     }
 
     /// An error with the end of the log if the program has ended.
-    pub(crate) fn still_runs(&mut self) -> Result<(), Error> {
+    pub fn still_runs(&mut self) -> Result<(), Error> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(Error::Ended { program: self.program, status, tail: self.tail() }),
@@ -42,14 +42,14 @@ impl Process {
     }
 
     /// Ends the program at once, as `kill -9` does, and waits until it is gone.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         // Both fail only where the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
@@ -69,7 +69,7 @@ impl Drop for Process {
 
 /// `setpriv` gives a program a signal for the death of its parent, which would otherwise leave it behind. Linux has it in util-linux;
 /// elsewhere children are killed by `Drop` only.
-pub(crate) fn leashed(program: &Path) -> Command {
+pub fn leashed(program: &Path) -> Command {
     static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
         let mut probe = Command::new("setpriv");
         probe.args(["--pdeathsig", "KILL", "true"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,18 +1,23 @@
 //! One function an operation, one transaction each.
 //!
 //! Transactions that write begin with the write lock (`BEGIN IMMEDIATE`): what they read stays true until they commit. The clock
-//! is read under that lock, so that a request that queued past the expiry of its `jti` cannot consume it after the purge.
+//! is read under that lock, so that a request that queued past the expiry of its `jti` cannot consume it after the purge. Operations that
+//! queue at the same time share one transaction (`writer`), and are answered when it is on the disk.
 
 mod open;
 #[cfg(test)]
 mod tests;
+mod writer;
+
+use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 
 pub use self::open::OpenError;
 use self::open::Pools;
+use self::writer::Writer;
 use crate::clock::Clock;
 use crate::model::{
     ActiveToken, Client, CreatedClient, Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, Software, TokenUse,
@@ -22,6 +27,7 @@ use crate::model::{
 #[derive(Debug, Clone)]
 pub struct Database {
     pools: Pools,
+    writer: Writer,
     clock: Clock,
 }
 
@@ -63,6 +69,9 @@ pub enum Failure {
     /// The database did not answer as it should.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// The transaction that the operation shared with others failed as a whole.
+    #[error("the database failed: {0}")]
+    Transaction(Arc<sqlx::Error>),
     /// A record in the database is not the JSON that was put there.
     #[error("a stored record cannot be read: {0}")]
     Record(#[from] serde_json::Error),
@@ -82,15 +91,14 @@ pub struct Counts {
     pub jti_kept: i64,
 }
 
-type Work = Transaction<'static, Sqlite>;
-
 impl Database {
     /// Opens the SQLite file named by `url` (`sqlite:PATH`), creates it when it is missing, and brings its schema up to date.
     ///
     /// # Errors
     /// Another kind of URL, or a file that cannot be used; the message says what to do.
     pub async fn open(url: &str, clock: Clock) -> Result<Self, OpenError> {
-        Ok(Self { pools: open::open(url).await?, clock })
+        let pools = open::open(url).await?;
+        Ok(Self { writer: Writer::start(pools.writer.clone()), pools, clock })
     }
 
     /// Consumes the `jti` and creates a client, version 1, with a registration access token where one is asked for: 256 random bits as
@@ -99,38 +107,35 @@ impl Database {
     /// # Errors
     /// [`Refusal::Replayed`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::DuplicateSoftware`].
     pub async fn create_client(&self, new: &NewClient) -> Result<CreatedClient, Failure> {
-        let client_id = random_client_id()?;
+        let (new, clock) = (new.clone(), self.clock.clone());
+        let (client_id, record) = (random_client_id()?, serde_json::to_string(&new.record)?);
         let registration_access_token = new.registration_access_token.then(random_token).transpose()?;
-        let mut work = self.begin().await?;
-        let now = self.clock.now();
-
-        consume(&mut work, &new.consume_jti, now).await?;
-        if new.single_registration && is_registered(&mut work, &new.software).await? {
-            return Err(Refusal::DuplicateSoftware.into());
-        }
-        sqlx::query(
-            "INSERT INTO clients
-                 (client_id, issued_at, version, software_issuer, software_id, record, registration_token_digest)
-             VALUES ($1, $2, 1, $3, $4, $5, $6)",
-        )
-        .bind(&client_id)
-        .bind(now)
-        .bind(&new.software.issuer)
-        .bind(&new.software.id)
-        .bind(serde_json::to_string(&new.record)?)
-        .bind(registration_access_token.as_deref().map(digest))
-        .execute(&mut *work)
-        .await?;
-        work.commit().await?;
-
-        let client = Client {
-            client_id,
-            client_id_issued_at: now,
-            version: 1,
-            software: new.software.clone(),
-            record: new.record.clone(),
-        };
-        Ok(CreatedClient { client, registration_access_token })
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                let now = clock.now();
+                consume(work, &new.consume_jti, now).await?;
+                if new.single_registration && is_registered(work, &new.software).await? {
+                    return Err(Refusal::DuplicateSoftware.into());
+                }
+                sqlx::query(
+                    "INSERT INTO clients
+                         (client_id, issued_at, version, software_issuer, software_id, record, registration_token_digest)
+                     VALUES ($1, $2, 1, $3, $4, $5, $6)",
+                )
+                .bind(&client_id)
+                .bind(now)
+                .bind(&new.software.issuer)
+                .bind(&new.software.id)
+                .bind(record)
+                .bind(registration_access_token.as_deref().map(digest))
+                .execute(work)
+                .await?;
+                let NewClient { software, record, .. } = new;
+                let client = Client { client_id, client_id_issued_at: now, version: 1, software, record };
+                Ok(CreatedClient { client, registration_access_token })
+            })
+        });
+        written.await
     }
 
     /// The client as it is now.
@@ -153,28 +158,30 @@ impl Database {
     /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::SoftwareMismatch`],
     /// [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`].
     pub async fn replace_client(&self, client_id: &str, version: i64, new: &Replacement) -> Result<Client, Failure> {
-        let mut work = self.begin().await?;
-        let now = self.clock.now();
-
-        let row: Option<ClientRow> = sqlx::query_as(SELECT_CLIENT).bind(client_id).fetch_optional(&mut *work).await?;
-        let current = row.ok_or(Refusal::UnknownClient)?.into_client(client_id)?;
-        if current.version != version {
-            return Err(Refusal::VersionMismatch.into());
-        }
-        if current.software != new.software {
-            return Err(Refusal::SoftwareMismatch.into());
-        }
-        consume(&mut work, &new.consume_jti, now).await?;
-        let replaced = Client { version: version.saturating_add(1), record: new.record.clone(), ..current };
-        sqlx::query("UPDATE clients SET version = $1, record = $2 WHERE client_id = $3")
-            .bind(replaced.version)
-            .bind(serde_json::to_string(&replaced.record)?)
-            .bind(client_id)
-            .execute(&mut *work)
-            .await?;
-        work.commit().await?;
-
-        Ok(replaced)
+        let (new, clock, client_id) = (new.clone(), self.clock.clone(), client_id.to_owned());
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                let row: Option<ClientRow> =
+                    sqlx::query_as(SELECT_CLIENT).bind(&client_id).fetch_optional(&mut *work).await?;
+                let current = row.ok_or(Refusal::UnknownClient)?.into_client(&client_id)?;
+                if current.version != version {
+                    return Err(Refusal::VersionMismatch.into());
+                }
+                if current.software != new.software {
+                    return Err(Refusal::SoftwareMismatch.into());
+                }
+                consume(work, &new.consume_jti, clock.now()).await?;
+                let replaced = Client { version: version.saturating_add(1), record: new.record, ..current };
+                sqlx::query("UPDATE clients SET version = $1, record = $2 WHERE client_id = $3")
+                    .bind(replaced.version)
+                    .bind(serde_json::to_string(&replaced.record)?)
+                    .bind(client_id)
+                    .execute(work)
+                    .await?;
+                Ok(replaced)
+            })
+        });
+        written.await
     }
 
     /// Deletes a client, and with it (`ON DELETE CASCADE`) every token it holds.
@@ -182,14 +189,18 @@ impl Database {
     /// # Errors
     /// [`Refusal::UnknownClient`].
     pub async fn delete_client(&self, client_id: &str) -> Result<(), Failure> {
-        let mut work = self.begin().await?;
-        let deleted =
-            sqlx::query("DELETE FROM clients WHERE client_id = $1").bind(client_id).execute(&mut *work).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(Refusal::UnknownClient.into());
-        }
-        work.commit().await?;
-        Ok(())
+        let client_id = client_id.to_owned();
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                let delete = sqlx::query("DELETE FROM clients WHERE client_id = $1").bind(client_id);
+                if delete.execute(work).await?.rows_affected() == 0 {
+                    Err(Refusal::UnknownClient.into())
+                } else {
+                    Ok(())
+                }
+            })
+        });
+        written.await
     }
 
     /// Consumes the `jti` and issues an access token: 256 random bits as base64url, of which only the digest is kept. With a `version`,
@@ -200,29 +211,32 @@ impl Database {
     /// [`Refusal::Replayed`].
     pub async fn issue_token(&self, client_id: &str, version: Option<i64>, new: &NewToken) -> Result<String, Failure> {
         let token = random_token()?;
-        let mut work = self.begin().await?;
-        let now = self.clock.now();
-
-        let current = version_of(&mut work, client_id).await?.ok_or(Refusal::UnknownClient)?;
-        if version.is_some_and(|version| version != current) {
-            return Err(Refusal::VersionMismatch.into());
-        }
-        consume(&mut work, &new.consume_jti, now).await?;
-        sqlx::query(
-            "INSERT INTO access_tokens (token_digest, client_id, scope, certificate_thumbprint, issued_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(digest(&token))
-        .bind(client_id)
-        .bind(&new.scope)
-        .bind(&new.certificate_thumbprint)
-        .bind(now)
-        .bind(now.saturating_add(new.expires_in))
-        .execute(&mut *work)
-        .await?;
-        work.commit().await?;
-
-        Ok(token)
+        let (new, clock) = (new.clone(), self.clock.clone());
+        let (client_id, token_digest) = (client_id.to_owned(), digest(&token));
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                let now = clock.now();
+                let current = version_of(work, &client_id).await?.ok_or(Refusal::UnknownClient)?;
+                if version.is_some_and(|version| version != current) {
+                    return Err(Refusal::VersionMismatch.into());
+                }
+                consume(work, &new.consume_jti, now).await?;
+                sqlx::query(
+                    "INSERT INTO access_tokens (token_digest, client_id, scope, certificate_thumbprint, issued_at, expires_at)
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                )
+                .bind(token_digest)
+                .bind(client_id)
+                .bind(new.scope)
+                .bind(new.certificate_thumbprint)
+                .bind(now)
+                .bind(now.saturating_add(new.expires_in))
+                .execute(work)
+                .await?;
+                Ok(())
+            })
+        });
+        written.await.map(|()| token)
     }
 
     /// What is known of a token; `None` when it is unknown, expired or revoked (RFC 7662 section 2.2).
@@ -256,14 +270,20 @@ impl Database {
     /// Only failures of the database.
     pub async fn revoke(&self, token: &str) -> Result<(), Failure> {
         let digest = digest(token);
-        let mut work = self.begin().await?;
-        sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1").bind(&digest).execute(&mut *work).await?;
-        sqlx::query("UPDATE clients SET registration_token_digest = NULL WHERE registration_token_digest = $1")
-            .bind(&digest)
-            .execute(&mut *work)
-            .await?;
-        work.commit().await?;
-        Ok(())
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM access_tokens WHERE token_digest = $1")
+                    .bind(&digest)
+                    .execute(&mut *work)
+                    .await?;
+                sqlx::query("UPDATE clients SET registration_token_digest = NULL WHERE registration_token_digest = $1")
+                    .bind(&digest)
+                    .execute(work)
+                    .await?;
+                Ok(())
+            })
+        });
+        written.await
     }
 
     /// Deletes at most `batch` expired `jti` and `batch` expired tokens; returns how many rows went.
@@ -271,26 +291,30 @@ impl Database {
     /// # Errors
     /// Only failures of the database.
     pub async fn purge_expired(&self, batch: u32) -> Result<u64, Failure> {
-        let mut work = self.begin().await?;
-        let now = self.clock.now();
-        let jti = sqlx::query(
-            "DELETE FROM used_jti WHERE (issuer, jti) IN
-             (SELECT issuer, jti FROM used_jti WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
-        )
-        .bind(now)
-        .bind(i64::from(batch))
-        .execute(&mut *work)
-        .await?;
-        let tokens = sqlx::query(
-            "DELETE FROM access_tokens WHERE token_digest IN
-             (SELECT token_digest FROM access_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
-        )
-        .bind(now)
-        .bind(i64::from(batch))
-        .execute(&mut *work)
-        .await?;
-        work.commit().await?;
-        Ok(jti.rows_affected() + tokens.rows_affected())
+        let clock = self.clock.clone();
+        let written = self.writer.write(move |work| {
+            Box::pin(async move {
+                let now = clock.now();
+                let jti = sqlx::query(
+                    "DELETE FROM used_jti WHERE (issuer, jti) IN
+                     (SELECT issuer, jti FROM used_jti WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                )
+                .bind(now)
+                .bind(i64::from(batch))
+                .execute(&mut *work)
+                .await?;
+                let tokens = sqlx::query(
+                    "DELETE FROM access_tokens WHERE token_digest IN
+                     (SELECT token_digest FROM access_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                )
+                .bind(now)
+                .bind(i64::from(batch))
+                .execute(work)
+                .await?;
+                Ok(jti.rows_affected() + tokens.rows_affected())
+            })
+        });
+        written.await
     }
 
     /// Takes the write lock and gives it back: the database can be written to.
@@ -298,10 +322,13 @@ impl Database {
     /// # Errors
     /// Only failures of the database.
     pub async fn ready(&self) -> Result<(), Failure> {
-        let mut work = self.begin().await?;
-        sqlx::query("SELECT client_id FROM clients LIMIT 1").fetch_optional(&mut *work).await?;
-        work.rollback().await?;
-        Ok(())
+        let read = self.writer.write(move |work| {
+            Box::pin(async move {
+                sqlx::query("SELECT client_id FROM clients LIMIT 1").fetch_optional(work).await?;
+                Ok(())
+            })
+        });
+        read.await
     }
 
     /// Counts what is kept.
@@ -330,10 +357,6 @@ impl Database {
         self.pools.writer.close().await;
         checkpoint?;
         Ok(())
-    }
-
-    async fn begin(&self) -> Result<Work, Failure> {
-        Ok(self.pools.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
@@ -380,7 +403,7 @@ impl AccessTokenRow {
 /// Consumes every `jti`; the caller drops the transaction on an error, and none is consumed.
 ///
 /// A row that has expired counts as absent, purged or not: it is overwritten.
-async fn consume(work: &mut Work, every: &[Jti], now: i64) -> Result<(), Failure> {
+async fn consume(work: &mut SqliteConnection, every: &[Jti], now: i64) -> Result<(), Failure> {
     for (index, Jti { issuer, jti, expires_at }) in every.iter().enumerate() {
         if *expires_at < now {
             return Err(Refusal::JtiExpired.into());
@@ -396,7 +419,7 @@ async fn consume(work: &mut Work, every: &[Jti], now: i64) -> Result<(), Failure
         .bind(jti)
         .bind(expires_at)
         .bind(now)
-        .execute(&mut **work)
+        .execute(&mut *work)
         .await?;
         if inserted.rows_affected() == 0 {
             return Err(Refusal::Replayed { index }.into());
@@ -405,20 +428,20 @@ async fn consume(work: &mut Work, every: &[Jti], now: i64) -> Result<(), Failure
     Ok(())
 }
 
-async fn is_registered(work: &mut Work, software: &Software) -> Result<bool, Failure> {
+async fn is_registered(work: &mut SqliteConnection, software: &Software) -> Result<bool, Failure> {
     let clients: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM clients WHERE software_issuer = $1 AND software_id = $2")
             .bind(&software.issuer)
             .bind(&software.id)
-            .fetch_one(&mut **work)
+            .fetch_one(&mut *work)
             .await?;
     Ok(clients > 0)
 }
 
-async fn version_of(work: &mut Work, client_id: &str) -> Result<Option<i64>, Failure> {
+async fn version_of(work: &mut SqliteConnection, client_id: &str) -> Result<Option<i64>, Failure> {
     Ok(sqlx::query_scalar("SELECT version FROM clients WHERE client_id = $1")
         .bind(client_id)
-        .fetch_optional(&mut **work)
+        .fetch_optional(&mut *work)
         .await?)
 }
 

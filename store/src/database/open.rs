@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a request queues for a connection, and a connection for the lock of another process on the same file.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Readers never wait for the writer (WAL), only for each other.
 const READERS: u32 = 4;

@@ -164,7 +164,7 @@ async fn a_jti_must_expire_within_bounds() {
 #[tokio::test]
 async fn a_request_that_queued_past_the_expiry_consumes_nothing() {
     let rig = Rig::new().await;
-    let other = rig.database.begin().await.unwrap();
+    let other = everybody_queues(&rig).await;
     let new = new_client(vec![jti("a", NOW + 1)]);
     let mut queued = pin!(rig.database.create_client(&new));
     assert!(queued.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -172,6 +172,67 @@ async fn a_request_that_queued_past_the_expiry_consumes_nothing() {
     rig.set_time(NOW + 2);
     other.commit().await.unwrap();
     assert_eq!(refusal(queued.await), Refusal::JtiExpired);
+}
+
+/// All that queue behind this join one transaction when it ends.
+async fn everybody_queues(rig: &Rig) -> sqlx::Transaction<'static, sqlx::Sqlite> {
+    rig.database.pools.writer.begin_with("BEGIN IMMEDIATE").await.unwrap()
+}
+
+#[tokio::test]
+async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
+    let rig = Rig::new().await;
+    let other = everybody_queues(&rig).await;
+    let [first, again, last] = ["a", "a", "b"].map(|id| new_client(vec![jti(id, NOW + 9)]));
+    let release = async { other.rollback().await.unwrap() };
+    let (first, again, last, ()) = tokio::join!(
+        rig.database.create_client(&first),
+        rig.database.create_client(&again),
+        rig.database.create_client(&last),
+        release
+    );
+    assert_eq!(refusal(again), Refusal::Replayed);
+    for created in [first.unwrap(), last.unwrap()] {
+        assert_eq!(rig.database.client(&created.client_id).await.unwrap(), created);
+    }
+    assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 2, live_tokens: 0, jti_kept: 2 });
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
+    let rig = Rig::new().await;
+    let other = everybody_queues(&rig).await;
+    let new = new_client(vec![jti("a", NOW + 9)]);
+    let broken = rig.database.writer.write(|work| {
+        Box::pin(async move {
+            sqlx::query("nonsense").execute(work).await?;
+            Ok(())
+        })
+    });
+    let release = async { other.rollback().await.unwrap() };
+    let (created, broken, ()) = tokio::join!(rig.database.create_client(&new), broken, release);
+    assert!(matches!(created, Err(Failure::Transaction(_))), "{created:?}");
+    assert!(matches!(broken, Err(Failure::Transaction(_))), "{broken:?}");
+    assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
+    rig.database.create_client(&new).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_leaves_before_its_turn_changes_nothing() {
+    let rig = Rig::new().await;
+    let other = everybody_queues(&rig).await;
+    let new = new_client(vec![jti("a", NOW + 9)]);
+    // The first is what the writer has in hand, the second waits in its queue and is given up there.
+    let mut first = pin!(rig.database.create_client(&new));
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    {
+        let left = new_client(vec![jti("b", NOW + 9)]);
+        let mut left = pin!(rig.database.create_client(&left));
+        assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    other.rollback().await.unwrap();
+    first.await.unwrap();
+    assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 0, jti_kept: 1 });
 }
 
 #[tokio::test]

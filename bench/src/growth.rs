@@ -1,0 +1,206 @@
+//! What a token costs as the gateway's world grows: more clients, more key sets, more keys in a set.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use dcr_cli::client::client_config;
+use dcr_cli::keys::SigningKey;
+use dcr_cli::pki::Pki;
+use dcr_dev::Gateway;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Method;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::listeners;
+use crate::load::{Load, count};
+use crate::makes::{Make, prepare};
+use crate::processes::cpu_time;
+use crate::requests::{By, Requests};
+use crate::rows::median;
+use crate::scene::{Clients, connect_to_gateway, requests, start_gateway};
+use crate::screen;
+
+/// Rounds of each size; a figure is their median.
+const ROUNDS: usize = 3;
+
+/// Requests of a round, but at least one a client or key set.
+const REQUESTS: usize = 2_000;
+
+/// The most requests of a round.
+const MOST: usize = 10_000;
+
+/// Registrations sent to the store at once.
+const AT_ONCE: usize = 64;
+
+/// How far each dimension goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Sizes {
+    /// Clients in the store.
+    pub(crate) clients: Vec<usize>,
+    /// Key sets, one a client.
+    pub(crate) key_sets: Vec<usize>,
+    /// Keys in the one key set.
+    pub(crate) keys: Vec<usize>,
+}
+
+/// One measurement.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    /// `clients`, `key_sets` or `keys_in_set`.
+    pub(crate) of: &'static str,
+    /// How many.
+    pub(crate) number: usize,
+    /// Tokens a second.
+    pub(crate) rate: f64,
+    /// Half of the tokens were issued within this many microseconds.
+    pub(crate) p50_us: f64,
+    /// Processor time a token in Envoy, in microseconds.
+    pub(crate) envoy_us: f64,
+}
+
+/// Measures all sizes of all dimensions, with a gateway of its own.
+pub(crate) async fn measure(
+    pki: &Arc<Pki>,
+    es256: &SigningKey,
+    folder: &Path,
+    sizes: &Sizes,
+    workers: u32,
+    connections: usize,
+) -> Result<Vec<Point>, Error> {
+    let gateway = start_gateway(pki, es256, folder, workers, listeners::spread_evenly).await?;
+    let requests = Arc::new(requests(&gateway, es256)?);
+    let registered = Clients::register(&gateway, &requests).await?;
+    let load = connect_to_gateway(&gateway, connections).await?;
+    let template = template(&gateway, &registered.ps256).await?;
+    let keys = [pki.tpp.signing.public_jwk()?, es256.public_jwk()?];
+    let mut world = World { gateway, requests, load, template, keys };
+
+    let mut points = Vec::new();
+    let mut clients = vec![registered.ps256];
+    for &number in &sizes.clients {
+        let missing = number.saturating_sub(clients.len());
+        clients.extend(world.register(missing, |_| None).await?);
+        points.push(world.measure("clients", number, &clients).await?);
+    }
+    let mut clients: Vec<String> = Vec::new();
+    for &number in &sizes.key_sets {
+        let new = clients.len()..number;
+        let urls: Vec<String> = new.map(|at| world.publish(&format!("/sets/{at}.jwks"), Vec::new())).collect();
+        clients.extend(world.register(urls.len(), |at| urls.get(at).cloned()).await?);
+        points.push(world.measure("key_sets", number, &clients).await?);
+    }
+    for &number in &sizes.keys {
+        let others = (1..number).map(|_| stranger()).collect::<Result<_, _>>()?;
+        let url = world.publish(&format!("/keys/{number}.jwks"), others);
+        let client = world.register(1, |_| Some(url.clone())).await?;
+        points.push(world.measure("keys_in_set", number, &client).await?);
+    }
+    Ok(points)
+}
+
+struct World {
+    gateway: Gateway,
+    requests: Arc<Requests>,
+    load: Load,
+    /// A registration as the store takes it.
+    template: Value,
+    /// The third party's public keys.
+    keys: [Value; 2],
+}
+
+impl World {
+    /// Puts clients into the store, each with the key set of its number, or that of the template.
+    async fn register(&self, number: usize, key_set: impl Fn(usize) -> Option<String>) -> Result<Vec<String>, Error> {
+        let tls = client_config(&self.gateway.pki().server_ca.certificate_pem, None)?;
+        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).build()?;
+        let url = format!("{}/v1/clients", self.gateway.store_url());
+        let bodies = (0..number).map(|at| {
+            let mut body = self.template.clone();
+            if let (Some(url), Some(place)) = (key_set(at), body.pointer_mut("/record/key_set_uri")) {
+                *place = url.into();
+            }
+            body
+        });
+        let sent = bodies.map(|body| {
+            let request = http.post(&url).json(&body);
+            async move {
+                let created: Value = request.send().await?.error_for_status()?.json().await?;
+                let client_id = created.get("client_id").and_then(Value::as_str).map(str::to_owned);
+                client_id.ok_or_else(|| Error::from("the store made a client without client_id"))
+            }
+        });
+        stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Publishes the third party's keys behind others, and returns the set's URL.
+    fn publish(&self, path: &str, others: Vec<Value>) -> String {
+        let keys: Vec<Value> = others.into_iter().chain(self.keys.iter().cloned()).collect();
+        self.gateway.directory().publish(path, json!({ "keys": keys }));
+        format!("{}{path}", self.gateway.directory().url())
+    }
+
+    /// Tokens of all clients, one after the other.
+    async fn measure(&mut self, of: &'static str, number: usize, clients: &[String]) -> Result<Point, Error> {
+        let make = tokens(self.requests.clone(), clients.to_vec());
+        let requests = clients.len().clamp(REQUESTS, MOST);
+        // Once for whatever is kept of clients and key sets.
+        self.load.run(prepare(requests, &make)?).await.map_err(|error| format!("{number} {of}: {error}"))?;
+        let (mut rates, mut p50, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let prepared = prepare(requests, &make)?;
+            let before = cpu_time(self.gateway.envoy_id())?;
+            let run = self.load.run(prepared).await?;
+            let spent = cpu_time(self.gateway.envoy_id())? - before;
+            rates.push(run.rate());
+            p50.push(run.quantile_us(50));
+            cpu.push(spent.as_secs_f64() * 1e6 / count(run.requests()));
+        }
+        let point = Point { of, number, rate: median(rates), p50_us: median(p50), envoy_us: median(cpu) };
+        screen::line(&format!(
+            "{number:>7} {of}: {:.0} tokens/s, p50 {:.1} ms, {:.0} us in Envoy",
+            point.rate,
+            point.p50_us / 1e3,
+            point.envoy_us
+        ));
+        Ok(point)
+    }
+}
+
+/// The registration of a client, as it would be sent to the store again.
+async fn template(gateway: &Gateway, client_id: &str) -> Result<Value, Error> {
+    let tpp = gateway.client(None)?;
+    let url = format!("{}/v1/clients/{client_id}", gateway.store_url());
+    let client = tpp.send(tpp.request(Method::GET, &url)).await?.json();
+    let member = |name| client.get(name).ok_or_else(|| format!("the store's client has no {name}"));
+    Ok(json!({
+        "software": member("software")?,
+        "single_registration": false,
+        "consume_jti": [],
+        "record": member("record")?
+    }))
+}
+
+/// Tokens for these clients in turn. They all are the same third party's, so its key signs for each.
+fn tokens(requests: Arc<Requests>, clients: Vec<String>) -> Make {
+    let next = AtomicUsize::new(0);
+    Box::new(move || {
+        let turn = next.fetch_add(1, Ordering::Relaxed) % clients.len().max(1);
+        let client = clients.get(turn).ok_or("there is no client")?;
+        Ok((requests.token(client, By::Ps256)?, 200))
+    })
+}
+
+/// A public key of nobody's: an odd number of 2048 bits.
+fn stranger() -> Result<Value, Error> {
+    let mut modulus = [0; 256];
+    SystemRandom::new().fill(&mut modulus).map_err(|_| "the system gave no random bytes")?;
+    let [first, .., last] = &mut modulus;
+    *first |= 0x80;
+    *last |= 1;
+    let kid = uuid::Uuid::new_v4().to_string();
+    Ok(json!({ "kty": "RSA", "use": "sig", "kid": kid, "n": Base64UrlUnpadded::encode_string(&modulus), "e": "AQAB" }))
+}

@@ -1,0 +1,159 @@
+//! What a VM of the filter takes of memory when it is warm, and whether it grows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dcr_cli::keys::SigningKey;
+use dcr_cli::pki::Pki;
+use dcr_dev::Gateway;
+
+use crate::error::Error;
+use crate::listeners;
+use crate::load::{Expecting, Load, count};
+use crate::makes::{Make, Makes, prepare};
+use crate::processes::resident_bytes;
+use crate::requests::By;
+use crate::scene::{Clients, connect_to_gateway, requests, start_gateway};
+use crate::screen;
+
+/// Connections: enough that each worker gets some.
+const CONNECTIONS: usize = 32;
+
+/// Requests after which a VM counts as warm, for each worker.
+const WARM: usize = 20_000;
+
+/// Requests of a mix that are made at once.
+const PORTION: usize = 2_000;
+
+/// What one more VM, and what many requests, add to Envoy's resident memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Of Envoy with one worker, and with [`MORE`] workers, with the filter.
+    pub(crate) with_filter: [f64; 2],
+    /// The same without the filter.
+    pub(crate) without_filter: [f64; 2],
+    /// What the requests of the soak added, with the filter and without.
+    pub(crate) growth: [f64; 2],
+}
+
+/// The larger number of workers.
+const MORE: u32 = 3;
+
+impl Memory {
+    /// Resident memory that one VM adds: what a worker with the filter adds, less what a worker adds anyway.
+    pub(crate) fn of_vm(&self) -> f64 {
+        let [one, more] = self.with_filter;
+        let [bare_one, bare_more] = self.without_filter;
+        ((more - one) - (bare_more - bare_one)) / f64::from(MORE - 1)
+    }
+
+    /// What the requests of the soak added because of the filter.
+    pub(crate) fn soak_growth(&self) -> f64 {
+        let [with, without] = self.growth;
+        with - without
+    }
+}
+
+/// Starts Envoy four times, and sends each a mix of requests; to those with one worker, and so one VM, `soak` more.
+pub(crate) async fn measure(pki: &Arc<Pki>, es256: &SigningKey, folder: &Path, soak: usize) -> Result<Memory, Error> {
+    let [one_bare, grown_bare] = Subject::start(pki, es256, folder, 1, false).await?.soak(soak).await?;
+    let [one, grown] = Subject::start(pki, es256, folder, 1, true).await?.soak(soak).await?;
+    let [more_bare, _] = Subject::start(pki, es256, folder, MORE, false).await?.soak(0).await?;
+    let [more, _] = Subject::start(pki, es256, folder, MORE, true).await?.soak(0).await?;
+    Ok(Memory {
+        with_filter: [one, more],
+        without_filter: [one_bare, more_bare],
+        growth: [grown - one, grown_bare - one_bare],
+    })
+}
+
+/// An Envoy under observation.
+struct Subject {
+    title: String,
+    gateway: Gateway,
+    load: Load,
+    mix: Vec<(usize, Make)>,
+    warm: usize,
+}
+
+impl Subject {
+    async fn start(
+        pki: &Arc<Pki>,
+        es256: &SigningKey,
+        folder: &Path,
+        workers: u32,
+        with_filter: bool,
+    ) -> Result<Self, Error> {
+        let change = move |envoy: &mut _| {
+            listeners::spread_evenly(envoy)?;
+            if with_filter { Ok(()) } else { listeners::without_filter(envoy) }
+        };
+        let gateway = start_gateway(pki, es256, folder, workers, change).await?;
+        let requests = Arc::new(requests(&gateway, es256)?);
+        let makes = Makes::new(requests.clone());
+        let mix = if with_filter {
+            let clients = Clients::register(&gateway, &requests).await?;
+            mix(&makes, &clients)
+        } else {
+            vec![(100, makes.assertion_in_header(By::Es256))]
+        };
+        let load = connect_to_gateway(&gateway, CONNECTIONS).await?;
+        let filter = if with_filter { "dcr-gate" } else { "no filter" };
+        let title = format!("{filter}, {workers} worker{}", if workers == 1 { "" } else { "s" });
+        Ok(Self { title, gateway, load, mix, warm: WARM * usize::try_from(workers)? })
+    }
+
+    /// Resident memory when warm, and after so many more requests.
+    async fn soak(mut self, more: usize) -> Result<[f64; 2], Error> {
+        self.send(self.warm).await?;
+        let warm = resident_bytes(self.gateway.envoy_id())?;
+        screen::progress(&format!("{}: {} when warm", self.title, mebibytes(warm)));
+        self.send(more).await?;
+        let after = resident_bytes(self.gateway.envoy_id())?;
+        screen::line(&match more {
+            0 => String::new(),
+            _ => format!(", {} after {more} more requests", mebibytes(after)),
+        });
+        Ok([warm, after])
+    }
+
+    async fn send(&mut self, number: usize) -> Result<(), Error> {
+        let mut sent = 0;
+        while sent < number {
+            let portion = self.portion()?;
+            sent += portion.len();
+            self.load.run(portion).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests of all kinds, each kind's spread over the whole.
+    fn portion(&self) -> Result<Vec<Expecting>, Error> {
+        let mut placed = Vec::with_capacity(PORTION);
+        for (per_cent, make) in &self.mix {
+            let requests = prepare(PORTION * per_cent / 100, make)?;
+            let number = count(requests.len());
+            placed.extend(requests.into_iter().enumerate().map(|(at, request)| (count(at) / number, request)));
+        }
+        placed.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        Ok(placed.into_iter().map(|(_, request)| request).collect())
+    }
+}
+
+/// What of a hundred requests is of which kind.
+fn mix(make: &Makes, clients: &Clients) -> Vec<(usize, Make)> {
+    vec![
+        (5, make.token(&clients.ps256, By::Ps256)),
+        (30, make.token(&clients.es256, By::Es256)),
+        (20, make.token_by_certificate(&clients.certificate)),
+        (5, make.registration()),
+        (20, make.retrieval(&clients.ps256, &clients.access_token)),
+        (5, make.expired_token(&clients.ps256)),
+        (15, make.wrong_method()),
+    ]
+}
+
+/// Bytes for people.
+pub(crate) fn mebibytes(bytes: f64) -> String {
+    format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
+}

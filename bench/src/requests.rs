@@ -1,0 +1,149 @@
+//! The requests that are sent: real ones, each assertion and each registration signed for this one use.
+
+use dcr_cli::client::{Endpoints, JWT_BEARER};
+use dcr_cli::keys::SigningKey;
+use dcr_cli::mint::{self, Token};
+use dcr_cli::pki::Pki;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::load::Request;
+use crate::oidc_provider;
+use crate::signer::Signer;
+
+/// The audience of the assertions that `jwt_authn` gets.
+pub(crate) const JWT_AUTHN_AUDIENCE: &str = "https://jwt-authn.example";
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Everything that is needed to sign for one third party.
+pub(crate) struct Requests {
+    software: dcr_cli::software::Software,
+    directory_url: String,
+    gateway: Endpoints,
+    directory: Signer,
+    ps256: Signer,
+    es256: Signer,
+    /// The keys' public halves, for a server that takes them with the registration.
+    key_set: Value,
+}
+
+/// The key a client signs its assertions with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    /// RSA of 2048 bits.
+    Ps256,
+    /// P-256.
+    Es256,
+}
+
+impl Requests {
+    /// The PKI's first third party, with an ES256 key beside its own.
+    pub(crate) fn new(pki: &Pki, es256: &SigningKey, gateway: Endpoints, directory_url: String) -> Result<Self, Error> {
+        Ok(Self {
+            software: pki.tpp.software.clone(),
+            directory_url,
+            gateway,
+            directory: Signer::new(&pki.directory)?,
+            ps256: Signer::new(&pki.tpp.signing)?,
+            es256: Signer::new(es256)?,
+            key_set: json!({ "keys": [pki.tpp.signing.public_jwk()?, es256.public_jwk()?] }),
+        })
+    }
+
+    /// A registration at the gateway: a fresh statement in a fresh request, both signed with PS256.
+    pub(crate) fn registration(&self, change: impl Fn(Token) -> Token) -> Result<Request, Error> {
+        let statement = self.directory.sign(&mint::software_statement(&self.software, &self.directory_url))?;
+        let request = mint::registration_request(&self.software, &self.gateway.issuer, &statement);
+        let request = self.ps256.sign(&change(request))?;
+        post(&self.gateway.registration, "application/jwt", request)
+    }
+
+    /// The same registration as node-oidc-provider takes it: the metadata as JSON, with the keys and the statement in it.
+    pub(crate) fn oidc_registration(&self) -> Result<Request, Error> {
+        let statement = self.directory.sign(&mint::software_statement(&self.software, &self.directory_url))?;
+        let request = mint::registration_request(&self.software, &self.gateway.issuer, &statement);
+        let mut metadata: Map<String, Value> = request.claims().clone();
+        // What makes the claims a JWT, and the authorization server's own features that it would have to be given.
+        for name in ["iss", "iat", "exp", "jti", "aud"] {
+            metadata.shift_remove(name);
+        }
+        metadata.insert("jwks".into(), self.key_set.clone());
+        metadata.insert("tls_client_certificate_bound_access_tokens".into(), true.into());
+        metadata.insert("scope".into(), "openid accounts payments".into());
+        post(&format!("{}/reg", oidc_provider::ISSUER), "application/json", Value::Object(metadata).to_string())
+    }
+
+    /// A token by `private_key_jwt` at the gateway.
+    pub(crate) fn token(&self, client_id: &str, by: By) -> Result<Request, Error> {
+        self.token_of(&self.gateway.token, &mint::client_assertion(client_id, &self.gateway.issuer), by)
+    }
+
+    /// The same at node-oidc-provider.
+    pub(crate) fn oidc_token(&self, client_id: &str) -> Result<Request, Error> {
+        let url = format!("{}/token", oidc_provider::ISSUER);
+        self.token_of(&url, &mint::client_assertion(client_id, oidc_provider::ISSUER), By::Ps256)
+    }
+
+    /// A token by an assertion that expired an hour ago.
+    pub(crate) fn expired_token(&self, client_id: &str) -> Result<Request, Error> {
+        let assertion = mint::client_assertion(client_id, &self.gateway.issuer);
+        let expired = assertion.claim("iat", mint::now() - 7200).claim("exp", mint::now() - 3600);
+        self.token_of(&self.gateway.token, &expired, By::Ps256)
+    }
+
+    /// A token by `tls_client_auth`.
+    pub(crate) fn token_by_certificate(&self, client_id: &str) -> Result<Request, Error> {
+        let form = format!("grant_type=client_credentials&scope=accounts&client_id={client_id}");
+        post(&self.gateway.token, FORM, form)
+    }
+
+    /// An assertion where `jwt_authn` looks for it.
+    pub(crate) fn assertion_in_header(&self, client_id: &str, by: By) -> Result<Request, Error> {
+        let assertion = self.signer(by).sign(&mint::client_assertion(client_id, JWT_AUTHN_AUDIENCE))?;
+        let request = request(Method::GET, "https://jwt-authn.example/token");
+        Ok(request.header(AUTHORIZATION, format!("Bearer {assertion}")).body(Full::default())?)
+    }
+
+    /// GET of a registration.
+    pub(crate) fn retrieval(&self, client_id: &str, access_token: &str) -> Result<Request, Error> {
+        let request = request(Method::GET, &self.gateway.client(client_id));
+        Ok(request.header(AUTHORIZATION, format!("Bearer {access_token}")).body(Full::default())?)
+    }
+
+    /// A method that the token endpoint does not have.
+    pub(crate) fn wrong_method(&self) -> Result<Request, Error> {
+        Ok(request(Method::GET, &self.gateway.token).body(Full::default())?)
+    }
+
+    fn token_of(&self, url: &str, assertion: &Token, by: By) -> Result<Request, Error> {
+        let assertion = self.signer(by).sign(assertion)?;
+        let kind = JWT_BEARER.replace(':', "%3A");
+        let form = format!(
+            "grant_type=client_credentials&scope=accounts&client_assertion_type={kind}&client_assertion={assertion}"
+        );
+        post(url, FORM, form)
+    }
+
+    fn signer(&self, by: By) -> &Signer {
+        match by {
+            By::Ps256 => &self.ps256,
+            By::Es256 => &self.es256,
+        }
+    }
+}
+
+fn post(url: &str, media_type: &str, body: String) -> Result<Request, Error> {
+    Ok(request(Method::POST, url).header(CONTENT_TYPE, media_type).body(Full::new(Bytes::from(body)))?)
+}
+
+/// A request as HTTP/1.1 writes it: the path in the first line, the authority in `host`.
+fn request(method: Method, url: &str) -> hyper::http::request::Builder {
+    let rest = url.strip_prefix("https://").unwrap_or(url);
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    hyper::Request::builder().method(method).uri(if path.is_empty() { "/" } else { path }).header(HOST, authority)
+}
