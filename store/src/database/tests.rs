@@ -191,8 +191,8 @@ async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
         rig.database.create_client(&last),
         release
     );
-    assert_eq!(refusal(again), Refusal::Replayed);
-    for created in [first.unwrap(), last.unwrap()] {
+    assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
+    for created in [first.unwrap().client, last.unwrap().client] {
         assert_eq!(rig.database.client(&created.client_id).await.unwrap(), created);
     }
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 2, live_tokens: 0, jti_kept: 2 });
