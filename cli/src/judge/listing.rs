@@ -223,3 +223,91 @@ fn at<'m>(
         met.rule == rule && document.is_none_or(|document| met.document.unwrap_or(outermost) == document)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use dcr_gate::policy::profile::Profile;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Rules that neither a registration request nor a client assertion can break: those of other endpoints, of updates, of the form around
+    /// an assertion, and of what carries all of them.
+    fn concerns_others(rule: &Rule) -> bool {
+        let of_other_requests = ["GW", "CM", "AT"].iter().any(|section| rule.id.starts_with(section));
+        let others = [
+            "form_too_large",
+            "method_not_allowed",
+            "client_id_mismatch",
+            "token_request_malformed",
+            "several_authentication_methods",
+            "basic_authentication_refused",
+            "client_assertion_type",
+            "client_id_differs",
+            "certificate_client_unknown",
+            "client_id_missing",
+            "certificate_subject",
+            "certificate_of_another_client",
+            "grant_type_missing",
+            "grant_type_unsupported",
+            "scope_not_registered",
+        ];
+        of_other_requests || others.contains(&rule.reason)
+    }
+
+    fn config(profile: &str) -> Config {
+        let asks_for_everything = json!({
+            "single_use": true, "max_age": "5m", "modes": ["Live"], "refuse_revoked_keys": true,
+            "uris_on_redirect_hosts": true, "certificate_in_key_set": true, "certificate_psd2_roles": true
+        });
+        let statements = if profile == "au-cdr" { json!({}) } else { asks_for_everything };
+        let document = json!({
+            "profile": profile,
+            "danger_profile_values": { "answers": { "interaction_id": "require" } },
+            "issuer": "https://bank.example",
+            "directories": [{
+                "issuer": "directory", "jwks_uri": "https://directory.example/keys", "cluster": "directory",
+                "software_key_sets": [{ "host": "directory.example", "cluster": "directory" }],
+                "statements": statements
+            }],
+            "registration": { "single_registration": true },
+            "store": { "cluster": "store" }
+        });
+        Config::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn every_rule_concerns_a_request_or_is_known_to_concern_others() {
+        let listed: Vec<JudgedRule> = Profile::names()
+            .flat_map(|profile| {
+                let config = config(profile);
+                [Kind::Registration, Kind::ClientAssertion].map(|kind| list(kind, &config, &[], false))
+            })
+            .flatten()
+            .collect();
+        for rule in RULES {
+            let is_listed = listed.iter().any(|judged| judged.rule == *rule);
+            assert_ne!(is_listed, concerns_others(rule), "{} {}", rule.id, rule.reason);
+        }
+        assert!(listed.iter().all(|judged| judged.outcome == Outcome::NotReached));
+    }
+
+    #[test]
+    fn what_was_met_more_than_once_is_broken_if_it_was_broken_once() {
+        let met = |document, outcome| trail::Met { rule: &rules::JW_02, document, outcome };
+        let statement = Some(Document::SoftwareStatement);
+        let met = [
+            met(statement, trail::Outcome::Held),
+            met(statement, trail::Outcome::Waived),
+            met(statement, trail::Outcome::Held),
+            met(None, trail::Outcome::Held),
+        ];
+        let of = |document| outcome(Kind::Registration, (&rules::JW_02, Some(document)), &met, true);
+        assert_eq!(of(Document::SoftwareStatement), Outcome::Waived);
+        assert_eq!(
+            of(Document::RegistrationRequest),
+            Outcome::Passed,
+            "what belongs to no one document is the request's"
+        );
+    }
+}
