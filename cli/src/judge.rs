@@ -2,6 +2,9 @@
 //!
 //! The journeys are the filter's, over a host that needs no network: key sets come from files, and a store that accepts everything.
 
+mod client;
+mod listing;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,13 +12,16 @@ use std::time::Duration;
 use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
-use dcr_gate::policy::{Refusal, Timestamp};
+use dcr_gate::policy::{ErrorCode, Refusal, Timestamp, Trail};
 use dcr_gate::x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
+use self::client::RegisteredClient;
+pub use self::listing::{JudgedRule, Outcome};
+use self::listing::{Kind, list};
 use crate::Error;
-use crate::client::media_type;
+use crate::client::{JWT_BEARER, media_type};
 
 /// What is judged, and by what.
 #[derive(Debug)]
@@ -30,10 +36,20 @@ pub struct Case {
     pub key_sets: Vec<(Option<String>, Value)>,
 }
 
-/// What the gateway would say.
+/// What the gateway would say, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it would answer.
+    pub verdict: Verdict,
+    /// Every rule of the catalogue that concerns such a request under this configuration, in the catalogue's order. One about any signed
+    /// document stands there once a document.
+    pub rules: Vec<JudgedRule>,
+}
+
+/// What the gateway would answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The registration would be made.
+    /// The registration would be made, or the token issued.
     Accepted,
     /// It would be refused.
     Refused(Refusal),
@@ -43,23 +59,62 @@ impl Case {
     /// Judges a registration request: a compact JWS, or the JSON object of ecosystems that do not sign requests.
     ///
     /// # Errors
-    /// [`Error::Key`] where the policy waits for something that is not there: a fault of this program.
-    pub fn judge_registration(self, request: &str) -> Result<Verdict, Error> {
-        let host =
-            Offline(Rc::new(Surroundings { now: self.at, key_sets: self.key_sets, refusal: RefCell::default() }));
-        let (sender, body) = Body::channel();
-        sender.complete(request.as_bytes().to_vec());
+    /// [`Error::Content`] where a key set is not at hand or of no use, so that the gateway would answer 503; [`Error::Key`] where the policy
+    /// waits for something that is not there: a fault of this program.
+    pub fn judge_registration(self, request: &str) -> Result<Judgement, Error> {
+        self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None)
+    }
+
+    /// Judges the client assertion of a token request for `client_credentials`. `registration` is the gateway's answer to registering the
+    /// client; `client_id`, `token_endpoint_auth_method` and `software_statement` suffice.
+    ///
+    /// # Errors
+    /// As [`Case::judge_registration`], and [`Error::Content`] where `registration` does not hold what it takes.
+    pub fn judge_assertion(self, registration: &Value, assertion: &str) -> Result<Judgement, Error> {
+        let client = RegisteredClient::read(registration, &self.config)?;
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion),
+        ];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let media_type = "application/x-www-form-urlencoded";
+        self.judge(Kind::ClientAssertion, &Endpoint::Token, media_type, &form, Some(client))
+    }
+
+    fn judge(
+        self,
+        kind: Kind,
+        endpoint: &Endpoint,
+        media_type: &str,
+        body: &str,
+        client: Option<RegisteredClient>,
+    ) -> Result<Judgement, Error> {
+        let surroundings = Surroundings {
+            now: self.at,
+            key_sets: self.key_sets,
+            client,
+            refusal: RefCell::default(),
+            missing: RefCell::default(),
+        };
+        let host = Offline(Rc::new(surroundings));
+        let (sender, received) = Body::channel();
+        sender.complete(body.as_bytes().to_vec());
         let head = Head {
             method: "POST".into(),
             query: None,
-            headers: vec![("content-type".into(), media_type(request).as_bytes().to_vec())],
+            headers: vec![("content-type".into(), media_type.as_bytes().to_vec())],
             certificate: self.certificate,
         };
         let gate = Gate::new(self.config, host.clone());
-        let answer = gate.serve(&Endpoint::Register, &Request { head, body }).now_or_never();
+        let trail = Trail::new(gate.config.modes.clone());
+        let answer = gate.follow(endpoint, &Request { head, body: received }, &trail).now_or_never();
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
-        let refusal = host.0.refusal.borrow_mut().take();
-        Ok(refusal.map_or(Verdict::Accepted, Verdict::Refused))
+
+        host.0.all_at_hand()?;
+        let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
+        let rules = list(kind, &gate.config, &trail.met(), verdict == Verdict::Accepted);
+        Ok(Judgement { verdict, rules })
     }
 }
 
@@ -70,7 +125,11 @@ struct Offline(Rc<Surroundings>);
 struct Surroundings {
     now: Timestamp,
     key_sets: Vec<(Option<String>, Value)>,
+    /// Who authenticates, where somebody does.
+    client: Option<RegisteredClient>,
     refusal: RefCell<Option<Refusal>>,
+    /// The first key set that was asked for and is not here, by its URL.
+    missing: RefCell<Option<String>>,
 }
 
 impl Surroundings {
@@ -78,6 +137,36 @@ impl Surroundings {
         let of_url = self.key_sets.iter().find(|(known, _)| known.as_deref() == Some(url));
         let for_all = self.key_sets.iter().find(|(known, _)| known.is_none());
         of_url.or(for_all).map(|(_, key_set)| key_set)
+    }
+
+    fn call(&self, call: &Call) -> Result<(u16, Value), CallNotSent> {
+        let client = self.client.as_ref();
+        match (call.method, call.path.strip_prefix("/v1/clients/"), client) {
+            ("GET", Some(client_id), Some(client)) if client_id == client.client_id => Ok((200, client.stored())),
+            ("GET", Some(_), Some(_)) => Ok((404, json!({ "error": "unknown_client", "error_description": "" }))),
+            ("GET", ..) => {
+                let url = format!("https://{}{}", call.authority, call.path);
+                let key_set = self.key_set(&url).cloned();
+                if key_set.is_none() {
+                    self.missing.borrow_mut().get_or_insert(url);
+                }
+                Ok((200, key_set.ok_or(CallNotSent)?))
+            }
+            (_, Some(_), Some(_)) => Ok((201, issued())),
+            _ => Ok((201, created(&call.body))),
+        }
+    }
+
+    /// Nobody can be judged for a key set that is not here.
+    fn all_at_hand(&self) -> Result<(), Error> {
+        let wrong = |problem| Err(Error::Content { path: "--jwks".into(), problem });
+        match (&*self.refusal.borrow(), &*self.missing.borrow()) {
+            (_, Some(url)) => wrong(format!("holds no key set for {url}: add {url}=FILE")),
+            (Some(refusal), None) if refusal.error() == ErrorCode::TemporarilyUnavailable => {
+                wrong(format!("no key set of use, so the gateway could not judge either: {}", refusal.description()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,12 +176,7 @@ impl Host for Offline {
     }
 
     async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {
-        let answer = match call.method {
-            "GET" => {
-                (200, self.0.key_set(&format!("https://{}{}", call.authority, call.path)).ok_or(CallNotSent)?.clone())
-            }
-            _ => (201, created(&call.body)),
-        };
+        let answer = self.0.call(&call)?;
         let headers = vec![("content-type".to_string(), b"application/json".to_vec())];
         Ok(CallResponse { status: Some(answer.0), headers, body: answer.1.to_string().into_bytes() })
     }
@@ -132,4 +216,9 @@ fn created(body: &[u8]) -> Value {
         members.insert("registration_access_token".into(), "judged".into());
     }
     answer
+}
+
+/// What it answers to a token request.
+fn issued() -> Value {
+    json!({ "access_token": "judged", "token_type": "Bearer", "expires_in": 1, "scope": "judged" })
 }

@@ -45,7 +45,10 @@ impl Binding {
         let form = form_of(certificate, dialect);
         trail.hold(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
         match form {
-            Some(form) => trail.hold(&[form.rule], self.says_what_it_must(certificate, form)),
+            Some(form) => {
+                let rules: Vec<_> = [Some(form.rule), form.organisation_rule].into_iter().flatten().collect();
+                trail.hold(&rules, self.says_what_it_must(certificate, form))
+            }
             None => Ok(()),
         }
     }

@@ -6,17 +6,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use dcr_cli::Error;
-use dcr_cli::judge::{Case, Verdict};
+use dcr_cli::judge::{self, Case, JudgedRule, Judgement, Verdict};
 use dcr_cli::mint::now;
 use dcr_cli::pki::files::read_text;
 use dcr_gate::config::Config;
+use dcr_gate::policy::Document;
+use dcr_gate::policy::catalogue::Level;
 use dcr_gate::x509::Certificate;
 use serde_json::{Value, json};
 
 use super::{Outcome, print, read_input};
 
-/// Judge a registration request by the gateway's own policy, without a gateway
+/// Judge a registration request, or a client assertion, by the gateway's own policy, without a gateway
+///
+/// Runs the filter's own code over files and prints every rule that concerns such a request under this configuration, with its level in the
+/// profile and what became of it: passed, failed, not reached (the request was refused before its turn came), not judged (only the
+/// gateway's store knows what was used or registered before), watched or waived (the configuration sets the rule aside). The verdict
+/// comes last.
+///
+/// Without --client the document is a registration request: a JWT, or a JSON object where the profile has them. With --client it is
+/// the client assertion of a token request by that client.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Check {
     /// The filter's configuration, as YAML or JSON
     #[arg(long, value_name = "FILE")]
@@ -30,35 +41,74 @@ pub(crate) struct Check {
     /// A key set: FILE for all URLs, or URL=FILE for one; repeat it as often as needed
     #[arg(long = "jwks", value_name = "[URL=]FILE", required = true)]
     key_sets: Vec<String>,
-    /// Print JSON
+    /// Judge a client assertion of this client: the gateway's answer to registering it, or of that at least client_id,
+    /// token_endpoint_auth_method and software_statement
+    #[arg(long, value_name = "FILE")]
+    client: Option<PathBuf>,
+    /// Print JSON: verdict, rules, and of a refusal status, error, error_description, rule and reason
     #[arg(long)]
     json: bool,
-    /// A file with the request, or - for the standard input
-    #[arg(value_name = "REQUEST")]
-    request: PathBuf,
+    /// A file with the request or the assertion, or - for the standard input
+    #[arg(value_name = "DOCUMENT")]
+    document: PathBuf,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  dcr check --config gate.yaml --jwks keys.jwks --certificate transport.pem request.jwt
+  dcr check --config gate.yaml --jwks https://keystore.example/openbanking.jwks=directory.jwks --jwks tpp.jwks \\
+      --certificate transport.pem --at 2026-11-20T10:00:00Z request.jwt
+  dcr check --config gate.yaml --jwks keys.jwks --certificate transport.pem --client registered.json assertion.jwt
+
+Exits with 0 where the gateway would accept, 1 where it would refuse, 2 where nobody could tell: a file that cannot be read, a key set
+that is not given.";
 
 impl Check {
     pub(crate) fn run(self) -> Outcome {
-        let request = read_input(&self.request)?;
+        let document = read_input(&self.document)?;
         let case = Case {
             config: read_config(&self.config)?,
             certificate: self.certificate.as_deref().map(read_certificate).transpose()?,
             at: self.at.as_deref().map_or_else(|| Ok(now()), time)?,
             key_sets: self.key_sets.iter().map(|key_set| read_key_set(key_set)).collect::<Result<_, _>>()?,
         };
-        let verdict = case.judge_registration(request.trim())?;
-        print(&if self.json { as_json(&verdict).to_string() } else { as_text(&verdict) });
-        Ok(match verdict {
+        let judgement = match &self.client {
+            Some(client) => case.judge_assertion(&read_json(client)?, document.trim())?,
+            None => case.judge_registration(document.trim())?,
+        };
+        print(&if self.json { as_json(&judgement).to_string() } else { as_text(&judgement) });
+        Ok(match judgement.verdict {
             Verdict::Accepted => ExitCode::SUCCESS,
             Verdict::Refused(_) => ExitCode::from(1),
         })
     }
 }
 
-fn as_text(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Accepted => "accepted".into(),
+/// A line a rule, then the verdict.
+fn as_text(judgement: &Judgement) -> String {
+    let line = |judged: &JudgedRule| {
+        format!(
+            "{:<12} {:<6} {:<9} {:<21} {}\n",
+            judged.outcome.as_str().replace('_', " "),
+            judged.rule.id,
+            judged.level.map_or("-", Level::as_str),
+            judged.document.map_or("-", Document::name),
+            judged.rule.reason,
+        )
+    };
+    let heading = format!("{:<12} {:<6} {:<9} {:<21} reason, where broken\n", "outcome", "rule", "level", "document");
+    let rules: String = judgement.rules.iter().map(line).collect();
+    format!("{heading}{rules}\n{}", verdict_as_text(judgement))
+}
+
+fn verdict_as_text(judgement: &Judgement) -> String {
+    match &judgement.verdict {
+        Verdict::Accepted => {
+            let watched = judgement.rules.iter().find(|judged| judged.outcome == judge::Outcome::Watched);
+            watched.map_or("accepted".into(), |judged| {
+                format!("accepted, but rule {} ({}) is broken and only watched", judged.rule.id, judged.rule.reason)
+            })
+        }
         Verdict::Refused(refusal) => format!(
             "refused by rule {} ({})\n  status             {}\n  error              {}\n  error_description  {}\n  source             {}",
             refusal.rule.id,
@@ -71,18 +121,34 @@ fn as_text(verdict: &Verdict) -> String {
     }
 }
 
-fn as_json(verdict: &Verdict) -> Value {
-    match verdict {
-        Verdict::Accepted => json!({ "verdict": "accepted" }),
+fn as_json(judgement: &Judgement) -> Value {
+    let rule = |judged: &JudgedRule| {
+        json!({
+            "rule": judged.rule.id,
+            "reason": judged.rule.reason,
+            "document": judged.document.map(Document::name),
+            "level": judged.level.map(Level::as_str),
+            "outcome": judged.outcome.as_str(),
+        })
+    };
+    let rules: Vec<Value> = judgement.rules.iter().map(rule).collect();
+    match &judgement.verdict {
+        Verdict::Accepted => json!({ "verdict": "accepted", "rules": rules }),
         Verdict::Refused(refusal) => json!({
             "verdict": "refused",
-            "rule": refusal.rule.id,
-            "reason": refusal.rule.reason,
             "status": refusal.status(),
             "error": refusal.error().as_str(),
             "error_description": refusal.description(),
+            "rule": refusal.rule.id,
+            "reason": refusal.rule.reason,
+            "rules": rules,
         }),
     }
+}
+
+fn read_json(path: &Path) -> Result<Value, Error> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| Error::Content { path: path.into(), problem: format!("is no JSON: {error}") })
 }
 
 fn read_config(path: &Path) -> Result<Config, Error> {
@@ -102,9 +168,7 @@ fn read_key_set(argument: &str) -> Result<(Option<String>, Value), Error> {
         Some((url, file)) if url.starts_with("https://") => (Some(url.to_string()), file),
         _ => (None, argument),
     };
-    let key_set = serde_json::from_str(&read_text(file.as_ref())?)
-        .map_err(|error| Error::Content { path: file.into(), problem: format!("is no JSON: {error}") })?;
-    Ok((url, key_set))
+    Ok((url, read_json(file.as_ref())?))
 }
 
 fn time(text: &str) -> Result<u64, Error> {

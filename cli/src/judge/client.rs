@@ -1,0 +1,90 @@
+//! A client as the store has it, made from the gateway's answer to registering it.
+
+use dcr_gate::config::{Config, Directory};
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+use crate::inspect::Inspected;
+
+/// A registered client.
+#[derive(Debug, Clone)]
+pub(super) struct RegisteredClient {
+    /// Its id.
+    pub(super) client_id: String,
+    record: Value,
+}
+
+impl RegisteredClient {
+    /// Reads the answer. What it says of certificates and keys is the statement's word, which was verified at registration and is not again.
+    ///
+    /// # Errors
+    /// [`Error::Content`] with what is missing.
+    pub(super) fn read(registration: &Value, config: &Config) -> Result<Self, Error> {
+        let wrong = |problem: &str| Error::Content { path: "--client".into(), problem: problem.into() };
+        let text = |name: &str| {
+            let value = registration.get(name).and_then(Value::as_str).map(str::to_owned);
+            value.ok_or_else(|| wrong(&format!("has no {name}: give the gateway's answer to registering the client")))
+        };
+        let (client_id, statement) = (text("client_id")?, text("software_statement")?);
+        text("token_endpoint_auth_method")?;
+        let claims = Inspected::parse_jws(&statement)?.claims;
+        let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let directory = config.directory(issuer);
+        let directory = directory
+            .ok_or_else(|| wrong("has a software_statement of a directory that the configuration does not list"))?;
+        let record = json!({
+            "metadata": metadata(registration, directory, &claims),
+            "software_statement": statement,
+            "statement_claims": claims,
+            "issuer": issuer,
+            "binding": binding(directory, &claims),
+            "key_set_uri": key_set_uri(directory, &claims),
+            "revoked_key_set_uri": directory.dialect.claims.revoked_key_set_uri.as_ref().and_then(|name| claims.get(name)),
+        });
+        Ok(Self { client_id, record })
+    }
+
+    /// What the store answers about it.
+    pub(super) fn stored(&self) -> Value {
+        json!({ "client_id": self.client_id, "client_id_issued_at": 0, "version": 1, "record": self.record })
+    }
+}
+
+/// The registered metadata; what an assertion is not judged by may be missing.
+fn metadata(registration: &Value, directory: &Directory, claims: &Map<String, Value>) -> Value {
+    let mut metadata = json!({
+        "redirect_uris": [],
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "application_type": "web",
+        "scope": "openid",
+        "software_id": claims.get(&directory.dialect.claims.software_id),
+        "tls_client_certificate_bound_access_tokens": true,
+    });
+    if let (Some(members), Value::Object(given)) = (metadata.as_object_mut(), registration) {
+        members.extend(given.clone());
+    }
+    metadata
+}
+
+fn binding(directory: &Directory, claims: &Map<String, Value>) -> Value {
+    let names = &directory.dialect.claims;
+    let authority_claims = names.authority_claims.as_ref().and_then(|name| claims.get(name));
+    // An object, or an array of them.
+    let entries: Vec<&Value> = match authority_claims {
+        Some(Value::Array(entries)) => entries.iter().collect(),
+        other => other.into_iter().collect(),
+    };
+    let is_active = |entry: &&Value| entry.get("status").is_some_and(|status| status == "Active");
+    let ids: Vec<&Value> =
+        entries.into_iter().filter(is_active).filter_map(|entry| entry.get("registration_id")).collect();
+    json!({
+        "software_id": claims.get(&names.software_id),
+        "organisation_id": claims.get(&names.organisation_id),
+        "registration_ids": ids,
+    })
+}
+
+fn key_set_uri<'c>(directory: &Directory, claims: &'c Map<String, Value>) -> Option<&'c Value> {
+    directory.dialect.claims.key_set_uris.iter().find_map(|name| claims.get(name).filter(|uri| !uri.is_null()))
+}
