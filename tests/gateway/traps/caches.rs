@@ -246,7 +246,7 @@ fn cheap_refusals_are_cheap() {
             ("SS-05", jwt(with_statement(statement().claim("exp", now - 1)))),
             ("SS-06", jwt(with_statement(statement().claim("iat", now - 3700)))),
             ("JO-05", token(signed(&assertion.clone().header("alg", "RS256")))),
-            ("CA-09", token(signed(&assertion.clone().claim("iat", now - 60).claim("exp", now - 1)))),
+            ("JW-03", token(signed(&assertion.clone().claim("iat", now - 60).claim("exp", now - 1)))),
             ("CA-07", token(signed(&assertion.clone().claim("aud", "https://elsewhere.example")))),
             ("AT-05", tpp.request(http::Method::GET, &format!("{url}/0123456789abcdef"))),
         ];
