@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use jwt_simple::prelude::PS256KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
+    KeyPair, KeyUsagePurpose,
 };
 use serde_json::Value;
 use x509_cert::Certificate;
@@ -220,13 +220,17 @@ impl CertificateAuthority {
     /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name), valid for a
     /// year.
     pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
-        self.issue_client_named(subject, Vec::new())
+        self.issue_client_with(subject, |_| ())
     }
 
-    /// The same with subject alternative names.
-    pub fn issue_client_named(&self, subject: DistinguishedName, names: Vec<SanType>) -> Result<Identity, Error> {
+    /// The same with something of your own in it, such as subject alternative names or an extension.
+    pub fn issue_client_with(
+        &self,
+        subject: DistinguishedName,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Result<Identity, Error> {
         let mut params = client_params(subject);
-        params.subject_alt_names = names;
+        change(&mut params);
         self.sign(params, rsa_key_pair()?)
     }
 

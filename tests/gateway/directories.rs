@@ -1,13 +1,20 @@
 //! What an operator asks of directories: more than their dialect does, or two of them that speak different ones.
 
+use std::time::Duration;
+
 use dcr_cli::client::{Answer, Endpoints, Tpp};
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, BRAZIL_DIRECTORY_ISSUER, DIRECTORY_ISSUER, Token};
+use dcr_cli::pki::{Identity, TransportShape};
 use dcr_dev::{Gateway, GatewayBuilder};
 use dcr_gate::policy::profile::Profile;
+use rcgen::CustomExtension;
 use serde_json::{Value, json};
 
 use crate::PKI;
+
+/// The longest that something is waited for. A machine that builds and tests at once is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BRAZILIAN_KEY_SET: &str = "/brazil.jwks";
 
@@ -80,6 +87,156 @@ async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
     assert_eq!(statuses, [201, 400, 400, 400, 400, 400, 400, 400]);
 }
 
+/// A gateway that asks this of statements, and what its third parties register with.
+async fn asking(statements: Value) -> Gateway {
+    let builder = Gateway::builder(PKI.clone()).plugin(json!({ "jwks": { "max_age": "1s" } }));
+    builder.directory(json!({ "statements": statements })).start().await.unwrap()
+}
+
+async fn register(gateway: &Gateway, identity: &Identity, change: impl Fn(Token) -> Token) -> Answer {
+    let statement = change(gateway.software_statement(&PKI.tpp)).sign(&PKI.directory).unwrap();
+    let request = mint::registration_request(&PKI.tpp.software, gateway.url(), &statement);
+    let tpp = gateway.client(Some(identity)).unwrap();
+    tpp.register(&request.sign(&PKI.tpp.signing).unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn ss_14_a_key_that_the_directory_lists_as_revoked_signs_nothing_any_more() {
+    let gateway = asking(json!({ "refuse_revoked_keys": true })).await;
+    let transport = &PKI.tpp.transport;
+    let home = gateway.software_statement(&PKI.tpp).claims()["software_jwks_revoked_endpoint"].clone();
+    let path = home.as_str().unwrap().strip_prefix(&gateway.directory().url()).unwrap().to_owned();
+    let answer = register(&gateway, transport, |token| token).await;
+    assert_refused(&gateway, &answer, 503, "key_set_unavailable", "no list of revoked keys").await;
+
+    gateway.directory().publish(&path, json!({ "keys": [] }));
+    let served = async {
+        loop {
+            // A source that failed is left alone for a while.
+            let answer = register(&gateway, transport, |token| token).await;
+            if answer.status != 503 {
+                return answer;
+            }
+        }
+    };
+    let created = tokio::time::timeout(PATIENCE, served).await.unwrap();
+    let client_id = assert_registered(&created, "an empty list");
+    let tpp = gateway.client(Some(transport)).unwrap();
+    let log_in = async || {
+        let assertion = gateway.client_assertion(&client_id).sign(&PKI.tpp.signing).unwrap();
+        tpp.token_by_assertion(&assertion, None).await.unwrap()
+    };
+    assert_eq!(log_in().await.status, 200);
+
+    let elsewhere = |uri: Value| move |token: Token| token.claim("software_jwks_revoked_endpoint", uri.clone());
+    for uri in [json!("https://thief.example/none.jwks"), json!("http://localhost/none.jwks"), Value::Null] {
+        let answer = register(&gateway, transport, elsewhere(uri.clone())).await;
+        assert_refused(&gateway, &answer, 400, "revoked_key_set_location", &uri.to_string()).await;
+    }
+
+    let mut key = PKI.tpp.signing.public_jwk().unwrap();
+    key["kid"] = json!("under another name");
+    gateway.directory().publish(&path, json!({ "keys": [key] }));
+    let refused = async {
+        loop {
+            let answer = log_in().await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    assert_refused(&gateway, &answer, 401, "key_revoked", "an assertion").await;
+    let answer = register(&gateway, transport, |token| token).await;
+    assert_refused(&gateway, &answer, 400, "key_revoked", "a request").await;
+}
+
+#[tokio::test]
+async fn cb_07_the_software_has_published_its_transport_certificate() {
+    let gateway = asking(json!({ "certificate_in_key_set": true })).await;
+    let answer = register(&gateway, &PKI.tpp.transport, |token| token).await;
+    assert_refused(&gateway, &answer, 400, "certificate_not_in_key_set", "no x5c").await;
+
+    let x5c = |identity: &Identity| -> String {
+        identity.certificate_pem.lines().filter(|line| !line.contains("-----")).collect()
+    };
+    let own = x5c(&PKI.tpp.transport);
+    for (name, purpose, chain, accepted) in [
+        ("published", "tls", json!([own]), true),
+        ("published for signatures", "sig", json!([own]), false),
+        ("another's", "tls", json!([x5c(&PKI.other_tpp.transport)]), false),
+        ("not the first", "tls", json!([x5c(&PKI.other_tpp.transport), own]), false),
+    ] {
+        let mut key = PKI.other_tpp.signing.public_jwk().unwrap();
+        (key["use"], key["x5c"]) = (json!(purpose), chain);
+        let path = format!("/{}.jwks", name.replace(' ', "-"));
+        gateway.directory().publish(&path, json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap(), key] }));
+        let key_set = format!("{}{path}", gateway.directory().url());
+        let of_it = |token: Token| token.claim("software_jwks_endpoint", key_set.as_str());
+        let answer = register(&gateway, &PKI.tpp.transport, of_it).await;
+        if accepted {
+            assert_registered(&answer, name);
+        } else {
+            assert_refused(&gateway, &answer, 400, "certificate_not_in_key_set", name).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn cb_06_the_certificate_grants_the_roles_of_the_statement() {
+    let gateway = asking(json!({ "certificate_psd2_roles": true })).await;
+    let (payments, accounts) = ((2, "PSP_PI"), (3, "PSP_AI"));
+    let roles = |roles: Vec<&'static str>| move |token: Token| token.claim("software_roles", roles.clone());
+    let both = || vec!["AISP", "PISP"];
+    for (name, granted, wanted, accepted) in [
+        ("both", Some(vec![payments, accounts]), both(), true),
+        ("both, in the other order", Some(vec![accounts, payments]), both(), true),
+        ("one of them", Some(vec![accounts]), both(), false),
+        ("that one", Some(vec![accounts]), vec!["PISP"], false),
+        ("none", Some(vec![]), both(), false),
+        ("no statement at all", None, both(), false),
+    ] {
+        let subject = TransportShape::Obwac.subject(&PKI.tpp.software).unwrap();
+        let extension = granted.as_deref().map(psd2_statement);
+        let identity = PKI.tpp_ca.issue_client_with(subject, |params| params.custom_extensions.extend(extension));
+        let identity = identity.unwrap();
+        let statement = roles(wanted)(gateway.software_statement(&PKI.tpp)).sign(&PKI.directory).unwrap();
+        let request = mint::registration_request(&PKI.tpp.software, gateway.url(), &statement).claim("scope", "openid");
+        let tpp = gateway.client(Some(&identity)).unwrap();
+        let answer = tpp.register(&request.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
+        if accepted {
+            assert_registered(&answer, name);
+        } else {
+            assert_refused(&gateway, &answer, 400, "certificate_lacks_role", name).await;
+            assert_eq!(answer.member("error").as_deref(), Some("unapproved_software_statement"), "{name}");
+        }
+    }
+}
+
+/// The extension by which a certificate grants roles of PSD2 (ETSI TS 119 495 section 5.1), each by its number and its name.
+fn psd2_statement(roles: &[(u8, &str)]) -> CustomExtension {
+    const QC_STATEMENTS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 3];
+    // 0.4.0.19495, in DER.
+    const ETSI_PSD2: [u8; 5] = [4, 0, 0x81, 0x98, 0x27];
+    let (sequence, oid, text) = (0x30, 6, 12);
+    let role = |(number, name): &(u8, &str)| {
+        let id = der(oid, &[&ETSI_PSD2[..], &[1, *number]].concat());
+        der(sequence, &[id, der(text, name.as_bytes())].concat())
+    };
+    let roles = der(sequence, &roles.iter().flat_map(role).collect::<Vec<u8>>());
+    let granted = [roles, der(text, b"Financial Conduct Authority"), der(text, b"GB-FCA")].concat();
+    let id = der(oid, &[&ETSI_PSD2[..], &[2]].concat());
+    let statement = der(sequence, &[id, der(sequence, &granted)].concat());
+    CustomExtension::from_oid_content(&QC_STATEMENTS, der(sequence, &statement))
+}
+
+/// A value of less than 128 bytes in DER.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).unwrap();
+    assert!(length < 128, "one byte of length");
+    [&[tag, length], content].concat()
+}
+
 #[tokio::test]
 async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
     let values = json!({ "answers": { "interaction_id": "require" } });
@@ -127,7 +284,7 @@ fn two_directories(builder: GatewayBuilder) -> (GatewayBuilder, SigningKey) {
     (builder, SigningKey::generate_ps256().unwrap())
 }
 
-fn client(gateway: &Gateway, profile: &str, identity: &dcr_cli::pki::Identity) -> Tpp {
+fn client(gateway: &Gateway, profile: &str, identity: &Identity) -> Tpp {
     let mut tpp = gateway.client(Some(identity)).unwrap();
     tpp.endpoints = Endpoints::of_profile(gateway.url(), &Profile::named(profile).unwrap());
     tpp

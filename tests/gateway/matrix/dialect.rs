@@ -249,7 +249,7 @@ pub(super) fn alternatively_named() -> Identity {
         _ => SanType::DnsName(name.try_into().unwrap()),
     });
     let subject = TransportShape::ObTransport.subject(&PKI.tpp.software).unwrap();
-    PKI.tpp_ca.issue_client_named(subject, names.to_vec()).unwrap()
+    PKI.tpp_ca.issue_client_with(subject, |params| params.subject_alt_names = names.to_vec()).unwrap()
 }
 
 /// A transport certificate of Open Finance Brasil.

@@ -12,8 +12,11 @@ use super::scene::renamed;
 use super::{Case, Scene, Shot};
 use crate::PKI;
 
+/// Makes the keys of a set.
+type Keys = fn() -> Vec<Value>;
+
 /// Key sets of the third party beside its own, by their paths on the directory's host.
-pub(super) const KEY_SETS: [(&str, fn() -> Vec<Value>); 4] = [
+pub(super) const KEY_SETS: [(&str, Keys); 4] = [
     (WITH_TRANSPORT_KEY, || PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone()),
     (TWINS, || {
         let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
