@@ -105,7 +105,7 @@ impl Bench {
             return Ok(());
         }
         screen::title("Verification in Envoy's V8");
-        let module = self.module("dcr_probe.wasm", "make wasm")?;
+        let module = self.module("shipped/dcr_probe.wasm", "make wasm")?;
         let probe = Probe::new(&self.installation.envoy, module, &self.folder, &self.pki, &self.es256)?;
         report.verifications = probe.measure(self.arguments.rounds)?;
         Ok(())
@@ -117,7 +117,7 @@ impl Bench {
         }
         screen::title("Requests");
         let (folder, workers) = (self.folder.join("side-by-side"), self.arguments.workers);
-        let noop = self.module("dcr_bench_noop.wasm", "make bench")?;
+        let noop = self.module("wasm32-wasip1/release/dcr_bench_noop.wasm", "make bench")?;
         let scene = Scene::start(&self.pki, &self.es256, &folder, noop, workers).await?;
         let mut rows = rows::all(&scene);
         self.arguments.check_rows(&rows)?;
@@ -128,9 +128,9 @@ impl Bench {
         Ok(())
     }
 
-    /// A module that lies beside the filter.
+    /// A module in the target folder.
     fn module(&self, name: &str, remedy: &'static str) -> Result<PathBuf, Error> {
-        let path = target_folder().join("wasm32-wasip1/release").join(name);
+        let path = target_folder().join(name);
         if path.is_file() {
             Ok(path)
         } else {

@@ -21,7 +21,7 @@ impl Installation {
     pub fn find() -> Result<Self, Error> {
         let target = target_folder();
         let installed = project_folder().join(".tools/envoy/envoy/_bin/envoy");
-        let filter = target.join("wasm32-wasip1/release/dcr_gate.wasm");
+        let filter = target.join("shipped/dcr_gate.wasm");
         let store = target.join(build_profile(&target)).join("dcr-store");
         Ok(Self {
             envoy: locate("Envoy", "ENVOY", installed, "make tools")?,

@@ -83,6 +83,17 @@ impl RsaPublicKey {
         self.modulus_bits
     }
 
+    /// The message representative of a signature: RSAVP1 of RFC 8017, section 5.2.2, in as many octets as the modulus.
+    ///
+    /// # Errors
+    /// [`BadSignature`] where the signature is not as long as the modulus, or not a number below it.
+    pub fn public_operation(&self, signature: &[u8]) -> Result<Vec<u8>, BadSignature> {
+        if signature.len() != self.modulus_bits.div_ceil(8) {
+            return Err(BadSignature);
+        }
+        self.modulus.power(signature, self.exponent).ok_or(BadSignature)
+    }
+
     /// Verifies a PS256 signature (RFC 7518, section 3.5): RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32
     /// octets.
     ///
@@ -90,10 +101,7 @@ impl RsaPublicKey {
     /// [`BadSignature`], whatever is wrong: the signature is not as long as the modulus, not a number below it, or not
     /// of this message and key.
     pub fn verify_pss_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        if signature.len() != self.modulus_bits.div_ceil(8) {
-            return Err(BadSignature);
-        }
-        let representative = self.modulus.power(signature, self.exponent).ok_or(BadSignature)?;
+        let representative = self.public_operation(signature)?;
 
         // The encoded message has one bit less than the modulus: it lacks the first octet if that bit was alone in it.
         let encoded_bits = self.modulus_bits - 1;

@@ -52,10 +52,8 @@ fn value(value: prost_types::Value) -> Result<Value, String> {
 
 /// A Struct knows doubles only; a whole number was meant as one.
 fn whole_or_fraction(number: f64) -> Result<Number, String> {
-    let text = format!("{number}");
-    text.parse::<i64>()
-        .ok()
-        .map(Number::from)
-        .or_else(|| Number::from_f64(number))
-        .ok_or_else(|| "it holds a number that is not finite".to_owned())
+    let number = Number::from_f64(number).ok_or_else(|| "it holds a number that is not finite".to_owned())?;
+    let text = number.to_string();
+    let whole = text.strip_suffix(".0").and_then(|whole| whole.parse::<i64>().ok());
+    Ok(whole.map_or(number, Number::from))
 }

@@ -63,19 +63,45 @@ impl Error for Misfit {
     fn custom<T: fmt::Display>(problem: T) -> Self {
         Self(Box::new((String::new(), problem.to_string())))
     }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        invalid("type", &describe(found), expected)
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        invalid("value", &describe(found), expected)
+    }
 }
 
-/// Not generic, as little here as possible is: it is compiled once instead of once for every type.
+// Not generic, as little here as possible is: it is compiled once instead of once for every type.
+
 fn misfit(found: &Value, expected: &dyn Expected) -> Misfit {
     let found = match found {
-        Value::Null => Unexpected::Other("null"),
-        Value::Bool(flag) => Unexpected::Bool(*flag),
-        Value::Number(_) => return Misfit::custom(format_args!("invalid type: number `{found}`, expected {expected}")),
-        Value::String(text) => Unexpected::Str(text),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+        Value::Null => "null".to_owned(),
+        Value::Number(number) => format!("number `{number}`"),
+        Value::Bool(flag) => describe(Unexpected::Bool(*flag)),
+        Value::String(text) => describe(Unexpected::Str(text)),
+        Value::Array(_) => describe(Unexpected::Seq),
+        Value::Object(_) => describe(Unexpected::Map),
     };
-    Misfit::invalid_type(found, expected)
+    invalid("type", &found, expected)
+}
+
+fn invalid(what: &str, found: &str, expected: &dyn Expected) -> Misfit {
+    Misfit::custom(format_args!("invalid {what}: {found}, expected {expected}"))
+}
+
+/// What serde's own words for it are. They are not asked for: they would bring the printing of floats, 20 KB, which nobody needs.
+fn describe(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(flag) => format!("boolean `{flag}`"),
+        Unexpected::Unsigned(number) => format!("integer `{number}`"),
+        Unexpected::Signed(number) => format!("integer `{number}`"),
+        Unexpected::Str(text) => format!("string \"{}\"", text.escape_debug()),
+        Unexpected::Seq => "sequence".to_owned(),
+        Unexpected::Map => "map".to_owned(),
+        _ => "something else".to_owned(),
+    }
 }
 
 struct Reader<'a>(&'a Value);
@@ -341,6 +367,8 @@ mod tests {
             (json!([]), ".", "invalid type: sequence, expected struct Sample"),
             (json!({}), ".", "missing field `text`"),
             (json!({"text": 1}), "text", "invalid type: number `1`, expected a string"),
+            (json!({"text": true}), "text", "invalid type: boolean `true`, expected a string"),
+            (json!({"text": "", "count": "\""}), "count", r#"invalid type: string "\"", expected u8"#),
             (json!({"text": null}), "text", "invalid type: null, expected a string"),
             (json!({"text": "", "count": 256}), "count", "invalid value: integer `256`, expected u8"),
             (json!({"text": "", "count": -1}), "count", "invalid type: number `-1`, expected u8"),

@@ -1,0 +1,24 @@
+//! The RSA public operation against num-bigint, on moduli and signatures of the fuzzer's choice.
+
+#![no_main]
+
+use dcr_rsa::RsaPublicKey;
+use libfuzzer_sys::fuzz_target;
+use num_bigint::BigUint;
+
+fuzz_target!(|input: (Vec<u8>, [u8; 4], Vec<u8>)| {
+    let (n, e, signature) = input;
+    let Ok(key) = RsaPublicKey::from_components(&n, &e) else { return };
+    let (modulus, exponent) = (BigUint::from_bytes_be(&n), BigUint::from_bytes_be(&e));
+    let length = key.modulus_bits().div_ceil(8);
+
+    // As long as the modulus, so that most inputs get as far as the arithmetic.
+    let signature: Vec<u8> = signature.into_iter().chain(std::iter::repeat(0)).take(length).collect();
+    let number = BigUint::from_bytes_be(&signature);
+    let expected = (number < modulus).then(|| {
+        let power = number.modpow(&exponent, &modulus).to_bytes_be();
+        [vec![0; length - power.len()], power].concat()
+    });
+    assert_eq!(key.public_operation(&signature).ok(), expected);
+    assert!(key.verify_pss_sha256(&n, &signature).is_err());
+});
