@@ -76,8 +76,8 @@ pub(crate) async fn measure(
     let registered = Clients::register(&gateway, &requests).await?;
     let load = connect_to_gateway(&gateway, connections).await?;
     let template = template(&gateway, &registered.ps256).await?;
-    let keys = [pki.tpp.signing.public_jwk()?, es256.public_jwk()?];
-    let mut world = World { gateway, requests, load, template, keys };
+    let key = pki.tpp.signing.public_jwk()?;
+    let mut world = World { gateway, requests, load, template, key };
 
     let mut points = Vec::new();
     let mut clients = vec![registered.ps256];
@@ -108,8 +108,8 @@ struct World {
     load: Load,
     /// A registration as the store takes it.
     template: Value,
-    /// The third party's public keys.
-    keys: [Value; 2],
+    /// The third party's public key.
+    key: Value,
 }
 
 impl World {
@@ -136,9 +136,9 @@ impl World {
         stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Publishes the third party's keys behind others, and returns the set's URL.
+    /// Publishes the third party's key behind others, and returns the set's URL.
     fn publish(&self, path: &str, others: Vec<Value>) -> String {
-        let keys: Vec<Value> = others.into_iter().chain(self.keys.iter().cloned()).collect();
+        let keys: Vec<Value> = others.into_iter().chain([self.key.clone()]).collect();
         self.gateway.directory().publish(path, json!({ "keys": keys }));
         format!("{}{path}", self.gateway.directory().url())
     }

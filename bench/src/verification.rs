@@ -18,14 +18,14 @@ use crate::requests::JWT_AUTHN_AUDIENCE;
 use crate::rows::median;
 use crate::screen;
 
-/// Verifications between two looks at the clock: a few milliseconds.
-const BATCH: u32 = 50;
+/// Verifications between two looks at the clock: well below a slice of time, so that most looks are not interrupted by another process.
+const BATCH: u32 = 10;
 
 /// Looks at the clock, for each case, until V8 has compiled what is used often once more, and better.
-const COLD: usize = 40;
+const COLD: usize = 100;
 
 /// Looks that count, for each case.
-const WARM: usize = 40;
+const WARM: usize = 200;
 
 /// Medians by case, in microseconds a verification; OpenSSL's own figure among them.
 pub(crate) type Verifications = BTreeMap<&'static str, f64>;
