@@ -104,7 +104,7 @@ async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request)
 
 async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
     let body = token.sign(&PKI.tpp.signing).unwrap();
-    answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+    answered(gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
 
 /// Registers and answers the client's id.

@@ -21,7 +21,8 @@ fn good_host(question: &HostQuestion<'_>) -> Option<bool> {
 fn both_ways_take_the_known_signature_and_no_other() {
     let mut changed = known::SIGNATURE;
     changed[63] ^= 1;
-    for host in [None, Some(good_host as HostVerifier)] {
+    let ways: [Option<HostVerifier>; 2] = [None, Some(good_host)];
+    for host in ways {
         assert_eq!(key().verify_by(host, known::MESSAGE, &known::SIGNATURE), Ok(()));
         assert_eq!(key().verify_by(host, known::ANOTHER_MESSAGE, &known::SIGNATURE), Err(BadSignature));
         assert_eq!(key().verify_by(host, known::MESSAGE, &changed), Err(BadSignature));
@@ -42,11 +43,9 @@ fn the_host_understands_the_question_whatever_the_numbers_length() {
 
 #[test]
 fn only_a_yes_verifies() {
-    for (host, verdict) in [
-        ((|_| Some(true)) as HostVerifier, Ok(())),
-        (|_| Some(false), Err(BadSignature)),
-        (|_| None, Err(BadSignature)),
-    ] {
+    let hosts: [(HostVerifier, Result<(), BadSignature>); 3] =
+        [(|_| Some(true), Ok(())), (|_| Some(false), Err(BadSignature)), (|_| None, Err(BadSignature))];
+    for (host, verdict) in hosts {
         assert_eq!(key().verify_by(Some(host), known::MESSAGE, &known::SIGNATURE), verdict);
     }
 }
@@ -77,12 +76,9 @@ fn a_signature_out_of_shape_or_range_is_not_even_shown_to_the_host() {
 #[test]
 fn a_host_is_used_only_if_it_judges_both_ways_rightly() {
     assert!(passes_self_test(good_host));
-    for unfit in [
-        (|_| Some(true)) as HostVerifier,
-        |_| Some(false),
-        |_| None,
-        |question| good_host(question).map(|verdict| !verdict),
-    ] {
+    let unfit: [HostVerifier; 4] =
+        [|_| Some(true), |_| Some(false), |_| None, |question| good_host(question).map(|verdict| !verdict)];
+    for unfit in unfit {
         assert!(!passes_self_test(unfit));
     }
 }
