@@ -4,6 +4,7 @@ use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
+use crate::policy::access_token::Introspection;
 use crate::policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
 use crate::policy::profile::ManagementToken;
 use crate::policy::token_request::ca_17_subject;
@@ -45,7 +46,9 @@ pub(super) async fn authorise<'r, H: Host>(
         trail.need(&[&AT_02], access_token::at_02_bound(&introspection, certificate))?;
     }
     if let Err(refusal) = access_token::cm_03_cm_04_own(&introspection, client_id, client.is_some()) {
-        gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
+        if kind == ManagementToken::AccessToken || is_holders(gate, &introspection, certificate).await? {
+            gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
+        }
         return trail.need(&[&CM_04, &CM_03], Err(refusal));
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
@@ -55,6 +58,24 @@ pub(super) async fn authorise<'r, H: Host>(
     trail.need(&[&AT_07], access_token::at_07_scope(&introspection, scope))?;
     let registration_access_token = (kind == ManagementToken::RegistrationAccessToken).then_some(token);
     Ok(Authorised { client, registration_access_token })
+}
+
+/// Whether the caller is the client that a registration's token was made for. Such a token is bound to no certificate, and there is no
+/// other for the registration: a thief must not be able to end it.
+async fn is_holders<H: Host>(
+    gate: &Gate<H>,
+    token: &Introspection,
+    certificate: &Certificate,
+) -> Result<bool, Refusal> {
+    let Some(client_id) = token.client_id.as_deref() else { return Ok(false) };
+    match gate.store.client(client_id).await {
+        Ok(client) => {
+            let aside = Trail::new(gate.config.modes.clone());
+            Ok(cm_15_certificate(gate, &client, certificate, &aside).is_ok())
+        }
+        Err(StoreError::UnknownClient) => Ok(false),
+        Err(_) => Err(Refusal::by(&GW_01)),
+    }
 }
 
 /// The transport certificate is the client's, and not only the token's (CM-15).

@@ -154,6 +154,13 @@ fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() 
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.other_tpp.brcac)).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
 
+        // Tried elsewhere by its holder it is revoked; a thief cannot end it.
+        for (certificate, revoked) in [(&PKI.other_tpp.brcac, 0), (&PKI.tpp.brcac, 1)] {
+            let answer = answered(&gate, &Endpoint::Retrieve("another".to_owned()), &get(certificate)).await;
+            assert_refused(&host, &answer, 401, "invalid_token", "client_unknown");
+            assert_eq!(host.store.borrow().revoked.len(), revoked);
+        }
+
         token_use("access");
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.tpp.brcac)).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_of_another_kind");
