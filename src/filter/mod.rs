@@ -22,15 +22,11 @@ use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;
 use crate::policy::trail::Mode;
 
-// The entry point that Envoy calls once a VM.
-mod entry {
-    use super::Root;
-
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        std::panic::set_hook(Box::new(|panic| super::hostcalls::log_panic(panic.location())));
-        proxy_wasm::set_root_context(|context_id| Box::new(Root::new(context_id)));
-    }}
+/// What Envoy's call of the plugin's entry point does, once a VM.
+pub fn start() {
+    proxy_wasm::set_log_level(LogLevel::Info);
+    std::panic::set_hook(Box::new(|panic| hostcalls::log_panic(panic.location())));
+    proxy_wasm::set_root_context(|context_id| Box::new(Root::new(context_id)));
 }
 
 /// One configuration of the filter, in one VM.
