@@ -1,6 +1,6 @@
 //! Requests by the thousand: who makes them, and which status each must be answered with.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use crate::error::Error;
@@ -63,9 +63,12 @@ impl Makes {
         self.make(405, "", |requests, _| requests.wrong_method())
     }
 
-    /// See [`Requests::oidc_token`].
-    pub(crate) fn oidc_token(&self, client_id: &str) -> Make {
-        self.make(200, client_id, Requests::oidc_token)
+    /// See [`Requests::oidc_token`]; for the client of the moment.
+    pub(crate) fn oidc_token(&self, client_id: &Arc<RwLock<String>>) -> Make {
+        let client_id = client_id.clone();
+        self.make(200, "", move |requests, _| {
+            requests.oidc_token(&client_id.read().unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// See [`Requests::oidc_registration`].

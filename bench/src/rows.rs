@@ -159,6 +159,9 @@ impl Row {
         let used =
             || processes.map(|id| id.map_or(Ok(Duration::ZERO), cpu_time)).into_iter().collect::<Result<Vec<_>, _>>();
 
+        if self.listener == Listener::OidcProvider {
+            scene.renew_oidc_client().await?;
+        }
         let first = prepare(connections, &self.make)?;
         let requests = prepare(requests, &self.make)?;
         let mut load = scene.connect(self.listener, connections).await?;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use dcr_cli::keys::SigningKey;
 use dcr_cli::pki::Pki;
@@ -25,8 +25,8 @@ pub(crate) struct Scene {
     pub(crate) requests: Arc<Requests>,
     /// The clients at the gateway, which the ext_authz service shares with it.
     pub(crate) clients: Clients,
-    /// The client at node-oidc-provider.
-    pub(crate) oidc_client: String,
+    /// The client at node-oidc-provider, see [`Scene::renew_oidc_client`].
+    pub(crate) oidc_client: Arc<RwLock<String>>,
     /// Envoy and all that belongs to it.
     pub(crate) gateway: Gateway,
     /// The other authorization server.
@@ -72,19 +72,19 @@ impl Scene {
 
         let requests = Arc::new(requests(&gateway, es256)?);
         let clients = Clients::register(&gateway, &requests).await?;
-        let mut scene = Self {
-            requests,
-            clients,
-            oidc_client: String::new(),
-            gateway,
-            oidc_provider,
-            ports,
-            _authorizer: authorizer,
-        };
-        let registration = scene.requests.oidc_registration()?;
-        scene.oidc_client =
-            member(&mut scene.connect(Listener::OidcProvider, 1).await?, registration, "client_id").await?;
+        let oidc_client = Arc::default();
+        let scene = Self { requests, clients, oidc_client, gateway, oidc_provider, ports, _authorizer: authorizer };
+        scene.renew_oidc_client().await?;
         Ok(scene)
+    }
+
+    /// Registers the client at node-oidc-provider again. Its in-memory adapter keeps a thousand entries of each kind or a little more, so
+    /// that it forgets a client once others have registered.
+    pub(crate) async fn renew_oidc_client(&self) -> Result<(), Error> {
+        let mut tpp = self.connect(Listener::OidcProvider, 1).await?;
+        let client_id = member(&mut tpp, self.requests.oidc_registration()?, "client_id").await?;
+        *self.oidc_client.write().unwrap_or_else(PoisonError::into_inner) = client_id;
+        Ok(())
     }
 
     /// Third parties connected to a listener.
