@@ -102,7 +102,7 @@ async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Respo
     let head = Head {
         method: head.method.to_string(),
         query: head.uri.query().map(str::to_owned),
-        certificate: certificate(&head.headers),
+        certificate: certificate(&head.headers).map(Rc::new),
         headers: pairs(&head.headers),
     };
     response(gate.serve(&endpoint, &Request { head, body: received }).await)

@@ -104,7 +104,7 @@ impl Case {
             method: "POST".into(),
             query: None,
             headers: vec![("content-type".into(), media_type.as_bytes().to_vec())],
-            certificate: self.certificate,
+            certificate: self.certificate.map(Rc::new),
         };
         let gate = Gate::new(self.config, host.clone());
         let trail = Trail::new(gate.config.modes.clone());

@@ -1,13 +1,16 @@
 //! Envoy's hostcalls, as the filter uses them: octets only. What the SDK reports as a failure is answered; on a status that Envoy is not
 //! meant to give it panics, and Envoy reloads the VM.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
+use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
 use crate::host::{Call, CallResponse, Shared};
 use crate::journey::Answer;
@@ -176,15 +179,39 @@ pub(super) fn set_filter_state(name: &str, value: &str) {
 }
 
 /// The transport certificate, from where the operator said it comes.
-pub(super) fn transport_certificate(source: &CertificateSource, headers: &[(String, Vec<u8>)]) -> Option<Certificate> {
+pub(super) fn transport_certificate(
+    source: &CertificateSource,
+    headers: &[(String, Vec<u8>)],
+) -> Option<Rc<Certificate>> {
     match source {
         CertificateSource::Connection => certificate_of_connection(),
-        CertificateSource::Forwarded { trusted_proxies } => forwarded_certificate(headers, trusted_proxies),
+        CertificateSource::Forwarded { trusted_proxies } => {
+            forwarded_certificate(headers, trusted_proxies).map(Rc::new)
+        }
     }
 }
 
-fn certificate_of_connection() -> Option<Certificate> {
+thread_local! {
+    /// The certificates that came lately, by their digests: a connection brings the same one with every request.
+    static CERTIFICATES: RefCell<Cache<Thumbprint, Rc<Certificate>>> = RefCell::new(Cache::new(CERTIFICATES_AT_HAND));
+}
+
+/// How many certificates are kept, parsed, for each worker; and about what they may take together.
+const CERTIFICATES_AT_HAND: Bounds = Bounds { entries: 256, bytes: 1024 * 1024 };
+
+fn certificate_of_connection() -> Option<Rc<Certificate>> {
     let digest = connection_digest()?;
+    if let Some(certificate) = CERTIFICATES.with_borrow_mut(|kept| kept.get(&digest).cloned()) {
+        return Some(certificate);
+    }
+    let (certificate, bytes) = read_certificate_of_connection(&digest)?;
+    let certificate = Rc::new(certificate);
+    CERTIFICATES.with_borrow_mut(|kept| kept.insert(digest, certificate.clone(), bytes));
+    Some(certificate)
+}
+
+/// The certificate, and how long its text is: parsed, it takes about as much.
+fn read_certificate_of_connection(digest: &Thumbprint) -> Option<(Certificate, usize)> {
     let Some(pem) = property(&["connection", "peer_certificate"]) else {
         log(
             LogLevel::Error,
@@ -193,7 +220,7 @@ fn certificate_of_connection() -> Option<Certificate> {
         return None;
     };
     match Certificate::from_pem(&pem) {
-        Ok(certificate) => Some(certificate).filter(|certificate| certificate.thumbprint() == digest),
+        Ok(certificate) => (certificate.thumbprint() == *digest).then_some((certificate, pem.len())),
         Err(error) => {
             log(LogLevel::Warn, &format!("dcr-gate takes a client certificate for none: {error}"));
             None

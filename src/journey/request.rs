@@ -19,7 +19,7 @@ pub struct Head {
     /// The headers, names in lower case, repeated ones as often as they came.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The transport certificate, if one was presented and could be read.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Rc<Certificate>>,
 }
 
 /// One request.
@@ -57,7 +57,7 @@ impl Request {
     /// # Errors
     /// RG-01 where there is none.
     pub fn rg_01_certificate(&self) -> Result<&Certificate, Refusal> {
-        self.head.certificate.as_ref().ok_or_else(|| Refusal::by(&RG_01))
+        self.head.certificate.as_deref().ok_or_else(|| Refusal::by(&RG_01))
     }
 
     /// `x-fapi-interaction-id`, if there is one and it has the form of a UUID (RFC 9562 section 4).

@@ -83,7 +83,7 @@ fn request(method: &str, media_type: &str, certificate: Option<&Identity>, body:
             query: None,
             headers: vec![("content-type".to_owned(), media_type.as_bytes().to_vec())],
             certificate: certificate
-                .map(|identity| Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap()),
+                .map(|identity| Rc::new(Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap())),
         },
         body: received,
     }
