@@ -53,6 +53,23 @@ pub struct Client {
     pub registration_access_token: Option<String>,
 }
 
+/// What the store says of a client that was written: what the gate does not know already.
+#[derive(Debug, Deserialize)]
+struct Written {
+    client_id: String,
+    client_id_issued_at: Timestamp,
+    version: u64,
+    #[serde(default)]
+    registration_access_token: Option<String>,
+}
+
+impl Written {
+    fn with(self, record: Record) -> Client {
+        let Self { client_id, client_id_issued_at, version, registration_access_token } = self;
+        Client { client_id, client_id_issued_at, version, record, registration_access_token }
+    }
+}
+
 /// What the token endpoint needs to know of a client: its record without the statement.
 #[derive(Debug)]
 pub struct TokenClient {
@@ -190,7 +207,7 @@ impl<H: Host> Store<H> {
     /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
     pub async fn create(
         &self,
-        record: &Record,
+        record: Record,
         single_uses: Vec<SingleUse>,
         single: bool,
         with_token: bool,
@@ -201,10 +218,10 @@ impl<H: Host> Store<H> {
         if let Some(members) = body.as_object_mut().filter(|_| with_token) {
             members.insert("registration_access_token".to_owned(), Value::Bool(true));
         }
-        let response = self.call("POST", "/v1/clients".to_owned(), None, json_body(&body)).await?;
-        let client: Client = self.expect(201, &response, &single_uses)?;
-        if client.registration_access_token.is_some() == with_token {
-            Ok(client)
+        let response = self.call("POST", "/v1/clients".to_owned(), vec![minimal()], json_body(&body)).await?;
+        let written: Written = self.expect(201, &response, &single_uses)?;
+        if written.registration_access_token.is_some() == with_token {
+            Ok(written.with(record))
         } else {
             Err(self.failed("made a client without its registration access token, or with one nobody asked for"))
         }
@@ -264,14 +281,19 @@ impl<H: Host> Store<H> {
     pub async fn replace(
         &self,
         client: &Client,
-        record: &Record,
+        record: Record,
         single_uses: Vec<SingleUse>,
     ) -> Result<Client, StoreError> {
         let body = json!({ "software": record.software(), "consume_jti": single_uses, "record": record });
-        let version = Some(("if-match", format!("\"{}\"", client.version)));
-        let response = self.call("PUT", client_path(&client.client_id)?, version, json_body(&body)).await;
+        let headers = vec![("if-match", format!("\"{}\"", client.version)), minimal()];
+        let response = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
         self.forget(&client.client_id);
-        self.expect(200, &response?, &single_uses)
+        let written: Written = self.expect(200, &response?, &single_uses)?;
+        if written.client_id == client.client_id {
+            Ok(written.with(record))
+        } else {
+            Err(self.failed("answered with another client"))
+        }
     }
 
     /// Deletes the client; its tokens die with it.
@@ -339,11 +361,11 @@ impl<H: Host> Store<H> {
         &self,
         method: &'static str,
         path: String,
-        header: Option<(&'static str, String)>,
+        further: impl IntoIterator<Item = (&'static str, String)>,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<CallResponse, StoreError> {
         let mut headers = vec![("accept", "application/json".to_owned())];
-        headers.extend(header);
+        headers.extend(further);
         let body = body.map(|(media_type, body)| {
             headers.push(("content-type", media_type.to_owned()));
             body
@@ -415,6 +437,11 @@ impl<H: Host> Store<H> {
         self.host.record(Event::StoreFailed(problem));
         StoreError::Unavailable
     }
+}
+
+/// What was sent need not come back (RFC 7240 section 4.2); a store that sends it all the same is not listened to.
+fn minimal() -> (&'static str, String) {
+    ("prefer", "return=minimal".to_owned())
 }
 
 /// The path of a client. An id that the store could not have made is nobody's, and never becomes part of a URL.

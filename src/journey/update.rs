@@ -26,7 +26,8 @@ pub(super) async fn update<H: Host>(
     let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, trail).await?;
     of_the_same_registration(&approved, &client, trail)?;
 
-    let replaced = gate.store.replace(&client, &approved.record, approved.single_uses(gate)).await;
+    let single_uses = approved.single_uses(gate);
+    let replaced = gate.store.replace(&client, approved.record, single_uses).await;
     let replaced = trail.need(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
     Ok(Answer::registration(200, &replaced, &gate.config, registration_access_token))
 }

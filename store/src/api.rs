@@ -14,11 +14,11 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use self::problem::Problem;
-use self::request::{Checked, ClientId, IfMatch, TokenForm};
+use self::request::{Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
 use crate::database::Database;
 use crate::metrics::{self, Metrics};
-use crate::model::{ActiveToken, Client, NewClient, NewToken, Replacement, TokenUse};
+use crate::model::{ActiveToken, Client, CreatedClient, NewClient, NewToken, Replacement, TokenUse};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -54,9 +54,14 @@ struct Store {
 
 type Answer = Result<Response, Problem>;
 
-async fn create_client(State(store): State<Store>, Checked(new): Checked<NewClient>) -> Answer {
+async fn create_client(
+    State(store): State<Store>,
+    minimal: PrefersMinimal,
+    Checked(new): Checked<NewClient>,
+) -> Answer {
     let created = store.database.create_client(&new).await?;
-    Ok((StatusCode::CREATED, etag(&created.client), Json(created)).into_response())
+    let tag = etag(&created.client);
+    Ok((StatusCode::CREATED, tag, minimal.of(created)).into_response())
 }
 
 async fn read_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
@@ -67,9 +72,12 @@ async fn replace_client(
     State(store): State<Store>,
     ClientId(client_id): ClientId,
     IfMatch(version): IfMatch,
+    minimal: PrefersMinimal,
     Checked(new): Checked<Replacement>,
 ) -> Answer {
-    Ok(described(&store.database.replace_client(&client_id, version, &new).await?))
+    let client = store.database.replace_client(&client_id, version, &new).await?;
+    let tag = etag(&client);
+    Ok((tag, minimal.of(client.into())).into_response())
 }
 
 async fn delete_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
@@ -149,6 +157,25 @@ async fn metrics_text(State(store): State<Store>) -> Response {
 /// A client as read and update answer it.
 fn described(client: &Client) -> Response {
     (etag(client), Json(client)).into_response()
+}
+
+impl PrefersMinimal {
+    /// What is told of a client that was written: all of it, or what whoever wrote it does not know already (RFC 7240 section 4.2).
+    fn of(self, written: CreatedClient) -> Response {
+        if !self.0 {
+            return Json(written).into_response();
+        }
+        let CreatedClient { client, registration_access_token } = written;
+        let mut told = json!({
+            "client_id": client.client_id,
+            "client_id_issued_at": client.client_id_issued_at,
+            "version": client.version,
+        });
+        if let Some(token) = registration_access_token {
+            told["registration_access_token"] = token.into();
+        }
+        ([("preference-applied", "return=minimal")], Json(told)).into_response()
+    }
 }
 
 /// A client's version as entity tag.

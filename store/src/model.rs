@@ -98,6 +98,13 @@ pub struct CreatedClient {
     pub registration_access_token: Option<String>,
 }
 
+impl From<Client> for CreatedClient {
+    /// One that has no token to show.
+    fn from(client: Client) -> Self {
+        Self { client, registration_access_token: None }
+    }
+}
+
 /// What is known of a token that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveToken {

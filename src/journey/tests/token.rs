@@ -81,7 +81,7 @@ fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good()
         let id = registered(&gate, &registration()).await;
         let mut request = by(&signed(&assertion(&id)), "");
         request.head.certificate =
-            Some(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap());
+            Some(Rc::new(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap()));
         let answer = answered(&gate, &Endpoint::Token, &request).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_over_foreign_certificate");
         let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;

@@ -31,6 +31,9 @@ pub(super) struct ClientId(pub(super) String);
 /// The version in `If-Match`: one entity tag, as the store writes it (RFC 9110 section 13.1.1).
 pub(super) struct IfMatch(pub(super) i64);
 
+/// Whether the caller wants back only what it does not know, by `Prefer: return=minimal` (RFC 7240 section 4.2).
+pub(super) struct PrefersMinimal(pub(super) bool);
+
 /// A JSON body, read as `S` and turned into `T` by its checks.
 pub(super) struct Checked<T>(pub(super) T);
 
@@ -45,6 +48,16 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientId {
         let Path(client_id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| unknown())?;
         let well_formed = (1..=MAX_CLIENT_ID).contains(&client_id.len()) && client_id.bytes().all(is_base64url);
         if well_formed { Ok(Self(client_id)) } else { Err(unknown()) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PrefersMinimal {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let preferences = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let mut preferences = preferences.flat_map(|value| value.split(',')).map(str::trim);
+        Ok(Self(preferences.any(|preference| preference.eq_ignore_ascii_case("return=minimal"))))
     }
 }
 

@@ -30,6 +30,20 @@ async fn create_answers_the_whole_client() {
 }
 
 #[tokio::test]
+async fn who_wrote_a_record_need_not_be_told_it() {
+    let rig = Rig::new().await;
+    let mut sent = new_client(json!([]));
+    sent["registration_access_token"] = json!(true);
+    let mut create = post("/v1/clients", &sent);
+    create.headers_mut().insert("prefer", "respond-async, return=minimal".parse().unwrap());
+    let created = rig.send(create).await;
+    created.assert_status(201);
+    let members: Vec<&String> = created.body.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["client_id", "client_id_issued_at", "version", "registration_access_token"]);
+    assert_eq!((created.header("etag"), created.header("preference-applied")), ("\"1\"", "return=minimal"));
+}
+
+#[tokio::test]
 async fn read_answers_what_create_answered() {
     let rig = Rig::new().await;
     let created = rig.post("/v1/clients", &new_client(json!([]))).await;
