@@ -101,12 +101,6 @@ impl KeySet {
         self.certificates.iter().any(|listed| listed.is_for_tls && listed.thumbprint == *certificate)
     }
 
-    /// Whether the set lists this certificate for anything but encryption: the first of an entry's `x5c`, with another
-    /// `use` than `enc` or with none (CA-18, RFC 8705 section 2.2.2).
-    pub fn holds_certificate(&self, certificate: &Thumbprint) -> bool {
-        self.certificates.iter().any(|listed| !listed.is_for_encryption && listed.thumbprint == *certificate)
-    }
-
     /// Whether the set lists this key under any `kid`, for any purpose: in a set of revoked keys, whether it is revoked
     /// (SS-14).
     pub fn holds_key(&self, key: &KeyIdentity) -> bool {
@@ -287,7 +281,6 @@ const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k",
 struct ListedCertificate {
     thumbprint: Thumbprint,
     is_for_tls: bool,
-    is_for_encryption: bool,
 }
 
 impl ListedCertificate {
@@ -295,11 +288,7 @@ impl ListedCertificate {
     fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedCertificate> {
         let der = Base64::decode_vec(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
         let is_for = |usage: &str| jwk.get("use").is_some_and(|known| known.as_str() == Some(usage));
-        Some(ListedCertificate {
-            thumbprint: Thumbprint::of_der(&der),
-            is_for_tls: is_for("tls"),
-            is_for_encryption: is_for("enc"),
-        })
+        Some(ListedCertificate { thumbprint: Thumbprint::of_der(&der), is_for_tls: is_for("tls") })
     }
 }
 
