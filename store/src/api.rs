@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Serialize;
 use serde_json::json;
 
 use self::problem::Problem;
@@ -159,21 +160,25 @@ fn described(client: &Client) -> Response {
     (etag(client), Json(client)).into_response()
 }
 
+/// A client without what whoever wrote it has sent.
+#[derive(Serialize)]
+struct Minimal {
+    client_id: String,
+    client_id_issued_at: i64,
+    version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_access_token: Option<String>,
+}
+
 impl PrefersMinimal {
     /// What is told of a client that was written: all of it, or what whoever wrote it does not know already (RFC 7240 section 4.2).
     fn of(self, written: CreatedClient) -> Response {
         if !self.0 {
             return Json(written).into_response();
         }
-        let CreatedClient { client, registration_access_token } = written;
-        let mut told = json!({
-            "client_id": client.client_id,
-            "client_id_issued_at": client.client_id_issued_at,
-            "version": client.version,
-        });
-        if let Some(token) = registration_access_token {
-            told["registration_access_token"] = token.into();
-        }
+        let CreatedClient { client: Client { client_id, client_id_issued_at, version, .. }, registration_access_token } =
+            written;
+        let told = Minimal { client_id, client_id_issued_at, version, registration_access_token };
         ([("preference-applied", "return=minimal")], Json(told)).into_response()
     }
 }
