@@ -176,13 +176,13 @@ impl TokenClient {
 
 impl Record {
     /// What is kept of an approved request.
-    pub fn of(statement: &SoftwareStatement, metadata: ClientMetadata) -> Self {
+    pub fn of(statement: &SoftwareStatement, binding: Binding, metadata: ClientMetadata) -> Self {
         Self {
             metadata,
             software_statement: statement.token().to_owned(),
             statement_claims: statement.claims().clone(),
             issuer: statement.issuer().to_owned(),
-            binding: Binding::of(statement),
+            binding,
             key_set_uri: statement.key_set_uri().to_owned(),
             revoked_key_set_uri: statement.revoked_key_set_uri().map(str::to_owned),
         }

@@ -9,7 +9,7 @@ use crate::policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, 
 use crate::policy::profile::ManagementToken;
 use crate::policy::token_request::ca_17_subject;
 use crate::policy::{Refusal, Trail, access_token};
-use crate::store::{Client, StoreError};
+use crate::store::{Client, Record, StoreError};
 use crate::x509::Certificate;
 
 /// A caller who may manage a registration.
@@ -85,9 +85,8 @@ fn cm_15_certificate<H: Host>(
     certificate: &Certificate,
     trail: &Trail,
 ) -> Result<(), Refusal> {
-    let directory = gate.config.directory(&client.record.issuer).ok_or_else(|| Refusal::by(&CM_15))?;
-    let bound = client.record.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
-    bound.map_err(|_| Refusal::by(&CM_15))
+    let Record { issuer, binding, .. } = &client.record;
+    if gate.is_certificate_of(issuer, binding, certificate, trail) { Ok(()) } else { Err(Refusal::by(&CM_15)) }
 }
 
 /// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).

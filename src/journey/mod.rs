@@ -25,9 +25,11 @@ use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
 use crate::policy::catalogue::RG_15;
+use crate::policy::certificate_binding::Binding;
 use crate::policy::trail::Mode;
 use crate::policy::{Refusal, Trail};
 use crate::store::Store;
+use crate::x509::Certificate;
 
 /// Everything a journey works with.
 #[derive(Debug)]
@@ -130,6 +132,14 @@ impl<H: Host> Gate<H> {
             Endpoint::DistinguishedName => distinguished_name::distinguished_name(self, request),
             Endpoint::Discovery => Ok(discovery::discovery(&self.config)),
         }
+    }
+
+    /// Whether the transport certificate is one of the client's, as its directory's dialect knows them. The client of a directory that is no
+    /// longer trusted has none.
+    fn is_certificate_of(&self, issuer: &str, binding: &Binding, certificate: &Certificate, trail: &Trail) -> bool {
+        self.config
+            .directory(issuer)
+            .is_some_and(|directory| binding.check(certificate, &directory.dialect, self.host.now(), trail).is_ok())
     }
 
     /// Judges what can be judged without writing anything, and without having made the clients: registration requests, and token requests

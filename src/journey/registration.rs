@@ -4,7 +4,7 @@ use super::{Gate, Request, signature};
 use crate::config::Directory;
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JO_19, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
+use crate::policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
 use crate::policy::certificate_binding::{Binding, cb_06_psd2_roles};
 use crate::policy::client_metadata::ClientMetadata;
 use crate::policy::jwt::Unverified;
@@ -86,7 +86,7 @@ pub(super) async fn judge<H: Host>(
     trail.hold(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
     trail.hold(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
     trail.hold(&[&JW_06], request.jw_06_lifetime(config, now()))?;
-    Ok(Approved { record: Record::of(&statement, metadata), request, statement })
+    Ok(Approved { record: Record::of(&statement, binding, metadata), request, statement })
 }
 
 /// Who holds a key of the software may register it.
@@ -114,8 +114,7 @@ async fn cb_07_in_key_set<H: Host>(
         return Ok(());
     }
     let source = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
-    let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
-    let keys = gate.key_sets.current(&source).await.map_err(|_| Refusal::by(&JO_19))?;
+    let (_, keys) = signature::current(gate, source).await?;
     if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 

@@ -96,7 +96,14 @@ async fn verified_once<H: Host>(
     Ok(verified)
 }
 
-async fn current<H: Host>(gate: &Gate<H>, source: Option<Source>) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
+/// The key set of `source`, and where it is from. No source is no key set.
+///
+/// # Errors
+/// JO-19 where it is not to be had.
+pub(super) async fn current<H: Host>(
+    gate: &Gate<H>,
+    source: Option<Source>,
+) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
     let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
     let keys = gate.key_sets.current(&source).await.map_err(|_| Refusal::by(&JO_19))?;
     Ok((source, keys))

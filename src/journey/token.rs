@@ -166,9 +166,8 @@ fn ca_19_certificate<H: Host>(
     foreign: &'static Rule,
     trail: &Trail,
 ) -> Result<(), Refusal> {
-    let directory = gate.config.directory(&client.issuer).ok_or_else(|| refused(foreign))?;
-    let bound = client.binding.check(certificate, &directory.dialect, gate.host.now(), trail);
-    bound.map_err(|_| refused(foreign))
+    let is_own = gate.is_certificate_of(&client.issuer, &client.binding, certificate, trail);
+    if is_own { Ok(()) } else { Err(refused(foreign)) }
 }
 
 /// The client of that id, if its directory is still trusted.

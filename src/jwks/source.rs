@@ -20,7 +20,7 @@ impl Source {
     /// A software's key set, if its host is one the operator listed for the directory (SS-13).
     pub fn of_software(config: &Config, issuer: &str, url: &str) -> Option<Self> {
         let authority = KeySetUrl::parse(url)?.authority;
-        let directory = config.directories.iter().find(|directory| directory.issuer == issuer)?;
+        let directory = config.directory(issuer)?;
         let host = directory.software_key_sets.iter().find(|host| host.host == authority)?;
         Self::new(url, &host.cluster)
     }
