@@ -89,32 +89,25 @@ $(TARGET)/shipped/%.wasm: Makefile
 	mv .tools/envoy.new .tools/envoy
 	touch $@
 
-.tools/clients/openid-client/installed: tests/clients/openid-client/package-lock.json tests/clients/openid-client/package.json
-	@command -v npm >/dev/null || { echo 'npm not found: the tests need Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
-	rm -rf $(@D) $(@D).new
-	mkdir -p $(@D).new
-	cp $^ $(@D).new
-	npm ci --prefix $(@D).new --engine-strict --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
-	mv $(@D).new $(@D)
-	touch $@
-
-.tools/oidc-provider/installed: bench/oidc-provider/package-lock.json bench/oidc-provider/package.json
-	@command -v npm >/dev/null || { echo 'npm not found: the bench needs Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
-	rm -rf $(@D) $(@D).new
-	mkdir -p $(@D).new
-	cp $^ $(@D).new
-	npm ci --prefix $(@D).new --engine-strict --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
-	mv $(@D).new $(@D)
-	touch $@
-
-.tools/wasm-opt/installed: tools/wasm-opt/package-lock.json tools/wasm-opt/package.json
-	@command -v npm >/dev/null || { echo 'npm not found: the filter needs Node.js 20.18.1 or newer, with npm, to be built' >&2; exit 1; }
+# What npm installs, from a lock file; what it is for is said where there is no npm.
+define npm_install
+	@command -v npm >/dev/null || { echo 'npm not found: $(1) Node.js 20.18.1 or newer, with npm' >&2; exit 1; }
 	rm -rf $(@D) $(@D).new
 	mkdir -p $(@D).new
 	cp $^ $(@D).new
 	cd $(@D).new && npm ci --engine-strict --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	mv $(@D).new $(@D)
 	touch $@
+endef
+
+.tools/clients/openid-client/installed: tests/clients/openid-client/package-lock.json tests/clients/openid-client/package.json
+	$(call npm_install,the tests need)
+
+.tools/oidc-provider/installed: bench/oidc-provider/package-lock.json bench/oidc-provider/package.json
+	$(call npm_install,the bench needs)
+
+.tools/wasm-opt/installed: tools/wasm-opt/package-lock.json tools/wasm-opt/package.json
+	$(call npm_install,to build the filter takes)
 
 .tools/clients/authlib/installed: tests/clients/authlib/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: the tests need Python 3.10 or newer, with pip' >&2; exit 1; }
