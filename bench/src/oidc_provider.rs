@@ -1,10 +1,9 @@
 //! node-oidc-provider, started as a user starts it, in a process of its own.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use dcr_dev::installation::project_folder;
-use dcr_dev::process::{Process, leashed};
+use dcr_dev::process::{Process, leashed, wait_for};
 
 use crate::error::Error;
 
@@ -13,9 +12,6 @@ pub(crate) const ISSUER: &str = "https://oidc-provider.example";
 
 /// The program: Node.js is given this text and looks for the library where it runs.
 const PROGRAM: &str = include_str!("../oidc-provider/server.mjs");
-
-/// How long it may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running node-oidc-provider. Dropping it ends it.
 pub(crate) struct OidcProvider {
@@ -41,15 +37,11 @@ impl OidcProvider {
         command.env("ISSUER", ISSUER).env("READY_FILE", &ready).env("NODE_ENV", "production");
         let mut process = Process::start("node", command, &folder.join("oidc-provider.log"))?;
 
-        let deadline = Instant::now() + PATIENCE;
-        let port = loop {
+        let port = wait_for("node-oidc-provider", folder, async || {
             process.still_runs()?;
-            match std::fs::read_to_string(&ready) {
-                Ok(port) => break port.parse()?,
-                Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
-                Err(_) => return Err(format!("node-oidc-provider did not start; see {}", folder.display()).into()),
-            }
-        };
+            Ok(std::fs::read_to_string(&ready).ok().and_then(|port| port.parse().ok()))
+        })
+        .await?;
         Ok(Self { process, port })
     }
 

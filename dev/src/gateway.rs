@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use dcr_cli::client::{Answer, Endpoints, HttpVersion, Tpp};
 use dcr_cli::directory::Directory;
@@ -22,13 +21,7 @@ use crate::Error;
 use crate::backend::Backend;
 use crate::envoy::{EnvoyConfiguration, merge};
 use crate::installation::{Installation, project_folder};
-use crate::process::{Process, leashed};
-
-/// The longest any part may take to become ready. Envoy compiles the filter at start.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a condition is looked at while it is waited for.
-const GLANCE: Duration = Duration::from_millis(10);
+use crate::process::{Process, leashed, wait_for};
 
 /// The ports of `envoy/envoy.yaml`.
 const SHIPPED: Ports =
@@ -319,13 +312,13 @@ impl Gateway {
 
     /// Waits for a line of the access log (Envoy writes it after the answer).
     pub async fn access_logged(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value, Error> {
-        let find = || Ok(self.access_log().into_iter().rev().find(&wanted));
+        let find = async || Ok(self.access_log().into_iter().rev().find(&wanted));
         wait_for("the line in the access log", self.folder(), find).await
     }
 
     /// Waits until Envoy's log holds the text.
     pub async fn envoy_logged(&self, text: &str) -> Result<(), Error> {
-        let find = || Ok(self.envoy_log().contains(text).then_some(()));
+        let find = async || Ok(self.envoy_log().contains(text).then_some(()));
         wait_for(&format!("`{text}` in Envoy's log"), self.folder(), find).await
     }
 
@@ -379,7 +372,7 @@ impl StoreProcess {
         command.arg("--database").arg(format!("sqlite:{}", folder.join("store.sqlite").display()));
         command.arg("--ready-file").arg(&ready);
         let mut process = Process::start("dcr-store", command, &folder.join("store.log"))?;
-        let port = wait_for("the store", folder, || {
+        let port = wait_for("the store", folder, async || {
             process.still_runs()?;
             let url = std::fs::read_to_string(&ready).unwrap_or_default();
             Ok(url.trim().rsplit_once(':').and_then(|(_, port)| port.trim_end_matches('/').parse().ok()))
@@ -404,42 +397,19 @@ fn start_envoy(mut command: Command, folder: &Path, workers: u32) -> Result<Proc
 /// Waits until Envoy says it is ready, and returns the URL of its admin page.
 async fn envoy_is_ready(envoy: &mut Process, operator: &Tpp, folder: &Path) -> Result<String, Error> {
     let address = folder.join("admin.address");
-    let url = wait_for("Envoy's admin page", folder, || {
+    let url = wait_for("Envoy's admin page", folder, async || {
         envoy.still_runs()?;
         let address = std::fs::read_to_string(&address).unwrap_or_default();
         Ok((!address.trim().is_empty()).then(|| format!("http://{}", address.trim())))
     })
     .await?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    wait_for("Envoy", folder, async || {
         envoy.still_runs()?;
         let ready = operator.send(operator.request(Method::GET, &format!("{url}/ready"))).await;
-        if ready.is_ok_and(|answer| answer.status == 200) {
-            return Ok(url);
-        }
-        if Instant::now() > deadline {
-            return Err(Error::Waited { what: "Envoy".into(), waited: PATIENCE, folder: folder.into() });
-        }
-        tokio::time::sleep(GLANCE).await;
-    }
-}
-
-/// Looks again and again until there is something to see.
-async fn wait_for<T>(
-    what: &str,
-    folder: &Path,
-    mut look: impl FnMut() -> Result<Option<T>, Error>,
-) -> Result<T, Error> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(seen) = look()? {
-            return Ok(seen);
-        }
-        if Instant::now() > deadline {
-            return Err(Error::Waited { what: what.into(), waited: PATIENCE, folder: folder.into() });
-        }
-        tokio::time::sleep(GLANCE).await;
-    }
+        Ok(ready.is_ok_and(|answer| answer.status == 200).then_some(()))
+    })
+    .await?;
+    Ok(url)
 }
 
 /// File names of `envoy.yaml` as they are for this gateway.

@@ -7,12 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 use crate::Error;
 
 /// How many lines of a log an error shows, and how many characters of each: Envoy repeats its whole configuration in some.
 const TAIL_LINES: usize = 12;
 const TAIL_WIDTH: usize = 500;
+
+/// The longest that a condition is waited for. Envoy compiles the filter at start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// A running program. Dropping it kills it.
 pub struct Process {
@@ -64,6 +71,27 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Looks again and again until there is something to see, or something is wrong.
+///
+/// # Errors
+/// What looking says, or after a minute [`Error::Waited`] with the name of `what` and the `folder` of the logs.
+pub async fn wait_for<T>(
+    what: &str,
+    folder: &Path,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, Error>,
+) -> Result<T, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await? {
+            return Ok(seen);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Waited { what: what.into(), waited: PATIENCE, folder: folder.into() });
+        }
+        tokio::time::sleep(GLANCE).await;
     }
 }
 
