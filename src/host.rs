@@ -123,7 +123,7 @@ pub enum Event {
 }
 
 /// The caches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheName {
     /// The key sets of this VM, parsed.
     KeySets,
@@ -151,7 +151,7 @@ impl CacheName {
 }
 
 /// What happened to a cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheEvent {
     /// It had what was looked for, and that could be used.
     Hit,

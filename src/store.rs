@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
@@ -104,9 +104,9 @@ pub struct Record {
     /// The metadata as it was registered.
     pub metadata: ClientMetadata,
     /// The software statement as the directory issued it.
-    pub software_statement: String,
+    pub software_statement: Rc<str>,
     /// The statement's claims.
-    pub statement_claims: Map<String, Value>,
+    pub statement_claims: Rc<Map<String, Value>>,
     /// The directory that signed it.
     pub issuer: String,
     /// Whose certificates are the client's.
@@ -179,7 +179,7 @@ impl Record {
     pub fn of(statement: &SoftwareStatement, binding: Binding, metadata: ClientMetadata) -> Self {
         Self {
             metadata,
-            software_statement: statement.token().to_owned(),
+            software_statement: statement.token().clone(),
             statement_claims: statement.claims().clone(),
             issuer: statement.issuer().to_owned(),
             binding,
@@ -188,9 +188,47 @@ impl Record {
         }
     }
 
-    fn software(&self) -> Value {
-        json!({ "issuer": self.issuer, "id": self.binding.software_id })
+    fn software(&self) -> Software<'_> {
+        Software { issuer: &self.issuer, id: &self.binding.software_id }
     }
+}
+
+/// Whose registrations count as several of one software.
+#[derive(Serialize)]
+struct Software<'a> {
+    issuer: &'a str,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Creation<'a> {
+    software: Software<'a>,
+    single_registration: bool,
+    consume_jti: &'a [SingleUse],
+    record: &'a Record,
+    registration_access_token: bool,
+}
+
+#[derive(Serialize)]
+struct Replacement<'a> {
+    software: Software<'a>,
+    consume_jti: &'a [SingleUse],
+    record: &'a Record,
+}
+
+#[derive(Serialize)]
+struct Issuance<'a> {
+    scope: &'a str,
+    expires_in: u64,
+    cnf: Confirmation<'a>,
+    consume_jti: &'a [SingleUse],
+}
+
+/// RFC 8705 section 3.1.
+#[derive(Serialize)]
+struct Confirmation<'a> {
+    #[serde(rename = "x5t#S256")]
+    thumbprint: &'a str,
 }
 
 impl<H: Host> Store<H> {
@@ -212,12 +250,13 @@ impl<H: Host> Store<H> {
         single: bool,
         with_token: bool,
     ) -> Result<Client, StoreError> {
-        let mut body = json!({
-            "software": record.software(), "single_registration": single, "consume_jti": single_uses, "record": record,
-        });
-        if let Some(members) = body.as_object_mut().filter(|_| with_token) {
-            members.insert("registration_access_token".to_owned(), Value::Bool(true));
-        }
+        let body = Creation {
+            software: record.software(),
+            single_registration: single,
+            consume_jti: &single_uses,
+            record: &record,
+            registration_access_token: with_token,
+        };
         let response = self.call("POST", "/v1/clients".to_owned(), vec![minimal()], json_body(&body)).await?;
         let written: Written = self.expect(201, &response, &single_uses)?;
         if written.registration_access_token.is_some() == with_token {
@@ -284,7 +323,7 @@ impl<H: Host> Store<H> {
         record: Record,
         single_uses: Vec<SingleUse>,
     ) -> Result<Client, StoreError> {
-        let body = json!({ "software": record.software(), "consume_jti": single_uses, "record": record });
+        let body = Replacement { software: record.software(), consume_jti: &single_uses, record: &record };
         let headers = vec![("if-match", format!("\"{}\"", client.version)), minimal()];
         let response = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
         self.forget(&client.client_id);
@@ -321,9 +360,7 @@ impl<H: Host> Store<H> {
         jti: Option<SingleUse>,
     ) -> Result<IssuedToken, StoreError> {
         let jti: Vec<SingleUse> = jti.into_iter().collect();
-        let body = json!({
-            "scope": scope, "expires_in": lifetime, "cnf": { "x5t#S256": thumbprint }, "consume_jti": jti,
-        });
+        let body = Issuance { scope, expires_in: lifetime, cnf: Confirmation { thumbprint }, consume_jti: &jti };
         let path = format!("{}/tokens", client_path(&client.client_id)?);
         let version = Some(("if-match", format!("\"{}\"", client.version)));
         let response = self.call("POST", path, version, json_body(&body)).await;
@@ -451,8 +488,8 @@ fn client_path(client_id: &str) -> Result<String, StoreError> {
     if well_formed { Ok(format!("/v1/clients/{client_id}")) } else { Err(StoreError::UnknownClient) }
 }
 
-fn json_body(value: &Value) -> Option<(&'static str, Vec<u8>)> {
-    Some(("application/json", value.to_string().into_bytes()))
+fn json_body(value: &impl Serialize) -> Option<(&'static str, Vec<u8>)> {
+    Some(("application/json", json::text(value)))
 }
 
 fn form_body(token: &str) -> Option<(&'static str, Vec<u8>)> {

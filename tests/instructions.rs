@@ -9,7 +9,7 @@
     reason = "clippy takes helpers beside tests for code"
 )]
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use dcr_dev::installation::Installation;
 use serde_json::{Value, json};
 use wasmi::{Caller, Config, Engine, Extern, Func, Instance, Linker, Memory, Module, Store, Val};
@@ -164,5 +164,5 @@ fn ed25519() -> Value {
 }
 
 fn base64url(octets: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(octets)
+    BASE64_URL_SAFE_NO_PAD.encode(octets)
 }

@@ -16,7 +16,7 @@ use dcr_cli::background::Background;
 use dcr_cli::client::client_config;
 use dcr_gate::config::Config;
 use dcr_gate::host::{self, Call, CallNotSent, CallResponse, Event, Host, Shared};
-use dcr_gate::journey::{Body, Gate, Head, Request, Route, Served, route};
+use dcr_gate::journey::{Body, Gate, Head, Request, Route, Served};
 use dcr_gate::policy::Timestamp;
 use dcr_gate::x509::{Certificate, xfcc};
 use http_body_util::{BodyExt, Full};
@@ -89,7 +89,7 @@ async fn serve(listener: TcpListener, settings: Settings) -> Result<(), Error> {
 
 async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let endpoint = match route(&gate.config, head.method.as_str(), head.uri.path()) {
+    let endpoint = match gate.routes.find(head.method.as_str(), head.uri.path()) {
         Route::Pass => return Response::new(Full::default()),
         Route::Refuse { endpoint, refusal, allow } => return response(gate.refuse(endpoint, refusal, allow)),
         Route::Serve(endpoint) => endpoint,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_cli::client::client_config;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::pki::Pki;
@@ -202,5 +202,5 @@ fn stranger() -> Result<Value, Error> {
     *first |= 0x80;
     *last |= 1;
     let kid = uuid::Uuid::new_v4().to_string();
-    Ok(json!({ "kty": "RSA", "use": "sig", "kid": kid, "n": Base64UrlUnpadded::encode_string(&modulus), "e": "AQAB" }))
+    Ok(json!({ "kty": "RSA", "use": "sig", "kid": kid, "n": BASE64_URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB" }))
 }

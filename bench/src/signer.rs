@@ -1,6 +1,6 @@
 //! Signing as fast as the machine can: a round needs thousands of tokens, each signed once and used once.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::Token;
 use ring::rand::SystemRandom;
@@ -57,7 +57,7 @@ impl Signer {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint;
 use dcr_cli::pki::Pki;
@@ -105,7 +105,7 @@ fn us_of(result: &Value) -> Option<f64> {
 fn signature(key: &SigningKey) -> Result<Value, Error> {
     let assertion = mint::client_assertion("00000000000000000000000000000000", JWT_AUTHN_AUDIENCE).sign(key)?;
     let (message, signature) = assertion.rsplit_once('.').ok_or("a JWT without dots")?;
-    let message = Base64UrlUnpadded::encode_string(message.as_bytes());
+    let message = BASE64_URL_SAFE_NO_PAD.encode(message.as_bytes());
     Ok(json!({ "jwk": key.public_jwk()?, "message": message, "signature": signature, "times": BATCH }))
 }
 

@@ -6,7 +6,7 @@ mod wishes;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_gate::policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
@@ -83,7 +83,7 @@ impl Inspected {
             return Err(Error::Token(format!("{} parts between dots, and a compact JWS has three", parts.len())));
         };
         let (header, claims) = (object("header", header)?, object("payload", claims)?);
-        let signature = Base64UrlUnpadded::decode_vec(signature).map_err(not_base64url("signature"))?;
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(not_base64url("signature"))?;
         Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: Some(signature.len()) })
     }
 
@@ -217,11 +217,11 @@ impl State {
 }
 
 fn object(part: &'static str, text: &str) -> Result<Map<String, Value>, Error> {
-    let bytes = Base64UrlUnpadded::decode_vec(text).map_err(not_base64url(part))?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(not_base64url(part))?;
     serde_json::from_slice(&bytes).map_err(|error| Error::Token(format!("the {part} is not a JSON object: {error}")))
 }
 
-fn not_base64url(part: &'static str) -> impl Fn(base64ct::Error) -> Error {
+fn not_base64url(part: &'static str) -> impl Fn(base64::DecodeError) -> Error {
     move |_| Error::Token(format!("the {part} is not base64url without padding"))
 }
 

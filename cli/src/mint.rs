@@ -13,7 +13,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use ring::hmac;
 use serde_json::{Map, Value, json};
 
@@ -355,7 +355,7 @@ fn compact(signing_input: &str, signature: &[u8]) -> String {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(bytes)
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The directory's statements have a `jti` of 16 hexadecimal digits.

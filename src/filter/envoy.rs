@@ -72,23 +72,26 @@ impl Host for Envoy {
     fn record(&self, event: Event) {
         self.metrics.count(&event);
         match event {
-            Event::Allowed { .. } => hostcalls::set_filter_state("outcome", "allowed"),
-            Event::Passed { .. } => hostcalls::set_filter_state("outcome", "passed"),
+            Event::Allowed { .. } => hostcalls::set_filter_state("dcr.outcome", "allowed"),
+            Event::Passed { .. } => hostcalls::set_filter_state("dcr.outcome", "passed"),
             Event::Watched { endpoint, refusals } => {
                 if let Some(first) = refusals.first() {
-                    hostcalls::set_filter_state("shadow_rule", first.rule.id);
-                    hostcalls::set_filter_state("shadow_reason", first.rule.reason);
+                    hostcalls::set_filter_state("dcr.shadow_rule", first.rule.id);
+                    hostcalls::set_filter_state("dcr.shadow_reason", first.rule.reason);
                 }
                 for refusal in refusals {
-                    log_refusal("shadow_denied", endpoint, &refusal);
+                    hostcalls::log(LogLevel::Info, &told("shadow_denied", endpoint, &refusal));
                 }
             }
             Event::Denied { endpoint, refusal } => {
                 let outcome = super::metrics::outcome(&refusal);
-                hostcalls::set_filter_state("outcome", outcome);
-                hostcalls::set_filter_state("rule", refusal.rule.id);
-                hostcalls::set_filter_state("reason", refusal.rule.reason);
-                log_refusal(outcome, endpoint, &refusal);
+                hostcalls::set_filter_state("dcr.outcome", outcome);
+                hostcalls::set_filter_state("dcr.rule", refusal.rule.id);
+                hostcalls::set_filter_state("dcr.reason", refusal.rule.reason);
+                // The access log has it too, and whoever wants to fill the log could: Envoy's own filters tell their refusals as debug.
+                if hostcalls::shows_debug() {
+                    hostcalls::log(LogLevel::Debug, &told(outcome, endpoint, &refusal));
+                }
             }
             Event::KeySetFetched | Event::Cache(..) | Event::SignatureCheck(_) => {}
             Event::KeySetFetchFailed { authority, problem } => {
@@ -99,13 +102,7 @@ impl Host for Envoy {
     }
 }
 
-fn log_refusal(outcome: &str, endpoint: &str, refusal: &Refusal) {
+fn told(outcome: &str, endpoint: &str, refusal: &Refusal) -> String {
     let (rule, status, claim) = (refusal.rule, refusal.status(), refusal.claim.as_deref().unwrap_or("-"));
-    hostcalls::log(
-        LogLevel::Info,
-        &format!(
-            "dcr-gate {outcome} {endpoint}: rule={} reason={} claim={claim} status={status}",
-            rule.id, rule.reason
-        ),
-    );
+    format!("dcr-gate {outcome} {endpoint}: rule={} reason={} claim={claim} status={status}", rule.id, rule.reason)
 }

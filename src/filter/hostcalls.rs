@@ -26,6 +26,11 @@ pub(super) fn log(level: LogLevel, message: &str) {
     let _ = hostcalls::log(level, message);
 }
 
+/// Whether Envoy's log shows what is logged as `debug`. Whoever asks first need not write a line for nobody.
+pub(super) fn shows_debug() -> bool {
+    matches!(hostcalls::get_log_level(), Ok(LogLevel::Trace | LogLevel::Debug))
+}
+
 /// Logs where a panic happened, and not what it said: its message may hold input.
 pub(super) fn log_panic(location: Option<&Location<'_>>) {
     let place = location.map(ToString::to_string).unwrap_or_default();
@@ -41,6 +46,21 @@ pub(super) fn now() -> Timestamp {
 /// The plugin's configuration of `size` bytes, as it came.
 pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
     buffer(BufferType::PluginConfiguration, size)
+}
+
+/// `:method`; `None` where it is missing or not ASCII. Envoy takes no request in which a pseudo-header is repeated.
+pub(super) fn method() -> Option<String> {
+    pseudo_header(":method")
+}
+
+/// `:path`, query and all, likewise.
+pub(super) fn path() -> Option<String> {
+    pseudo_header(":path")
+}
+
+fn pseudo_header(name: &str) -> Option<String> {
+    let value = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name).ok().flatten()?;
+    String::from_utf8(value).ok().filter(|value| value.is_ascii())
 }
 
 /// The request's headers, pseudo-headers among them.
@@ -173,9 +193,9 @@ pub(super) fn increment(id: u32) {
     let _ = hostcalls::increment_metric(id, 1);
 }
 
-/// Sets `wasm.dcr.<name>` in the filter state, for the access log.
+/// Sets `wasm.<name>` in the filter state, for the access log.
 pub(super) fn set_filter_state(name: &str, value: &str) {
-    let _ = hostcalls::set_property(vec![&format!("dcr.{name}")], Some(value.as_bytes()));
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
 /// The transport certificate, from where the operator said it comes.

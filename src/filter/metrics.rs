@@ -16,54 +16,87 @@ const SHADOW_DENIED: &str = "shadow_denied";
 const DENIED: &str = "denied";
 const ERROR: &str = "error";
 
-/// Counter ids, by name. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
+/// Envoy's ids of the counters. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
 #[derive(Debug)]
-pub(super) struct Metrics(HashMap<String, u32>);
+pub(super) struct Metrics(HashMap<Counter, u32>);
+
+/// One counter. Its name is put together once, when it is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counter {
+    Requests { endpoint: &'static str, outcome: &'static str },
+    Refused { id: &'static str, reason: &'static str },
+    ShadowRefused { id: &'static str, reason: &'static str },
+    Cache(CacheName, CacheEvent),
+    SignatureChecks(Algorithm),
+    KeySetFetched,
+    KeySetFetchFailed,
+    StoreFailed,
+}
 
 impl Metrics {
     /// Defines every counter; `None` where Envoy refuses one.
     pub(super) fn define() -> Option<Self> {
         let requests = Endpoint::NAMES.iter().flat_map(|endpoint| {
-            [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR].map(|outcome| requests_total(endpoint, outcome))
+            [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR].map(|outcome| Counter::Requests { endpoint, outcome })
         });
-        let refused = RULES.iter().flat_map(|rule| [refused(rule), shadow_refused(rule)]);
-        let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| cache_metric(*cache, event)));
-        let checks = Algorithm::ALL.map(signature_checks);
-        let others = ["dcr.jwks_fetch_success", "dcr.jwks_fetch_failed", "dcr.store_failed"].map(str::to_owned);
-        requests
-            .chain(refused)
-            .chain(caches)
-            .chain(checks)
-            .chain(others)
-            .map(|name| hostcalls::define_counter(&name).map(|id| (name, id)))
+        let refused = RULES.iter().flat_map(|rule| [Counter::refused(rule), Counter::shadow_refused(rule)]);
+        let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| Counter::Cache(*cache, event)));
+        let checks = Algorithm::ALL.map(Counter::SignatureChecks);
+        let others = [Counter::KeySetFetched, Counter::KeySetFetchFailed, Counter::StoreFailed];
+        let counters = requests.chain(refused).chain(caches).chain(checks).chain(others);
+        counters
+            .map(|counter| hostcalls::define_counter(&counter.name()).map(|id| (counter, id)))
             .collect::<Option<_>>()
             .map(Self)
     }
 
     /// Counts an event.
     pub(super) fn count(&self, event: &Event) {
-        match event {
-            Event::Allowed { endpoint } => self.increment(&requests_total(endpoint, ALLOWED)),
-            Event::Passed { endpoint } => self.increment(&requests_total(endpoint, PASSED)),
-            Event::Watched { endpoint, refusals } => {
-                self.increment(&requests_total(endpoint, SHADOW_DENIED));
-                refusals.iter().for_each(|refusal| self.increment(&shadow_refused(refusal.rule)));
+        match *event {
+            Event::Allowed { endpoint } => self.increment(Counter::Requests { endpoint, outcome: ALLOWED }),
+            Event::Passed { endpoint } => self.increment(Counter::Requests { endpoint, outcome: PASSED }),
+            Event::Watched { endpoint, ref refusals } => {
+                self.increment(Counter::Requests { endpoint, outcome: SHADOW_DENIED });
+                refusals.iter().for_each(|refusal| self.increment(Counter::shadow_refused(refusal.rule)));
             }
-            Event::Denied { endpoint, refusal } => {
-                self.increment(&requests_total(endpoint, outcome(refusal)));
-                self.increment(&refused(refusal.rule));
+            Event::Denied { endpoint, ref refusal } => {
+                self.increment(Counter::Requests { endpoint, outcome: outcome(refusal) });
+                self.increment(Counter::refused(refusal.rule));
             }
-            Event::KeySetFetched => self.increment("dcr.jwks_fetch_success"),
-            Event::KeySetFetchFailed { .. } => self.increment("dcr.jwks_fetch_failed"),
-            Event::StoreFailed(_) => self.increment("dcr.store_failed"),
-            Event::Cache(cache, event) => self.increment(&cache_metric(*cache, *event)),
-            Event::SignatureCheck(algorithm) => self.increment(&signature_checks(*algorithm)),
+            Event::KeySetFetched => self.increment(Counter::KeySetFetched),
+            Event::KeySetFetchFailed { .. } => self.increment(Counter::KeySetFetchFailed),
+            Event::StoreFailed(_) => self.increment(Counter::StoreFailed),
+            Event::Cache(cache, event) => self.increment(Counter::Cache(cache, event)),
+            Event::SignatureCheck(algorithm) => self.increment(Counter::SignatureChecks(algorithm)),
         }
     }
 
-    fn increment(&self, name: &str) {
-        if let Some(id) = self.0.get(name) {
+    fn increment(&self, counter: Counter) {
+        if let Some(id) = self.0.get(&counter) {
             hostcalls::increment(*id);
+        }
+    }
+}
+
+impl Counter {
+    fn refused(rule: &Rule) -> Self {
+        Self::Refused { id: rule.id, reason: rule.reason }
+    }
+
+    fn shadow_refused(rule: &Rule) -> Self {
+        Self::ShadowRefused { id: rule.id, reason: rule.reason }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Requests { endpoint, outcome } => format!("dcr.requests_total.{endpoint}.{outcome}"),
+            Self::Refused { id, reason } => format!("dcr.refused.{}.{reason}", id.replace('-', "_")),
+            Self::ShadowRefused { id, reason } => format!("dcr.shadow_denied.{}.{reason}", id.replace('-', "_")),
+            Self::Cache(cache, event) => format!("dcr.cache.{}.{}", cache.name(), event.name()),
+            Self::SignatureChecks(algorithm) => format!("dcr.signature_checks.{}", algorithm.name()),
+            Self::KeySetFetched => "dcr.jwks_fetch_success".to_owned(),
+            Self::KeySetFetchFailed => "dcr.jwks_fetch_failed".to_owned(),
+            Self::StoreFailed => "dcr.store_failed".to_owned(),
         }
     }
 }
@@ -71,24 +104,4 @@ impl Metrics {
 /// Whether the caller was refused, or a service behind the gate failed it.
 pub(super) fn outcome(refusal: &Refusal) -> &'static str {
     if refusal.error() == ErrorCode::TemporarilyUnavailable { ERROR } else { DENIED }
-}
-
-fn requests_total(endpoint: &str, outcome: &str) -> String {
-    format!("dcr.requests_total.{endpoint}.{outcome}")
-}
-
-fn shadow_refused(rule: &Rule) -> String {
-    format!("dcr.shadow_denied.{}.{}", rule.id.replace('-', "_"), rule.reason)
-}
-
-fn cache_metric(cache: CacheName, event: CacheEvent) -> String {
-    format!("dcr.cache.{}.{}", cache.name(), event.name())
-}
-
-fn signature_checks(algorithm: Algorithm) -> String {
-    format!("dcr.signature_checks.{}", algorithm.name())
-}
-
-fn refused(rule: &Rule) -> String {
-    format!("dcr.refused.{}.{}", rule.id.replace('-', "_"), rule.reason)
 }

@@ -17,7 +17,7 @@ use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
 use crate::jose::es256;
-use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served, route};
+use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
 use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;
 use crate::policy::trail::Mode;
@@ -156,9 +156,8 @@ impl HttpContext for Stream {
             hostcalls::close();
             return Action::Pause;
         };
-        let mut headers = hostcalls::request_headers();
-        let pseudo = (pseudo_header(&mut headers, ":method"), pseudo_header(&mut headers, ":path"));
-        let (Some(method), Some(path)) = pseudo else {
+        // Most requests are the upstream's business: of those nothing else is read.
+        let (Some(method), Some(path)) = (hostcalls::method(), hostcalls::path()) else {
             let served = gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None);
             return self.decide(|| Self::end(&self.passage, served));
         };
@@ -166,7 +165,7 @@ impl HttpContext for Stream {
             Some((path, query)) => (path, Some(query.to_owned())),
             None => (path.as_str(), None),
         };
-        let endpoint = match route(&gate.config, &method, path) {
+        let endpoint = match gate.routes.find(&method, path) {
             Route::Pass => return Action::Continue,
             Route::Refuse { endpoint, refusal, allow } => {
                 let served = gate.refuse(endpoint, refusal, allow);
@@ -175,6 +174,7 @@ impl HttpContext for Stream {
             Route::Serve(endpoint) => endpoint,
         };
 
+        let headers = hostcalls::request_headers();
         let certificate = hostcalls::transport_certificate(&gate.config.certificate, &headers);
         let (sender, body) = Body::channel();
         if end_of_stream {
@@ -225,12 +225,4 @@ impl Context for Stream {
         executor::forget(Task::Stream(self.context_id));
         true
     }
-}
-
-/// Takes a pseudo-header out of the list; `None` where it is missing, repeated, or not ASCII.
-fn pseudo_header(headers: &mut Vec<(String, Vec<u8>)>, name: &str) -> Option<String> {
-    let position = headers.iter().position(|(header, _)| header == name)?;
-    let (_, value) = headers.remove(position);
-    let repeated = headers.iter().any(|(header, _)| header == name);
-    String::from_utf8(value).ok().filter(|value| value.is_ascii() && !repeated)
 }

@@ -9,6 +9,7 @@ mod typed;
 use std::cell::Cell;
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -33,6 +34,12 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|_| refusal.get())
+}
+
+/// A value of our own as JSON text. It is empty where the value cannot be JSON, having keys that are no strings for instance: whoever reads
+/// it then fails.
+pub fn text(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// Why bytes are not the JSON that is asked for.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -286,7 +286,7 @@ struct ListedCertificate {
 impl ListedCertificate {
     /// `None` where the entry has no certificate, or one that is not base64 as RFC 4648 section 4 writes it.
     fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedCertificate> {
-        let der = Base64::decode_vec(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
+        let der = BASE64_STANDARD.decode(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
         let is_for = |usage: &str| jwk.get("use").is_some_and(|known| known.as_str() == Some(usage));
         Some(ListedCertificate { thumbprint: Thumbprint::of_der(&der), is_for_tls: is_for("tls") })
     }
@@ -341,7 +341,7 @@ fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -
 }
 
 fn octets(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
-    Base64UrlUnpadded::decode_vec(jwk.get(name)?.as_str()?).ok()
+    BASE64_URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()
 }
 
 fn without_leading_zeros(octets: &[u8]) -> &[u8] {

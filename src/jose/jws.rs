@@ -1,8 +1,9 @@
 //! Compact JWS (RFC 7515 section 7.1): the three parts, their encoding and the protected header.
 
 use std::fmt;
+use std::rc::Rc;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 
 use super::json::{self, JsonError};
@@ -28,7 +29,7 @@ impl Default for Limits {
 /// [`signing_input`](Self::signing_input) and [`signature`](Self::signature).
 #[derive(Debug, Clone)]
 pub struct Jws {
-    compact: String,
+    compact: Rc<str>,
     signing_input_length: usize,
     header: Header,
     payload: Vec<u8>,
@@ -55,7 +56,7 @@ impl Jws {
             return Err(JwsError::SignatureEmpty);
         }
         let signing_input_length = compact.len().saturating_sub(signature.len()).saturating_sub(".".len());
-        Ok(Jws { compact: compact.to_owned(), signing_input_length, header, payload, signature: signature_bytes })
+        Ok(Jws { compact: compact.into(), signing_input_length, header, payload, signature: signature_bytes })
     }
 
     /// The protected header.
@@ -79,7 +80,7 @@ impl Jws {
     }
 
     /// The token as it came.
-    pub fn compact(&self) -> &str {
+    pub fn compact(&self) -> &Rc<str> {
         &self.compact
     }
 }
@@ -196,7 +197,7 @@ fn is_compact(byte: u8) -> bool {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
-    Base64UrlUnpadded::decode_vec(part).map_err(|_| JwsError::Base64)
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::Base64)
 }
 
 /// Padding and white space are faults of shape, as in the other parts. Whatever else cannot be decoded is a broken signature.

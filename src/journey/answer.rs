@@ -1,13 +1,16 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
 
 use super::Request;
 use crate::config::Config;
+use crate::jose::json;
 use crate::policy::catalogue::{AT_05, CA_03_BASIC};
 use crate::policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use crate::policy::{ErrorCode, Refusal};
-use crate::store::{Client, IssuedToken};
+use crate::store::{Client, IssuedToken, Record};
 
 /// Seconds after which a caller may try again what failed for an unreachable service.
 const RETRY_AFTER: &str = "5";
@@ -32,13 +35,13 @@ pub struct Answer {
 
 impl Answer {
     /// A JSON answer that nobody may keep (RFC 7591 section 3.2.1, RFC 6749 section 5.1).
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
         Self {
             status,
             headers: vec![("content-type", "application/json"), ("cache-control", "no-store"), ("pragma", "no-cache")],
             www_authenticate: None,
             interaction_id: None,
-            body: body.to_string().into_bytes(),
+            body: json::text(body),
         }
     }
 
@@ -51,49 +54,18 @@ impl Answer {
     /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims. With it goes
     /// the token that manages it, where the ecosystem has one (RFC 7592 section 3): the one just made, or the one the caller came with.
     pub(super) fn registration(status: u16, client: &Client, config: &Config, token: Option<&str>) -> Self {
-        let profile = &config.profile;
-        let issued_at = match profile.answers.client_id_issued_at {
-            JsonType::Number => json!(client.client_id_issued_at),
-            JsonType::String => json!(client.client_id_issued_at.to_string()),
-        };
-        let mut members = Map::new();
-        members.insert("client_id".to_owned(), json!(client.client_id));
-        members.insert("client_id_issued_at".to_owned(), issued_at);
-        if let Ok(Value::Object(metadata)) = serde_json::to_value(&client.record.metadata) {
-            // The subject bears the name that the ecosystem has for it (MD-09).
-            let is_short = profile.client_metadata.subject_members.contains(&SubjectMember::ShortDn);
-            let shown = if is_short { SubjectMember::ShortDn } else { SubjectMember::Dn }.name();
-            let named = |name: String| if name == SubjectMember::Dn.name() { shown.to_owned() } else { name };
-            members.extend(metadata.into_iter().map(|(name, value)| (named(name), value)));
-        }
-        members.insert("jwks_uri".to_owned(), json!(client.record.key_set_uri));
-        if profile.registration.management_token == ManagementToken::RegistrationAccessToken {
-            let uri = format!("{}/{}", config.registration_endpoint(), client.client_id);
-            members.insert("registration_client_uri".to_owned(), json!(uri));
-            members.extend(token.map(|token| ("registration_access_token".to_owned(), json!(token))));
-        }
-        members.insert("software_statement".to_owned(), json!(client.record.software_statement));
-        let of_software = client
-            .record
-            .statement_claims
-            .iter()
-            .filter(|(name, _)| !TOKEN_CLAIMS.contains(&name.as_str()) && !SERVER_MEMBERS.contains(&name.as_str()));
-        for (name, value) in of_software {
-            // What was registered stands as it was registered; the statement's claims come beside it (RG-06).
-            members.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        Self::json(status, &Value::Object(members))
+        Self::json(status, &Registration { client, config, token })
     }
 
     /// An access token (RFC 6749 section 5.1).
     pub(super) fn token(token: &IssuedToken) -> Self {
-        Self::json(200, &json!(token))
+        Self::json(200, token)
     }
 
     /// The metadata document, which anybody may keep for a while.
     pub(super) fn metadata(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json"), ("cache-control", "public, max-age=300")];
-        Self { status: 200, headers, www_authenticate: None, interaction_id: None, body: body.to_string().into_bytes() }
+        Self { status: 200, headers, www_authenticate: None, interaction_id: None, body: json::text(body) }
     }
 
     /// The same answer with the request's interaction id, where the ecosystem wants it back (RG-15).
@@ -108,9 +80,14 @@ impl Answer {
 
     /// A refusal: exactly `error` and `error_description`. Bearer refusals carry RFC 6750's challenge too.
     pub(super) fn refused(refusal: &Refusal, allow: Option<&'static str>, profile: &Profile) -> Self {
+        #[derive(Serialize)]
+        struct Error<'a> {
+            error: &'a str,
+            error_description: &'a str,
+        }
         let (error, description) = (refusal.error_in(profile), refusal.description());
         let mut answer =
-            Self::json(refusal.status(), &json!({ "error": error.as_str(), "error_description": description }));
+            Self::json(refusal.status(), &Error { error: error.as_str(), error_description: &description });
         answer.www_authenticate = match error {
             // RFC 6750 section 3.1: who sent no token learns only that one is needed.
             ErrorCode::InvalidToken if refusal.rule == &AT_05 => Some("Bearer".to_owned()),
@@ -127,6 +104,61 @@ impl Answer {
         answer.headers.extend(allow.map(|methods| ("allow", methods)));
         answer
     }
+}
+
+/// A registration as its client reads it.
+struct Registration<'a> {
+    client: &'a Client,
+    config: &'a Config,
+    token: Option<&'a str>,
+}
+
+impl Serialize for Registration<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (client, record, profile) = (self.client, &self.client.record, &self.config.profile);
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("client_id", &client.client_id)?;
+        match profile.answers.client_id_issued_at {
+            JsonType::Number => members.serialize_entry("client_id_issued_at", &client.client_id_issued_at)?,
+            JsonType::String => {
+                members.serialize_entry("client_id_issued_at", &client.client_id_issued_at.to_string())?
+            }
+        }
+        let metadata = named_metadata(record, profile);
+        for (name, value) in &metadata {
+            members.serialize_entry(name, value)?;
+        }
+        members.serialize_entry("jwks_uri", &record.key_set_uri)?;
+        if profile.registration.management_token == ManagementToken::RegistrationAccessToken {
+            let uri = format!("{}/{}", self.config.registration_endpoint(), client.client_id);
+            members.serialize_entry("registration_client_uri", &uri)?;
+            if let Some(token) = self.token {
+                members.serialize_entry("registration_access_token", token)?;
+            }
+        }
+        members.serialize_entry("software_statement", &record.software_statement)?;
+        // What was registered stands as it was registered; the statement's claims come beside it (RG-06).
+        let is_given = |name: &str| metadata.contains_key(name) || ["jwks_uri", "software_statement"].contains(&name);
+        let is_of_software = |name: &str| !TOKEN_CLAIMS.contains(&name) && !SERVER_MEMBERS.contains(&name);
+        for (name, value) in &*record.statement_claims {
+            if is_of_software(name) && !is_given(name) {
+                members.serialize_entry(name, value)?;
+            }
+        }
+        members.end()
+    }
+}
+
+/// The metadata as it was registered, where the certificate's subject bears the name that the ecosystem has for it (MD-09).
+fn named_metadata(record: &Record, profile: &Profile) -> Map<String, Value> {
+    let Ok(Value::Object(mut metadata)) = serde_json::to_value(&record.metadata) else { return Map::new() };
+    let name = profile.client_metadata.subject_dn_member().name();
+    if name != SubjectMember::Dn.name()
+        && let Some(subject) = metadata.remove(SubjectMember::Dn.name())
+    {
+        metadata.insert(name.to_owned(), subject);
+    }
+    metadata
 }
 
 /// Members that only this server gives (RFC 7591 section 3.2.1, RFC 7592 section 3).

@@ -5,11 +5,9 @@ use serde_json::json;
 use super::{Answer, Gate, Request};
 use crate::host::Host;
 use crate::policy::Refusal;
-use crate::policy::profile::SubjectMember;
 
 pub(super) fn distinguished_name<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
     let subject = request.rg_01_certificate()?.subject().to_string();
-    let member =
-        gate.config.profile.client_metadata.subject_members.first().copied().unwrap_or(SubjectMember::Dn).name();
+    let member = gate.config.profile.client_metadata.subject_dn_member().name();
     Ok(Answer::json(200, &json!({ member: subject })))
 }

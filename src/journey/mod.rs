@@ -18,7 +18,7 @@ mod update;
 pub use answer::Answer;
 pub use body::{Body, BodySender};
 pub use request::{Head, Request};
-pub use route::{Endpoint, Route, route};
+pub use route::{Endpoint, Route, Routes};
 pub use signature::Verdicts;
 
 use crate::config::{Config, OtherGrants};
@@ -36,6 +36,8 @@ use crate::x509::Certificate;
 pub struct Gate<H> {
     /// The operator's configuration.
     pub config: Config,
+    /// Where the endpoints are.
+    pub routes: Routes,
     /// The surroundings.
     pub host: H,
     /// The key sets at hand.
@@ -52,7 +54,8 @@ impl<H: Host> Gate<H> {
         let key_sets = KeySets::new(host.clone(), &config);
         let verdicts = Verdicts::new(&config.cache);
         let store = Store::new(host.clone(), &config);
-        Self { config, host, key_sets, verdicts, store }
+        let routes = Routes::new(&config);
+        Self { config, routes, host, key_sets, verdicts, store }
     }
 
     /// Serves one request to an endpoint of ours: answers it, or leaves it to the upstream.

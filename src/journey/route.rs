@@ -75,57 +75,105 @@ enum Resource<'a> {
     Metadata,
 }
 
-/// Where a request goes, by its method and path (without the query).
-pub fn route(config: &Config, method: &str, path: &str) -> Route {
-    let Some(resource) = resource(config, path) else {
-        return if looks_like_ours(config, path) {
-            Route::Refuse { endpoint: "registration", refusal: Refusal::by(&GW_02).claim("path"), allow: None }
-        } else {
-            Route::Pass
+/// Where our endpoints are, made ready to be compared with the path of every request.
+#[derive(Debug)]
+pub struct Routes {
+    registration: String,
+    token: String,
+    distinguished_name: Option<String>,
+    /// Where the metadata is (OpenID Connect Discovery section 4, RFC 8414 section 3.1).
+    metadata: [String; 2],
+    loosest: [Loosest; 2],
+}
+
+/// What the paths of our endpoints are to a server that reads them loosely, in one of two ways.
+#[derive(Debug)]
+struct Loosest {
+    dots: Dots,
+    registration: String,
+    others: Vec<String>,
+}
+
+impl Routes {
+    /// The endpoints of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let (paths, issuer) = (&config.profile.paths, config.issuer.path());
+        let metadata = [
+            format!("{issuer}/.well-known/openid-configuration"),
+            format!("/.well-known/oauth-authorization-server{issuer}"),
+        ];
+        let loosest = [Dots::Resolved, Dots::Kept].map(|dots| {
+            let others = paths.distinguished_name.iter().chain(&metadata).chain([&paths.token]);
+            Loosest {
+                dots,
+                registration: loosest_reading(&paths.registration, dots),
+                others: others.map(|path| loosest_reading(path, dots)).collect(),
+            }
+        });
+        Self {
+            registration: paths.registration.clone(),
+            token: paths.token.clone(),
+            distinguished_name: paths.distinguished_name.clone(),
+            metadata,
+            loosest,
+        }
+    }
+
+    /// Where a request goes, by its method and path (without the query).
+    pub fn find(&self, method: &str, path: &str) -> Route {
+        let Some(resource) = self.resource(path) else {
+            return if self.has_lookalike(path) {
+                Route::Refuse { endpoint: "registration", refusal: Refusal::by(&GW_02).claim("path"), allow: None }
+            } else {
+                Route::Pass
+            };
         };
-    };
-    match (resource, method) {
-        (Resource::Registrations, "POST") => Route::Serve(Endpoint::Register),
-        (Resource::Registration(id), "GET") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
-        (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),
-        (Resource::Registration(id), "DELETE") => Route::Serve(Endpoint::Delete(id.to_owned())),
-        (Resource::Token, "POST") => Route::Serve(Endpoint::Token),
-        (Resource::DistinguishedName, "GET" | "HEAD") => Route::Serve(Endpoint::DistinguishedName),
-        (Resource::Metadata, "GET" | "HEAD") => Route::Serve(Endpoint::Discovery),
-        (Resource::Registrations, _) => rg_14_method("register", "POST"),
-        (Resource::Registration(_), _) => rg_14_method("registration", "GET, PUT, DELETE"),
-        (Resource::Token, _) => rg_14_method("token", "POST"),
-        (Resource::DistinguishedName, _) => rg_14_method("distinguished_name", "GET, HEAD"),
-        (Resource::Metadata, _) => rg_14_method("discovery", "GET, HEAD"),
+        match (resource, method) {
+            (Resource::Registrations, "POST") => Route::Serve(Endpoint::Register),
+            (Resource::Registration(id), "GET") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
+            (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),
+            (Resource::Registration(id), "DELETE") => Route::Serve(Endpoint::Delete(id.to_owned())),
+            (Resource::Token, "POST") => Route::Serve(Endpoint::Token),
+            (Resource::DistinguishedName, "GET" | "HEAD") => Route::Serve(Endpoint::DistinguishedName),
+            (Resource::Metadata, "GET" | "HEAD") => Route::Serve(Endpoint::Discovery),
+            (Resource::Registrations, _) => rg_14_method("register", "POST"),
+            (Resource::Registration(_), _) => rg_14_method("registration", "GET, PUT, DELETE"),
+            (Resource::Token, _) => rg_14_method("token", "POST"),
+            (Resource::DistinguishedName, _) => rg_14_method("distinguished_name", "GET, HEAD"),
+            (Resource::Metadata, _) => rg_14_method("discovery", "GET, HEAD"),
+        }
+    }
+
+    fn resource<'a>(&self, path: &'a str) -> Option<Resource<'a>> {
+        if path == self.registration {
+            return Some(Resource::Registrations);
+        }
+        if path == self.token {
+            return Some(Resource::Token);
+        }
+        if self.distinguished_name.as_deref() == Some(path) {
+            return Some(Resource::DistinguishedName);
+        }
+        if self.metadata.iter().any(|known| known == path) {
+            return Some(Resource::Metadata);
+        }
+        let client_id = path.strip_prefix(&self.registration)?.strip_prefix('/')?;
+        is_client_id(client_id).then_some(Resource::Registration(client_id))
+    }
+
+    /// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
+    /// parameters, joining slashes, resolving dots or not, ignoring letter case.
+    fn has_lookalike(&self, path: &str) -> bool {
+        self.loosest.iter().any(|ours| {
+            let path = loosest_reading(path, ours.dots);
+            let below = path.strip_prefix(&ours.registration);
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || ours.others.contains(&path)
+        })
     }
 }
 
 fn rg_14_method(endpoint: &'static str, allow: &'static str) -> Route {
     Route::Refuse { endpoint, refusal: Refusal::by(&RG_14), allow: Some(allow) }
-}
-
-fn resource<'a>(config: &Config, path: &'a str) -> Option<Resource<'a>> {
-    let paths = &config.profile.paths;
-    if path == paths.registration {
-        return Some(Resource::Registrations);
-    }
-    if path == paths.token {
-        return Some(Resource::Token);
-    }
-    if paths.distinguished_name.as_deref() == Some(path) {
-        return Some(Resource::DistinguishedName);
-    }
-    if well_known(config).iter().any(|known| known == path) {
-        return Some(Resource::Metadata);
-    }
-    let client_id = path.strip_prefix(&paths.registration)?.strip_prefix('/')?;
-    is_client_id(client_id).then_some(Resource::Registration(client_id))
-}
-
-/// Where the metadata is (OpenID Connect Discovery section 4, RFC 8414 section 3.1).
-fn well_known(config: &Config) -> [String; 2] {
-    let path = config.issuer.path();
-    [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")]
 }
 
 fn is_client_id(segment: &str) -> bool {
@@ -135,22 +183,8 @@ fn is_client_id(segment: &str) -> bool {
         && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
-/// parameters, joining slashes, resolving dots or not, ignoring letter case.
-fn looks_like_ours(config: &Config, path: &str) -> bool {
-    [Dots::Resolved, Dots::Kept].into_iter().any(|dots| {
-        let loosest = loosest_reading(path, dots);
-        let reads_as = |ours: &str| loosest == loosest_reading(ours, dots);
-        let registration = loosest_reading(&config.profile.paths.registration, dots);
-        loosest.strip_prefix(&registration).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || reads_as(&config.profile.paths.token)
-            || config.profile.paths.distinguished_name.as_deref().is_some_and(reads_as)
-            || well_known(config).iter().any(|known| reads_as(known))
-    })
-}
-
 /// What a server does with `.` and `..` segments.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Dots {
     Resolved,
     Kept,
@@ -160,6 +194,9 @@ fn loosest_reading(path: &str, dots: Dots) -> String {
     let mut text = path.as_bytes().to_vec();
     // Encodings nested deeper than this are nobody's idea of a path.
     for _ in 0..4 {
+        if !text.contains(&b'%') {
+            break;
+        }
         text = percent_decode(&text).collect();
     }
     let plain = |octet: &u8| if octet.is_ascii() { char::from(*octet).to_ascii_lowercase() } else { '\u{fffd}' };

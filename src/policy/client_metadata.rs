@@ -245,8 +245,7 @@ impl Metadata<'_> {
             (AuthMethod::TlsClientAuth, Some(first), None) if known.contains(&first) => first,
             (AuthMethod::TlsClientAuth, Some(first), None) => return Err(self.refuse(&MD_08, first.name())),
             (AuthMethod::TlsClientAuth, None, _) => {
-                let due = known.first().copied().unwrap_or(SubjectMember::Dn);
-                return Err(self.refuse(&MD_06, due.name()));
+                return Err(self.refuse(&MD_06, self.rules.subject_dn_member().name()));
             }
         };
         let written = self.text(member.name())?.unwrap_or_default();

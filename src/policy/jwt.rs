@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -33,7 +34,7 @@ pub struct Unverified {
 #[derive(Debug)]
 pub struct Verified {
     claims: Claims,
-    token: String,
+    token: Rc<str>,
     key: KeyIdentity,
 }
 
@@ -54,10 +55,10 @@ pub struct Unverifiable {
 }
 
 /// The claims of a document, with the types that the rules ask for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Claims {
     document: Document,
-    members: Map<String, Value>,
+    members: Rc<Map<String, Value>>,
 }
 
 impl Unverified {
@@ -86,7 +87,7 @@ impl Unverified {
         jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
         jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
         let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
-        Ok(Self { jws, algorithm, claims: Claims { document, members }, digest: OnceCell::new() })
+        Ok(Self { jws, algorithm, claims: Claims::of(document, members), digest: OnceCell::new() })
     }
 
     fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
@@ -131,12 +132,12 @@ impl Unverified {
 
     /// SHA-256 of the whole token, signature and all.
     pub fn digest(&self) -> &[u8; 32] {
-        self.digest.get_or_init(|| Sha256::digest(self.jws.compact()).into())
+        self.digest.get_or_init(|| Sha256::digest(self.jws.compact().as_bytes()).into())
     }
 
     /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
     pub fn verdict(&self, verified: &Verified) -> Option<Verdict> {
-        let is_of_this = verified.token == self.jws.compact();
+        let is_of_this = verified.token == *self.jws.compact();
         is_of_this.then(|| Verdict { token_digest: *self.digest(), key: verified.key })
     }
 
@@ -146,8 +147,7 @@ impl Unverified {
     }
 
     fn verified_by(&self, key: KeyIdentity) -> Verified {
-        let claims = Claims { document: self.claims.document, members: self.claims.members.clone() };
-        Verified { claims, token: self.jws.compact().to_owned(), key }
+        Verified { claims: self.claims.clone(), token: self.jws.compact().clone(), key }
     }
 
     /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.
@@ -188,15 +188,15 @@ impl Verified {
     }
 
     /// The token as it came, and its claims.
-    pub fn into_parts(self) -> (String, Map<String, Value>) {
+    pub fn into_parts(self) -> (Rc<str>, Rc<Map<String, Value>>) {
         (self.token, self.claims.members)
     }
 }
 
 impl Claims {
-    /// The members of a document that is no JWT.
+    /// The members of a document.
     pub fn of(document: Document, members: Map<String, Value>) -> Self {
-        Self { document, members }
+        Self { document, members: Rc::new(members) }
     }
 
     /// The kind of document.

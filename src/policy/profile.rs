@@ -233,6 +233,13 @@ pub enum SubjectMember {
     SanEmail,
 }
 
+impl ClientMetadataProfile {
+    /// The member that holds the subject of a certificate as a whole: whoever is told of a subject reads it by this name (MD-09).
+    pub fn subject_dn_member(&self) -> SubjectMember {
+        if self.subject_members.contains(&SubjectMember::ShortDn) { SubjectMember::ShortDn } else { SubjectMember::Dn }
+    }
+}
+
 impl SubjectMember {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Dn, Self::ShortDn, Self::SanDns, Self::SanUri, Self::SanIp, Self::SanEmail];

@@ -1,5 +1,7 @@
 //! The software statement (SSA): what a trusted directory says about a piece of software.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use super::catalogue::{
@@ -17,8 +19,8 @@ pub struct UnverifiedStatement(Unverified);
 /// A software statement whose directory signed it and whose claims hold now.
 #[derive(Debug)]
 pub struct SoftwareStatement {
-    token: String,
-    claims: Map<String, Value>,
+    token: Rc<str>,
+    claims: Rc<Map<String, Value>>,
     issuer: String,
     software_id: String,
     organisation_id: String,
@@ -126,12 +128,12 @@ impl SoftwareStatement {
     }
 
     /// The statement as the directory issued it.
-    pub fn token(&self) -> &str {
+    pub fn token(&self) -> &Rc<str> {
         &self.token
     }
 
     /// All its claims.
-    pub fn claims(&self) -> &Map<String, Value> {
+    pub fn claims(&self) -> &Rc<Map<String, Value>> {
         &self.claims
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Tag, Tagged, pem};
 use sha2::{Digest, Sha256};
@@ -115,7 +115,7 @@ impl Thumbprint {
 
     /// 43 characters of base64url without padding: `x5t#S256` of RFC 8705 section 3.1 (AT-01).
     pub fn x5t_s256(&self) -> String {
-        Base64UrlUnpadded::encode_string(&self.0)
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// 64 lower-case hexadecimal digits: Envoy's `connection.sha256_peer_certificate_digest` and XFCC's `Hash=`.

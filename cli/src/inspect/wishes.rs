@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dcr_gate::policy::dialect::RolesShape;
-use dcr_gate::policy::profile::{Audience, Profile, SubjectMember};
+use dcr_gate::policy::profile::{Audience, Profile};
 use serde_json::{Map, Value};
 
 use super::{Inspected, Kind};
@@ -103,7 +103,7 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
     let (by_key, by_certificate) = (method == "private_key_jwt", method == "tls_client_auth");
     let algorithms: Vec<String> = profile.signing_algorithms.iter().map(|known| known.name().to_owned()).collect();
     let any_algorithm = algorithms.join(" or ");
-    let subject = rules.subject_members.first().copied().unwrap_or(SubjectMember::Dn).name();
+    let subject = rules.subject_dn_member().name();
 
     let mut wishes = Vec::new();
     if request.is_signed() {

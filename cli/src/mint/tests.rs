@@ -11,11 +11,11 @@ fn assertion() -> Token {
 
 fn header_of(token: &str) -> Value {
     let part = token.split('.').next().unwrap();
-    serde_json::from_slice(&Base64UrlUnpadded::decode_vec(part).unwrap()).unwrap()
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
 fn payload_of(token: &str) -> Vec<u8> {
-    Base64UrlUnpadded::decode_vec(token.split('.').nth(1).unwrap()).unwrap()
+    BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()
 }
 
 fn verifies(key: &SigningKey, token: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What a key set lists beside keys to verify with: certificates, and keys of any use.
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Value, json};
 
 use super::support::{EcKey, base64url, key_set_document, with};
@@ -24,7 +24,7 @@ fn entry(usage: Value, chain: Value) -> Value {
 }
 
 fn chain(certificates: &[&[u8]]) -> Value {
-    certificates.iter().map(|der| Base64::encode_string(der)).collect()
+    certificates.iter().map(|der| BASE64_STANDARD.encode(der)).collect()
 }
 
 /// Whether a set of this entry holds [`CERTIFICATE`] for TLS.
@@ -48,9 +48,9 @@ fn only_the_first_certificate_of_a_chain_is_the_entrys() {
     for other in [
         chain(&[b"another", CERTIFICATE]),
         chain(&[]),
-        json!(Base64::encode_string(CERTIFICATE)),
+        json!(BASE64_STANDARD.encode(CERTIFICATE)),
         json!([base64url(CERTIFICATE)]),
-        json!([format!("{}\n", Base64::encode_string(CERTIFICATE))]),
+        json!([format!("{}\n", BASE64_STANDARD.encode(CERTIFICATE))]),
         json!([7]),
         json!({}),
     ] {
@@ -92,7 +92,7 @@ fn ss_14_a_revoked_key_is_known_by_its_value() {
 #[test]
 fn ss_14_one_modulus_is_one_key() {
     let n = rsa_jwk()["n"].as_str().unwrap().to_owned();
-    let octets = <base64ct::Base64UrlUnpadded as Encoding>::decode_vec(&n).unwrap();
+    let octets = BASE64_URL_SAFE_NO_PAD.decode(&n).unwrap();
     let zero_before = base64url(&[&[0], octets.as_slice()].concat());
     let identity = key_set(&[rsa_jwk()]).select(None, Algorithm::Ps256).unwrap()[0].identity();
     assert!(key_set(&[with(rsa_jwk(), json!({"n": zero_before}))]).holds_key(&identity));

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub(crate) fn base64url(octets: &[u8]) -> String {
-    Base64UrlUnpadded::encode_string(octets)
+    BASE64_URL_SAFE_NO_PAD.encode(octets)
 }
 
 /// A compact token of these parts; the header is sent as it is written.

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_gate::jose::es256::{self, Es256};
 use dcr_gate::jose::jwk::{KeySet, KeySetLimits};
 use dcr_gate::jose::{Algorithm, json};
@@ -64,7 +64,7 @@ fn verify(case: &Map<String, Value>) -> Option<Value> {
     let set = KeySet::parse(set.as_bytes(), &KeySetLimits::default()).ok()?;
     let fitting = [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa].map(|alg| set.select(None, alg));
     let key = fitting.into_iter().flatten().flatten().next()?;
-    let octets = |name: &str| Base64UrlUnpadded::decode_vec(case.get(name)?.as_str()?).ok();
+    let octets = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(case.get(name)?.as_str()?).ok();
     let (message, signature) = (octets("message")?, octets("signature")?);
 
     let before = now()?;
