@@ -19,7 +19,7 @@ use self::request::{Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
 use crate::database::Database;
 use crate::metrics::{self, Metrics};
-use crate::model::{ActiveToken, Client, CreatedClient, NewClient, NewToken, Replacement, TokenUse};
+use crate::model::{ActiveToken, Client, CreatedClient, IssuedToken, NewClient, NewToken, Replacement, TokenUse};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -60,13 +60,13 @@ async fn create_client(
     minimal: PrefersMinimal,
     Checked(new): Checked<NewClient>,
 ) -> Answer {
-    let created = store.database.create_client(&new).await?;
+    let created = store.database.create_client(new).await?;
     let tag = etag(&created.client);
     Ok((StatusCode::CREATED, tag, minimal.of(created)).into_response())
 }
 
 async fn read_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
-    Ok(described(&store.database.client(&client_id).await?))
+    Ok(described(&store.database.client(client_id).await?))
 }
 
 async fn replace_client(
@@ -76,13 +76,13 @@ async fn replace_client(
     minimal: PrefersMinimal,
     Checked(new): Checked<Replacement>,
 ) -> Answer {
-    let client = store.database.replace_client(&client_id, version, &new).await?;
+    let client = store.database.replace_client(client_id, version, new).await?;
     let tag = etag(&client);
     Ok((tag, minimal.of(client.into())).into_response())
 }
 
 async fn delete_client(State(store): State<Store>, ClientId(client_id): ClientId) -> Answer {
-    store.database.delete_client(&client_id).await?;
+    store.database.delete_client(client_id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -92,12 +92,13 @@ async fn issue_token(
     version: Option<IfMatch>,
     Checked(new): Checked<NewToken>,
 ) -> Answer {
-    let token = store.database.issue_token(&client_id, version.map(|IfMatch(version)| version), &new).await?;
+    let version = version.map(|IfMatch(version)| version);
+    let IssuedToken { access_token, scope, expires_in } = store.database.issue_token(client_id, version, new).await?;
     let body = json!({
-        "access_token": token,
+        "access_token": access_token,
         "token_type": "Bearer",
-        "expires_in": new.expires_in,
-        "scope": new.scope,
+        "expires_in": expires_in,
+        "scope": scope,
     });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
