@@ -1,5 +1,6 @@
 //! A thread that reads, one order after the other. In WAL mode a reader never waits for the writer, and what is in memory is read in
-//! microseconds: there is one such thread for what requests look up, and one for what takes longer.
+//! microseconds: one such thread keeps up with all that requests look up, and another has what takes longer. To read in the threads that
+//! serve HTTP would save a request about 10 µs of processor time, and let a disk that hangs take `/healthz` and all the rest with it.
 
 use std::sync::Arc;
 

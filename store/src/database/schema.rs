@@ -37,7 +37,7 @@ pub(super) fn bring_up_to_date(connection: &mut Connection) -> Result<(), Schema
     Ok(work.commit()?)
 }
 
-/// Until 0.1 the steps were counted in a table, one row a step.
+/// Takes over the version of a file whose steps were counted in a table, one row a step, as stores did that used sqlx.
 fn adopt(work: &Connection) -> Result<(), rusqlite::Error> {
     const COUNTED: &str = "_sqlx_migrations";
     if work.table_exists(None, COUNTED)? {
