@@ -68,7 +68,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let credential = arguments.credential()?;
     let signals = Signals::listen()?;
     let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
-    let database = Database::open(&arguments.database, Clock::system()).await?;
+    let database = Database::open(&arguments.database, Clock::system())?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| Error::Listen(arguments.listen, error))?;
     let url = format!("http://{}", listener.local_addr()?);
 

@@ -2,7 +2,8 @@
 //! [`crate::api`] for the bounds of each.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Error, Map, Value};
 
 /// The longest time ahead, in seconds, that a `jti` may ask to be kept and an access token may live: 366 days.
 ///
@@ -33,6 +34,41 @@ pub struct Jti {
     pub expires_at: i64,
 }
 
+/// What a gateway wants back of a client: the text of a JSON object. The store never looks inside.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Record(Box<RawValue>);
+
+impl Record {
+    /// The record that was read from a body, as it is kept and told.
+    ///
+    /// # Errors
+    /// None that a record which was read could cause.
+    pub fn new(members: &Map<String, Value>) -> Result<Self, Error> {
+        to_raw_value(members).map(Self)
+    }
+
+    /// A record that was kept.
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn from_text(text: String) -> Result<Self, Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
 /// What a registration asks to be created.
 #[derive(Debug, Clone)]
 pub struct NewClient {
@@ -44,8 +80,8 @@ pub struct NewClient {
     pub registration_access_token: bool,
     /// All consumed, or none.
     pub consume_jti: Vec<Jti>,
-    /// What the gateway wants back; the store never looks inside.
-    pub record: Map<String, Value>,
+    /// What the gateway wants back.
+    pub record: Record,
 }
 
 /// What an update puts in place of a client's record.
@@ -56,7 +92,7 @@ pub struct Replacement {
     /// All consumed, or none.
     pub consume_jti: Vec<Jti>,
     /// The whole new record.
-    pub record: Map<String, Value>,
+    pub record: Record,
 }
 
 /// What a token request asks to be issued.
@@ -72,6 +108,17 @@ pub struct NewToken {
     pub consume_jti: Vec<Jti>,
 }
 
+/// A token just issued, and the only time it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// 256 random bits as base64url.
+    pub access_token: String,
+    /// Granted scope.
+    pub scope: String,
+    /// Lifetime in seconds.
+    pub expires_in: i64,
+}
+
 /// A registered client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Client {
@@ -84,7 +131,7 @@ pub struct Client {
     /// Whose registration it is.
     pub software: Software,
     /// The gateway's record, as it came.
-    pub record: Map<String, Value>,
+    pub record: Record,
 }
 
 /// A client just created, and the only time its registration access token is shown.

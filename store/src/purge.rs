@@ -30,7 +30,7 @@ pub async fn run(database: Database, interval: Duration) {
 ///
 /// # Errors
 /// The first failure of the database; what was deleted before stays deleted.
-pub async fn purge_all(database: &Database) -> Result<u64, crate::database::Failure> {
+pub async fn purge_all(database: &Database) -> Result<usize, crate::database::Failure> {
     let mut purged = 0;
     loop {
         match database.purge_expired(BATCH).await? {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
-use crate::model::{Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, Software};
+use crate::model::{Jti, MAX_LIFETIME, NewClient, NewToken, Record, Replacement, Software};
 
 /// A body may take no longer than this to arrive: a graceful stop waits for it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -147,6 +147,7 @@ impl FromBody for NewClient {
         let NewClientShape { software, single_registration, registration_access_token, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
+        let record = Record::new(&record).map_err(|_| Problem::Invalid(Self::TAKES))?;
         Ok(Self { software, single_registration, registration_access_token, consume_jti, record })
     }
 }
@@ -168,6 +169,7 @@ impl FromBody for Replacement {
         let ReplacementShape { software, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
+        let record = Record::new(&record).map_err(|_| Problem::Invalid(Self::TAKES))?;
         Ok(Self { software, consume_jti, record })
     }
 }

@@ -1,28 +1,20 @@
-//! Opening the database file: the settings that make an answer durable, the pools, the migrations.
+//! Opening the database file: the settings that make an answer durable, and who may write.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use percent_encoding::percent_decode_str;
+use rusqlite::{Connection, OpenFlags};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+use super::schema::{self, SchemaError};
 
-/// How long a request queues for a connection, and a connection for the lock of another process on the same file.
+/// How long a request queues, and a transaction waits for the lock of another process on the same file.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Readers never wait for the writer (WAL), only for each other.
-const READERS: u32 = 4;
-
-/// The connections to one database file.
-#[derive(Debug, Clone)]
-pub(super) struct Pools {
-    /// One connection: SQLite writes one transaction at a time, and those who queue here cannot fail with `SQLITE_BUSY`.
-    pub(super) writer: SqlitePool,
-    /// Connections that cannot write.
-    pub(super) readers: SqlitePool,
-}
+/// More than there are statements in this program, so that each is compiled once a connection.
+const STATEMENTS: usize = 32;
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +31,7 @@ pub enum OpenError {
     InMemory,
     /// What follows `sqlite:` cannot be understood.
     #[error("the database URL cannot be read: {0}; write `sqlite:PATH`, as `sqlite:./dcr-store.db`")]
-    MalformedUrl(sqlx::Error),
+    MalformedUrl(&'static str),
     /// The file cannot be created or opened.
     #[error("the database file `{}` cannot be opened for writing: {error}; its folder must exist and belong to this user", path.display())]
     File {
@@ -50,55 +42,71 @@ pub enum OpenError {
     },
     /// The file is there, but SQLite cannot work with it.
     #[error("the file is not a database the store can use: {0}")]
-    Connect(#[from] sqlx::Error),
+    Connect(#[from] rusqlite::Error),
     /// The schema could not be brought up to date.
     #[error("the database's schema cannot be brought up to date: {0}; a newer dcr-store may have written this file")]
-    Migrate(#[from] MigrateError),
+    Migrate(#[from] SchemaError),
+    /// The operating system gave no thread to write in.
+    #[error("the operating system gave no thread: {0}")]
+    Thread(std::io::Error),
 }
 
-/// Opens the file that `url` names, creates it when it is missing, and brings its schema up to date.
-pub(super) async fn open(url: &str) -> Result<Pools, OpenError> {
-    let options = durable(parse(url)?);
-    create_private(options.get_filename()).await?;
-
-    let writer = pool(1).connect_with(options.clone()).await?;
-    MIGRATIONS.run(&writer).await?;
-    let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
-    Ok(Pools { writer, readers })
+/// The connections to one database file.
+pub(super) struct Connections {
+    /// The one that writes: SQLite writes one transaction at a time.
+    pub(super) writer: Connection,
+    /// One that cannot write, for what a request looks up.
+    pub(super) reader: Connection,
+    /// Another, for what takes longer.
+    pub(super) counter: Connection,
 }
 
-fn parse(url: &str) -> Result<SqliteConnectOptions, OpenError> {
-    if !url.starts_with("sqlite:") {
-        return Err(OpenError::UnsupportedUrl);
-    }
+/// Opens the file that `url` names, creates it when it is missing, and brings its schema up to date. Waits for the disk.
+pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
+    let path = path_of(url)?;
+    create_private(&path)?;
+    let mut writer = connect(&path)?;
+    schema::bring_up_to_date(&mut writer)?;
+    Ok(Connections { writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
+}
+
+/// `sqlite:PATH` or `sqlite://PATH`, where PATH may be percent-encoded, for the sake of a `?` in it. The two modes that may follow say what
+/// the store does anyhow.
+fn path_of(url: &str) -> Result<PathBuf, OpenError> {
+    let rest = url.strip_prefix("sqlite:").ok_or(OpenError::UnsupportedUrl)?;
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::InMemory);
     }
-    SqliteConnectOptions::from_str(url).map_err(OpenError::MalformedUrl)
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, "mode=rwc"));
+    if !["mode=rw", "mode=rwc"].contains(&parameters) {
+        return Err(OpenError::MalformedUrl("nothing but `mode=rwc` may follow the `?`"));
+    }
+    let path = percent_decode_str(path).decode_utf8();
+    let path = PathBuf::from(&*path.map_err(|_| OpenError::MalformedUrl("its path is not UTF-8"))?);
+    // SQLite would take a name that begins with `file:` for a URI.
+    std::path::absolute(&path).map_err(|error| OpenError::File { path, error })
+}
+
+/// SQLite would create the file readable by everyone; its companions (`-wal`, `-shm`) take over the mode of the file.
+fn create_private(path: &Path) -> Result<(), OpenError> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened.map(drop).map_err(|error| OpenError::File { path: path.to_owned(), error })
 }
 
 /// With `synchronous=FULL` a commit in WAL mode returns when the log is on the disk: the answer outlives a power loss, not only
 /// the process.
-fn durable(options: SqliteConnectOptions) -> SqliteConnectOptions {
-    options
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE)
-        .foreign_keys(true)
-        .create_if_missing(true)
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    Ok(connection)
 }
 
-/// SQLite would create the file readable by everyone; its companions (`-wal`, `-shm`) take over the mode of the file.
-async fn create_private(path: &Path) -> Result<(), OpenError> {
-    let opened = tokio::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).await;
-    opened.map(drop).map_err(|error| OpenError::File { path: path.to_owned(), error })
-}
-
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
+fn connect_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let reader = connect(path)?;
+    reader.execute_batch("PRAGMA query_only = ON;")?;
+    Ok(reader)
 }

@@ -1,11 +1,10 @@
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
-use serde_json::Map;
 use tempfile::TempDir;
 
 use super::*;
@@ -17,7 +16,7 @@ const NOW: i64 = 1_643_090_861;
 struct Rig {
     database: Database,
     time: Arc<AtomicI64>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Rig {
@@ -28,13 +27,20 @@ impl Rig {
             let time = time.clone();
             move || time.load(Ordering::SeqCst)
         });
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        Self { database: Database::open(&url, clock).await.unwrap(), time, _folder: folder }
+        Self { database: Database::open(&url(&file_in(&folder)), clock).unwrap(), time, folder }
     }
 
     fn set_time(&self, now: i64) {
         self.time.store(now, Ordering::SeqCst);
     }
+}
+
+fn file_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("store.db")
+}
+
+fn url(file: &Path) -> String {
+    format!("sqlite:{}", file.display())
 }
 
 fn jti(jti: &str, expires_at: i64) -> Jti {
@@ -48,7 +54,7 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
         single_registration: false,
         registration_access_token: false,
         consume_jti,
-        record: Map::new(),
+        record: Record::from_text("{}".to_owned()).unwrap(),
     }
 }
 
@@ -71,12 +77,11 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
 #[tokio::test]
 async fn a_commit_waits_for_the_disk() {
     let rig = Rig::new().await;
-    let (synchronous, journal_mode, foreign_keys): (i64, String, i64) = sqlx::query_as(
-        "SELECT synchronous, journal_mode, foreign_keys FROM pragma_synchronous, pragma_journal_mode, pragma_foreign_keys",
-    )
-    .fetch_one(&rig.database.pools.writer)
-    .await
-    .unwrap();
+    let settings = rig.database.writer.give(|work| {
+        let setting = "SELECT synchronous, journal_mode, foreign_keys FROM pragma_synchronous, pragma_journal_mode, pragma_foreign_keys";
+        Ok(work.query_row(setting, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
+    });
+    let (synchronous, journal_mode, foreign_keys): (i64, String, i64) = settings.await.unwrap();
     let full = 2;
     assert_eq!((synchronous, journal_mode.as_str(), foreign_keys), (full, "wal", 1));
 }
@@ -84,15 +89,18 @@ async fn a_commit_waits_for_the_disk() {
 #[tokio::test]
 async fn readers_cannot_write() {
     let rig = Rig::new().await;
-    assert!(sqlx::query("DELETE FROM clients").execute(&rig.database.pools.readers).await.is_err());
+    for reader in [&rig.database.reader, &rig.database.counter] {
+        let deleted = reader.give(|data| Ok(data.execute("DELETE FROM clients", [])?)).await;
+        assert!(deleted.unwrap_err().to_string().contains("readonly"));
+    }
 }
 
 #[tokio::test]
 async fn the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let rig = Rig::new().await;
-    rig.database.create_client(&new_client(vec![])).await.unwrap();
-    for entry in std::fs::read_dir(rig._folder.path()).unwrap() {
+    rig.database.create_client(new_client(vec![])).await.unwrap();
+    for entry in std::fs::read_dir(rig.folder.path()).unwrap() {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", entry.path().display());
@@ -107,9 +115,13 @@ async fn only_a_sqlite_file_is_opened() {
         ("sqlite::memory:", "in memory"),
         ("sqlite:x.db?mode=memory", "in memory"),
         ("sqlite:x.db?mode=nonsense", "cannot be read"),
+        ("sqlite:x.db?mode=ro", "cannot be read"),
+        ("sqlite:x.db?mode=rwc&immutable=1", "cannot be read"),
+        ("sqlite:x%ff.db", "cannot be read"),
+        ("sqlite:", "its folder must exist"),
         ("sqlite:/nowhere/at/all/x.db", "its folder must exist"),
     ] {
-        let error = Database::open(url, Clock::system()).await.unwrap_err().to_string();
+        let error = Database::open(url, Clock::system()).unwrap_err().to_string();
         assert!(error.contains(expected), "{url}: {error}");
     }
 }
@@ -119,8 +131,7 @@ async fn a_file_of_something_else_is_not_touched() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let content = "not a database\n".repeat(100);
     std::fs::write(&file, &content).unwrap();
-    let url = format!("sqlite:{}", file.path().display());
-    assert!(matches!(Database::open(&url, Clock::system()).await, Err(OpenError::Connect(_))));
+    assert!(matches!(Database::open(&url(file.path()), Clock::system()), Err(OpenError::Connect(_))));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
 }
 
@@ -128,16 +139,16 @@ async fn a_file_of_something_else_is_not_touched() {
 async fn a_jti_is_kept_through_the_second_it_expires() {
     let rig = Rig::new().await;
     let expires_at = NOW + 10;
-    rig.database.create_client(&new_client(vec![jti("a", expires_at)])).await.unwrap();
+    rig.database.create_client(new_client(vec![jti("a", expires_at)])).await.unwrap();
 
     rig.set_time(expires_at);
     purge_all(&rig.database).await.unwrap();
-    let again = rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await;
+    let again = rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await;
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
 
     rig.set_time(expires_at + 1);
-    rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await.unwrap();
-    let again = rig.database.create_client(&new_client(vec![jti("a", expires_at + 100)])).await;
+    rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await.unwrap();
+    let again = rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await;
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 }, "taken anew, it is used again");
 }
 
@@ -152,7 +163,7 @@ async fn a_jti_must_expire_within_bounds() {
         (NOW + MAX_LIFETIME + 1, Err(Refusal::JtiTooFarAhead)),
         (i64::MAX, Err(Refusal::JtiTooFarAhead)),
     ] {
-        let created = rig.database.create_client(&new_client(vec![jti(&expires_at.to_string(), expires_at)])).await;
+        let created = rig.database.create_client(new_client(vec![jti(&expires_at.to_string(), expires_at)])).await;
         match expected {
             Ok(()) => assert!(created.is_ok(), "{expires_at}: {created:?}"),
             Err(expected) => assert_eq!(refusal(created), expected, "{expires_at}"),
@@ -164,36 +175,38 @@ async fn a_jti_must_expire_within_bounds() {
 #[tokio::test]
 async fn a_request_that_queued_past_the_expiry_consumes_nothing() {
     let rig = Rig::new().await;
-    let other = everybody_queues(&rig).await;
+    let other = everybody_queues(&rig);
     let new = new_client(vec![jti("a", NOW + 1)]);
-    let mut queued = pin!(rig.database.create_client(&new));
+    let mut queued = pin!(rig.database.create_client(new));
     assert!(queued.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 
     rig.set_time(NOW + 2);
-    other.commit().await.unwrap();
+    other.execute_batch("COMMIT").unwrap();
     assert_eq!(refusal(queued.await), Refusal::JtiExpired);
 }
 
 /// All that queue behind this join one transaction when it ends.
-async fn everybody_queues(rig: &Rig) -> sqlx::Transaction<'static, sqlx::Sqlite> {
-    rig.database.pools.writer.begin_with("BEGIN IMMEDIATE").await.unwrap()
+fn everybody_queues(rig: &Rig) -> Connection {
+    let other = Connection::open(file_in(&rig.folder)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
 }
 
 #[tokio::test]
 async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
     let rig = Rig::new().await;
-    let other = everybody_queues(&rig).await;
+    let other = everybody_queues(&rig);
     let [first, again, last] = ["a", "a", "b"].map(|id| new_client(vec![jti(id, NOW + 9)]));
-    let release = async { other.rollback().await.unwrap() };
+    let release = async { other.execute_batch("ROLLBACK").unwrap() };
     let (first, again, last, ()) = tokio::join!(
-        rig.database.create_client(&first),
-        rig.database.create_client(&again),
-        rig.database.create_client(&last),
+        rig.database.create_client(first),
+        rig.database.create_client(again),
+        rig.database.create_client(last),
         release
     );
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
     for created in [first.unwrap().client, last.unwrap().client] {
-        assert_eq!(rig.database.client(&created.client_id).await.unwrap(), created);
+        assert_eq!(rig.database.client(created.client_id.clone()).await.unwrap(), created);
     }
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 2, live_tokens: 0, jti_kept: 2 });
 }
@@ -201,36 +214,31 @@ async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
 #[tokio::test]
 async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
     let rig = Rig::new().await;
-    let other = everybody_queues(&rig).await;
+    let other = everybody_queues(&rig);
     let new = new_client(vec![jti("a", NOW + 9)]);
-    let broken = rig.database.writer.write(|work| {
-        Box::pin(async move {
-            sqlx::query("nonsense").execute(work).await?;
-            Ok(())
-        })
-    });
-    let release = async { other.rollback().await.unwrap() };
-    let (created, broken, ()) = tokio::join!(rig.database.create_client(&new), broken, release);
+    let broken = rig.database.writer.give(|work| Ok(work.execute_batch("nonsense")?));
+    let release = async { other.execute_batch("ROLLBACK").unwrap() };
+    let (created, broken, ()) = tokio::join!(rig.database.create_client(new.clone()), broken, release);
     assert!(matches!(created, Err(Failure::Transaction(_))), "{created:?}");
     assert!(matches!(broken, Err(Failure::Transaction(_))), "{broken:?}");
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
-    rig.database.create_client(&new).await.unwrap();
+    rig.database.create_client(new).await.unwrap();
 }
 
 #[tokio::test]
 async fn whoever_leaves_before_its_turn_changes_nothing() {
     let rig = Rig::new().await;
-    let other = everybody_queues(&rig).await;
+    let other = everybody_queues(&rig);
     let new = new_client(vec![jti("a", NOW + 9)]);
     // The first is what the writer has in hand, the second waits in its queue and is given up there.
-    let mut first = pin!(rig.database.create_client(&new));
+    let mut first = pin!(rig.database.create_client(new));
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     {
         let left = new_client(vec![jti("b", NOW + 9)]);
-        let mut left = pin!(rig.database.create_client(&left));
+        let mut left = pin!(rig.database.create_client(left));
         assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
-    other.rollback().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     first.await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 0, jti_kept: 1 });
 }
@@ -239,7 +247,7 @@ async fn whoever_leaves_before_its_turn_changes_nothing() {
 async fn a_jti_named_twice_in_one_request_is_a_replay() {
     let rig = Rig::new().await;
     let twice = new_client(vec![jti("a", NOW + 9), jti("a", NOW + 9)]);
-    assert_eq!(refusal(rig.database.create_client(&twice).await), Refusal::Replayed { index: 1 });
+    assert_eq!(refusal(rig.database.create_client(twice).await), Refusal::Replayed { index: 1 });
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
 }
 
@@ -247,7 +255,7 @@ async fn a_jti_named_twice_in_one_request_is_a_replay() {
 async fn the_same_jti_of_another_scope_is_another_jti() {
     let rig = Rig::new().await;
     let other_scope = Jti { issuer: "other".to_owned(), ..jti("a", NOW + 9) };
-    rig.database.create_client(&new_client(vec![jti("a", NOW + 9), other_scope])).await.unwrap();
+    rig.database.create_client(new_client(vec![jti("a", NOW + 9), other_scope])).await.unwrap();
 }
 
 #[tokio::test]
@@ -256,10 +264,10 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
     let mut client_id = String::new();
     for number in 0..5 {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
-        client_id = rig.database.create_client(&new_client(every)).await.unwrap().client.client_id;
+        client_id = rig.database.create_client(new_client(every)).await.unwrap().client.client_id;
     }
-    let short = rig.database.issue_token(&client_id, None, &new_token(10)).await.unwrap();
-    let long = rig.database.issue_token(&client_id, None, &new_token(1000)).await.unwrap();
+    let short = rig.database.issue_token(client_id.clone(), None, new_token(10)).await.unwrap().access_token;
+    let long = rig.database.issue_token(client_id.clone(), None, new_token(1000)).await.unwrap().access_token;
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 5, live_tokens: 2, jti_kept: 10 });
     assert_eq!(purge_all(&rig.database).await.unwrap(), 0);
 
@@ -275,8 +283,8 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 #[tokio::test]
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
-    let token = rig.database.issue_token(&client_id, None, &new_token(600)).await.unwrap();
+    let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
+    let token = rig.database.issue_token(client_id.clone(), None, new_token(600)).await.unwrap().access_token;
 
     rig.set_time(NOW + 599);
     let active = rig.database.introspect(&token).await.unwrap().unwrap();
@@ -293,11 +301,11 @@ async fn a_token_is_active_until_the_second_it_expires() {
 #[tokio::test]
 async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
-    let kept = rig.database.create_client(&new_client(vec![])).await.unwrap().client.client_id;
-    rig.database.issue_token(&client_id, None, &new_token(600)).await.unwrap();
-    rig.database.issue_token(&kept, None, &new_token(600)).await.unwrap();
-    rig.database.delete_client(&client_id).await.unwrap();
+    let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
+    let kept = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
+    rig.database.issue_token(client_id.clone(), None, new_token(600)).await.unwrap();
+    rig.database.issue_token(kept.clone(), None, new_token(600)).await.unwrap();
+    rig.database.delete_client(client_id).await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 1, jti_kept: 0 });
 }
 
@@ -305,7 +313,7 @@ async fn deleting_a_client_leaves_no_token_behind() {
 async fn a_registration_access_token_lives_as_long_as_its_client() {
     let rig = Rig::new().await;
     let new = NewClient { registration_access_token: true, ..new_client(vec![]) };
-    let created = rig.database.create_client(&new).await.unwrap();
+    let created = rig.database.create_client(new).await.unwrap();
     let token = created.registration_access_token.unwrap();
     let client_id = created.client.client_id;
     let active = ActiveToken { client_id: client_id.clone(), issued_at: NOW, token_use: TokenUse::Registration };
@@ -313,30 +321,99 @@ async fn a_registration_access_token_lives_as_long_as_its_client() {
     rig.set_time(NOW + 10 * MAX_LIFETIME);
     purge_all(&rig.database).await.unwrap();
     assert_eq!(rig.database.introspect(&token).await.unwrap(), Some(active));
-    rig.database.delete_client(&client_id).await.unwrap();
+    rig.database.delete_client(client_id).await.unwrap();
     assert_eq!(rig.database.introspect(&token).await.unwrap(), None);
+}
+
+const OLD_CLIENT: &str = "INSERT INTO clients (client_id, issued_at, version, software_issuer, software_id, record)
+                          VALUES ('old', 1, 1, 'OpenBanking Ltd', 'sgsMuc8ACBgBzinpr8oJ8B', '{}')";
+
+/// How stores counted what of the schema a file has, before it was in the file's header.
+const COUNTED_IN_A_TABLE: &str = "
+    CREATE TABLE _sqlx_migrations (
+        version BIGINT PRIMARY KEY,
+        description TEXT NOT NULL,
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        success BOOLEAN NOT NULL,
+        checksum BLOB NOT NULL,
+        execution_time BIGINT NOT NULL
+    );";
+
+fn counted(step: usize) -> String {
+    format!("INSERT INTO _sqlx_migrations VALUES ({step}, 'clients', '2026-01-01 00:00:00', TRUE, X'00', 1);")
 }
 
 /// What an older store wrote is read on, and can be given what the newer schema knows.
 #[tokio::test]
 async fn a_database_of_the_first_schema_is_brought_up_to_date() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("store.db").display());
-    let options = sqlx::sqlite::SqliteConnectOptions::from_str(&url).unwrap().create_if_missing(true);
-    let old = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    let mut first = sqlx::migrate!();
-    first.migrations.to_mut().truncate(1);
-    first.run(&old).await.unwrap();
-    let row = "INSERT INTO clients VALUES ('old', 1, 1, 'OpenBanking Ltd', 'sgsMuc8ACBgBzinpr8oJ8B', '{}')";
-    sqlx::query(row).execute(&old).await.unwrap();
-    old.close().await;
+    let [first, second] = schema::STEPS;
+    for older in [
+        format!("{first} PRAGMA user_version = 1;"),
+        format!("{COUNTED_IN_A_TABLE} {first} {}", counted(1)),
+        format!("{COUNTED_IN_A_TABLE} {first} {} {second} {}", counted(1), counted(2)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file_in(&folder);
+        let old = Connection::open(&file).unwrap();
+        old.execute_batch(&older).unwrap();
+        old.execute(OLD_CLIENT, []).unwrap();
+        drop(old);
 
-    let database = Database::open(&url, Clock::from_fn(|| NOW)).await.unwrap();
-    assert_eq!(database.client("old").await.unwrap().version, 1);
-    for _several in 0..2 {
-        database.create_client(&new_client(vec![])).await.unwrap();
+        for clients in [3, 5] {
+            let database = Database::open(&url(&file), Clock::from_fn(|| NOW)).unwrap();
+            assert_eq!(database.client("old".to_owned()).await.unwrap().version, 1);
+            for _several in 0..2 {
+                database.create_client(new_client(vec![])).await.unwrap();
+            }
+            let counts = database.counts().await.unwrap();
+            assert_eq!(counts.clients, clients, "any number of clients has no registration access token");
+            database.close().await.unwrap();
+        }
+        let left: i64 = Connection::open(&file)
+            .unwrap()
+            .query_row("SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 0, "the version is said in one place");
     }
-    assert_eq!(database.counts().await.unwrap().clients, 3, "any number of clients has no registration access token");
+}
+
+#[tokio::test]
+async fn what_a_newer_store_wrote_is_left_alone() {
+    for newer in [
+        "PRAGMA user_version = 3;".to_owned(),
+        "PRAGMA user_version = -1;".to_owned(),
+        format!("{COUNTED_IN_A_TABLE} {} {} {}", counted(1), counted(2), counted(3)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file_in(&folder);
+        let whole = |connection: &Connection| -> (i64, i64) {
+            let both = "SELECT user_version, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_user_version";
+            connection.query_row(both, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let other = Connection::open(&file).unwrap();
+        other.execute_batch(&newer).unwrap();
+        let before = whole(&other);
+        let error = Database::open(&url(&file), Clock::system()).unwrap_err().to_string();
+        assert!(error.contains("a newer dcr-store may have written this file"), "{error}");
+        assert_eq!(whole(&other), before);
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_write_the_url_of_a_file_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (url, name) in [
+        (format!("sqlite:{}", path("a.db")), "a.db"),
+        (format!("sqlite://{}", path("b.db")), "b.db"),
+        (format!("sqlite:{}?mode=rwc", path("c.db")), "c.db"),
+        (format!("sqlite://{}?mode=rw", path("d.db")), "d.db"),
+        (format!("sqlite:{}", path("what%3Fis%20it.db")), "what?is it.db"),
+        (format!("sqlite:{}", path("file:e.db")), "file:e.db"),
+    ] {
+        Database::open(&url, Clock::system()).unwrap().ready().await.unwrap();
+        assert!(folder.path().join(name).exists(), "{url}");
+    }
 }
 
 #[tokio::test]

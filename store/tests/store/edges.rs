@@ -7,10 +7,10 @@ use axum::body::Body;
 use axum::http::Request;
 use dcr_store::credential::Credential;
 use http_body_util::channel::Channel;
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 
-use crate::support::{NOW, Rig, database_url, form_request, jti, new_client, new_token, post, replacement};
+use crate::support::{NOW, Rig, database_file, form_request, jti, new_client, new_token, post, replacement};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
@@ -143,8 +143,8 @@ async fn a_failing_database_is_unavailable_and_keeps_its_words_to_itself() {
 async fn a_lock_that_is_not_given_back_is_unavailable_and_consumes_nothing() {
     let rig = Rig::new().await;
     let path = rig.registered().await;
-    let mut other = SqliteConnection::connect(&database_url(&rig.folder)).await.unwrap();
-    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let other = Connection::open(database_file(&rig.folder)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
 
     let body = new_client(json!([jti("a")]));
     let (created, ready) = tokio::join!(rig.post("/v1/clients", &body), rig.get("/readyz"));
@@ -152,7 +152,7 @@ async fn a_lock_that_is_not_given_back_is_unavailable_and_consumes_nothing() {
     ready.assert_refused(503, "temporarily_unavailable");
     rig.get(&path).await.assert_status(200);
 
-    held.rollback().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     rig.get("/readyz").await.assert_status(200);
     rig.post("/v1/clients", &body).await.assert_status(201);
 }
@@ -161,8 +161,8 @@ async fn a_lock_that_is_not_given_back_is_unavailable_and_consumes_nothing() {
 async fn a_damaged_record_is_unavailable() {
     let rig = Rig::new().await;
     let path = rig.registered().await;
-    let mut other = SqliteConnection::connect(&database_url(&rig.folder)).await.unwrap();
-    sqlx::query("UPDATE clients SET record = '{'").execute(&mut other).await.unwrap();
+    let other = Connection::open(database_file(&rig.folder)).unwrap();
+    other.execute("UPDATE clients SET record = '{'", []).unwrap();
     rig.get(&path).await.assert_refused(503, "temporarily_unavailable");
 }
 

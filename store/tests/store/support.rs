@@ -1,6 +1,6 @@
 //! What the tests share: the router over a database of its own, requests in a line, and the binary as a process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -93,7 +93,8 @@ impl Rig {
             let time = time.clone();
             move || time.load(Ordering::SeqCst)
         });
-        let database = Database::open(&database_url(&folder), clock).await.unwrap();
+        let url = format!("sqlite:{}", database_file(&folder).display());
+        let database = Database::open(&url, clock).unwrap();
         Self { router: dcr_store::api::router(database.clone(), credential), database, folder, time }
     }
 
@@ -135,8 +136,8 @@ impl Rig {
     }
 }
 
-pub(crate) fn database_url(folder: &TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("store.db").display())
+pub(crate) fn database_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("store.db")
 }
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
