@@ -15,7 +15,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
@@ -396,7 +396,7 @@ fn random_client_id() -> Result<String, Failure> {
 }
 
 fn random_token() -> Result<String, Failure> {
-    Ok(Base64UrlUnpadded::encode_string(&random_bytes::<32>()?))
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<32>()?))
 }
 
 fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
@@ -406,5 +406,5 @@ fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
 }
 
 fn digest(token: &str) -> String {
-    Base64UrlUnpadded::encode_string(&Sha256::digest(token))
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
