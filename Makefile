@@ -7,8 +7,11 @@ WASM_TARGET := wasm32-wasip1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET)/debug
 WASM_OPT := .tools/wasm-opt/installed
-# The places of panics are in the module: none of this machine's own.
-WASM_BUILD := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=" \
+# The places of panics are in the module, as short as they are clear (`der-0.8.3/src/reader.rs`): nothing of this machine's own, nor of its
+# registry. What registries there are shows once everything is fetched; of several prefixes the last that fits counts.
+REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+WASM_BUILD := $(CARGO) fetch --quiet && \
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="--remap-path-prefix=$(REGISTRY)=$$(printf ' --remap-path-prefix=%s=' $(REGISTRY)/*/)" \
 	$(CARGO) build --profile wasm --target $(WASM_TARGET)
 
 ifdef ENVOY
@@ -68,12 +71,15 @@ wasm-target:
 	@if command -v rustup >/dev/null; then rustup --quiet target add $(WASM_TARGET); fi
 
 # What LLVM turns Rust into, made smaller. All that V8 has is named; with `-all` it would come to use what V8 does not have. Callbacks
-# that the filter leaves to the SDK's default do nothing: without them Envoy does not call, and their code goes.
+# that the filter leaves to the SDK's default do nothing: without them Envoy does not call, and their code goes. Nothing lives in the low
+# memory: rustc has the stack there, growing down to address 0, and data above it. Constants that stand often become locals once all else
+# is done, because other passes would undo it. A trap stays a trap: flags that take it that none happens are not for this.
 $(TARGET)/shipped/dcr_gate.wasm: $(TARGET)/$(WASM_TARGET)/wasm/dcr_plugin.wasm
 $(TARGET)/shipped/dcr_probe.wasm: $(TARGET)/$(WASM_TARGET)/wasm/dcr_probe.wasm
 $(TARGET)/shipped/%.wasm: Makefile
 	@mkdir -p $(@D)
-	.tools/wasm-opt/node_modules/.bin/wasm-opt -Oz --converge --strip-debug --strip-producers \
+	.tools/wasm-opt/node_modules/.bin/wasm-opt -Oz --converge --low-memory-unused --const-hoisting --reorder-functions \
+		--strip-debug --strip-producers \
 		--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 		--enable-reference-types --enable-sign-ext \
 		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_response_*' --remove-exports='proxy_on_*stream_*' \
