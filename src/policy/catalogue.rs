@@ -4,8 +4,11 @@
 //! Security Profile, `UK` Open Banking UK, `AU` the Consumer Data Right, `BR` Open Finance Brasil, `RV` Revolut, `W` WSO2, `P` this
 //! gateway's own choice; M must, S should, O optional.
 //!
+//! Levels and sources are for documents and for `dcr check`: the filter does without them.
+//!
 //! The way from an id to its code: `MD-01` is [`MD_01`] here, the function `md_01_…` checks it, the test `md_01_…` breaks it.
 
+#[cfg(not(target_os = "wasi"))]
 use super::profile::Profile;
 use super::refusal::ErrorCode;
 
@@ -19,12 +22,14 @@ pub struct Rule {
     /// What the caller gets when the rule is broken.
     pub answer: Answer,
     /// How firmly which family of rules asks for it, as in `core M, UK S`; see [`Rule::level_in`].
+    #[cfg(not(target_os = "wasi"))]
     pub levels: &'static str,
     /// Whether an operator may set the rule aside.
     pub force: Force,
     /// What the caller reads, in words a developer can act on. ASCII without `"` and `\` (RFC 6749 section 5.2).
     pub sentence: &'static str,
     /// Where the rule comes from.
+    #[cfg(not(target_os = "wasi"))]
     pub source: &'static str,
 }
 
@@ -38,6 +43,7 @@ pub enum Force {
 }
 
 /// How firmly a family of rules asks for a rule (BCP 14).
+#[cfg(not(target_os = "wasi"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Nice to have: a setting.
@@ -48,6 +54,7 @@ pub enum Level {
     Must,
 }
 
+#[cfg(not(target_os = "wasi"))]
 impl Level {
     /// The word for readers.
     pub fn as_str(self) -> &'static str {
@@ -59,6 +66,7 @@ impl Level {
     }
 }
 
+#[cfg(not(target_os = "wasi"))]
 impl Rule {
     /// How firmly a profile asks for this rule: the firmest word of the families it belongs to. `None` where none of them has the rule.
     pub fn level_in(&self, profile: &Profile) -> Option<Level> {
@@ -96,7 +104,11 @@ pub enum Answer {
 macro_rules! catalogue {
     ($($name:ident $id:literal $reason:ident $answer:expr, $levels:literal $force:ident, $source:literal, $sentence:literal;)+) => {
         $(#[doc = $sentence]
-          pub static $name: Rule = Rule { id: $id, reason: stringify!($reason), answer: $answer, levels: $levels, force: Force::$force, sentence: $sentence, source: $source };)+
+          pub static $name: Rule = Rule {
+              id: $id, reason: stringify!($reason), answer: $answer, force: Force::$force, sentence: $sentence,
+              #[cfg(not(target_os = "wasi"))] levels: $levels,
+              #[cfg(not(target_os = "wasi"))] source: $source,
+          };)+
         /// Every rule, in the catalogue's order.
         pub static RULES: &[&Rule] = &[$(&$name),+];
     };
