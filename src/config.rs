@@ -3,6 +3,7 @@
 
 mod caching;
 mod document;
+pub mod structure;
 
 use std::fmt;
 use std::rc::Rc;

@@ -1,0 +1,301 @@
+//! A `google.protobuf.Struct` into JSON: what a configuration written as YAML in Envoy's own arrives as.
+//!
+//! Three messages of a format that will not change (<https://protobuf.dev/programming-guides/encoding/>, `struct.proto`); a library for
+//! all of them would be ten times as long in the module. The tests compare this with one.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Number, Value};
+
+/// Reads a Struct. Objects and lists may be nested `max_depth` deep, the outermost being 1.
+///
+/// # Errors
+/// What is wrong with it, in words for the log.
+pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, StructError> {
+    structure(bytes, max_depth)
+}
+
+/// Why bytes are not the Struct that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StructError {
+    /// Not a Struct at all.
+    Malformed,
+    /// It holds a number that is not finite: JSON has none.
+    NotFinite,
+    /// More objects and lists inside one another than the limit allows.
+    TooDeep,
+}
+
+/// `map<string, Value> fields = 1`. Of several members of one name the last counts, as in any map of protobuf.
+fn structure(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
+    let depth_left = depth_left.checked_sub(1).ok_or(StructError::TooDeep)?;
+    let mut members = BTreeMap::new();
+    for field in Fields(message) {
+        match field? {
+            (1, Content::Bytes(bytes)) => {
+                let (name, value) = member(bytes, depth_left)?;
+                members.insert(name, value);
+            }
+            (1, _) => return Err(StructError::Malformed),
+            _ => {}
+        }
+    }
+    Ok(Value::Object(Map::from_iter(members)))
+}
+
+/// An entry of the map: `string key = 1; Value value = 2`.
+fn member(message: &[u8], depth_left: usize) -> Result<(String, Value), StructError> {
+    let mut member = (String::new(), Value::Null);
+    for field in Fields(message) {
+        match field? {
+            (1, Content::Bytes(bytes)) => member.0 = text(bytes)?,
+            (2, Content::Bytes(bytes)) => member.1 = value(bytes, depth_left)?,
+            (1 | 2, _) => return Err(StructError::Malformed),
+            _ => {}
+        }
+    }
+    Ok(member)
+}
+
+/// A Value is one of six things; the last that is written counts.
+fn value(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
+    let mut value = Value::Null;
+    for field in Fields(message) {
+        value = match field? {
+            (1, Content::Varint(_)) => Value::Null,
+            (2, Content::Fixed64(bits)) => number(f64::from_bits(bits))?,
+            (3, Content::Bytes(bytes)) => Value::String(text(bytes)?),
+            (4, Content::Varint(flag)) => Value::Bool(flag != 0),
+            (5, Content::Bytes(bytes)) => structure(bytes, depth_left)?,
+            (6, Content::Bytes(bytes)) => list(bytes, depth_left)?,
+            (1..=6, _) => return Err(StructError::Malformed),
+            _ => value,
+        };
+    }
+    Ok(value)
+}
+
+/// `repeated Value values = 1`.
+fn list(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
+    let depth_left = depth_left.checked_sub(1).ok_or(StructError::TooDeep)?;
+    let mut values = Vec::new();
+    for field in Fields(message) {
+        match field? {
+            (1, Content::Bytes(bytes)) => values.push(value(bytes, depth_left)?),
+            (1, _) => return Err(StructError::Malformed),
+            _ => {}
+        }
+    }
+    Ok(Value::Array(values))
+}
+
+/// A Struct knows doubles only; a whole number was meant as one.
+fn number(double: f64) -> Result<Value, StructError> {
+    let number = Number::from_f64(double).ok_or(StructError::NotFinite)?;
+    let text = number.to_string();
+    let whole = text.strip_suffix(".0").and_then(|whole| whole.parse::<i64>().ok());
+    Ok(Value::Number(whole.map_or(number, Number::from)))
+}
+
+fn text(bytes: &[u8]) -> Result<String, StructError> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| StructError::Malformed)
+}
+
+/// The fields of a message, by their numbers; nothing after one that is malformed.
+struct Fields<'a>(&'a [u8]);
+
+/// What a field holds. Groups and 32 bits are in no message of these.
+enum Content<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u64, Content<'a>), StructError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field.ok_or(StructError::Malformed))
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn field(&mut self) -> Option<(u64, Content<'a>)> {
+        let tag = self.varint().filter(|tag| *tag <= u32::MAX.into())?;
+        let content = match tag & 7 {
+            0 => Content::Varint(self.varint()?),
+            1 => Content::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
+            2 => {
+                let length = self.varint()?;
+                Content::Bytes(self.take(length.try_into().ok()?)?)
+            }
+            5 => {
+                self.take(4)?;
+                Content::Fixed32
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, content)).filter(|(number, _)| *number != 0)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// Seven bits an octet, the lowest first, in ten octets at most.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (octet, rest) = self.0.split_first()?;
+            self.0 = rest;
+            let bits = u64::from(octet & 0x7f);
+            if bits << shift >> shift != bits {
+                return None;
+            }
+            number |= bits << shift;
+            if octet & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::value::Kind;
+    use prost_types::{ListValue, Struct, Value as ProtoValue};
+    use serde_json::json;
+
+    use super::*;
+
+    fn encode(value: &Value) -> ProtoValue {
+        let kind = match value {
+            Value::Null => Kind::NullValue(0),
+            Value::Bool(flag) => Kind::BoolValue(*flag),
+            Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap()),
+            Value::String(text) => Kind::StringValue(text.clone()),
+            Value::Array(values) => Kind::ListValue(ListValue { values: values.iter().map(encode).collect() }),
+            Value::Object(members) => Kind::StructValue(encode_object(members)),
+        };
+        ProtoValue { kind: Some(kind) }
+    }
+
+    fn encode_object(members: &Map<String, Value>) -> Struct {
+        Struct { fields: members.iter().map(|(name, member)| (name.clone(), encode(member))).collect() }
+    }
+
+    fn encoded(document: &Value) -> Vec<u8> {
+        encode_object(document.as_object().unwrap()).encode_to_vec()
+    }
+
+    /// What the library makes of the same bytes.
+    fn decoded(value: &ProtoValue) -> Value {
+        match &value.kind {
+            None | Some(Kind::NullValue(_)) => Value::Null,
+            Some(Kind::BoolValue(flag)) => json!(flag),
+            Some(Kind::NumberValue(double)) => number(*double).unwrap_or(Value::Null),
+            Some(Kind::StringValue(text)) => json!(text),
+            Some(Kind::ListValue(list)) => list.values.iter().map(decoded).collect(),
+            Some(Kind::StructValue(document)) => decoded_object(document),
+        }
+    }
+
+    fn decoded_object(document: &Struct) -> Value {
+        document.fields.iter().map(|(name, member)| (name.clone(), decoded(member))).collect()
+    }
+
+    fn sample() -> Value {
+        json!({
+            "profile": "uk-obie-3.3", "whole": 16, "fraction": 0.5, "negative": -3, "large": 1e300, "é": null,
+            "yes": true, "no": false, "": "", "empty": {}, "none": [],
+            "directories": [{ "issuer": "OpenBanking Ltd", "software_key_sets": [{ "host": "k" }, 1, [2, [3]]] }, "x"],
+        })
+    }
+
+    #[test]
+    fn a_struct_becomes_the_json_it_was_written_as() {
+        assert_eq!(parse(&encoded(&sample()), 16), Ok(sample()));
+        assert_eq!(parse(&[], 1), Ok(json!({})));
+    }
+
+    #[test]
+    fn members_come_in_one_order_whatever_the_wire_has() {
+        let (a, b) = (encoded(&json!({ "a": 1 })), encoded(&json!({ "b": 2 })));
+        let (forwards, backwards) = ([a.clone(), b.clone()].concat(), [b, a].concat());
+        assert_eq!(parse(&forwards, 2).unwrap().to_string(), parse(&backwards, 2).unwrap().to_string());
+    }
+
+    #[test]
+    fn nesting_is_counted_from_one() {
+        let nested = |depth: usize| {
+            let inner =
+                (1..depth).fold(json!(1), |value, i| if i % 2 == 0 { json!([value]) } else { json!({ "a": value }) });
+            encoded(&json!({ "a": inner }))
+        };
+        assert!(parse(&nested(16), 16).is_ok());
+        assert_eq!(parse(&nested(17), 16), Err(StructError::TooDeep));
+        // Written by hand, for the library's own writer does not go as deep.
+        let mut bytes = Vec::new();
+        for _ in 0..10_000 {
+            let mut field = vec![0x32];
+            prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+            field.append(&mut bytes);
+            let mut element = vec![0x0a];
+            prost::encoding::encode_varint(field.len() as u64, &mut element);
+            element.append(&mut field);
+            bytes = element;
+        }
+        assert!(list(&bytes, 16).is_err_and(|error| error == StructError::TooDeep));
+    }
+
+    #[test]
+    fn numbers_that_json_has_not_are_refused() {
+        for double in [f64::NAN, f64::INFINITY] {
+            let kind = Some(Kind::NumberValue(double));
+            let document = Struct { fields: [("a".to_owned(), ProtoValue { kind })].into() };
+            assert_eq!(parse(&document.encode_to_vec(), 16), Err(StructError::NotFinite));
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused_as_a_library_refuses_it() {
+        let whole = encoded(&sample());
+        let mut accepted = 0;
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        let ends = (0..whole.len()).map(|end| whole[..end].to_vec()).collect::<Vec<_>>();
+        let changed = (0..50_000).map(|_| {
+            let mut bytes = whole.clone();
+            let place = next() % bytes.len();
+            bytes[place] = next() as u8;
+            bytes
+        });
+        for bytes in ends.into_iter().chain(changed) {
+            let library = Struct::decode(bytes.as_slice()).map(|document| decoded_object(&document));
+            match (parse(&bytes, 16), library) {
+                (Ok(ours), Ok(theirs)) => {
+                    accepted += 1;
+                    assert_eq!(ours, theirs, "{bytes:?}");
+                }
+                (Ok(ours), Err(error)) => panic!("{ours} where the library has {error}: {bytes:?}"),
+                (Err(_), _) => {}
+            }
+        }
+        assert!(accepted > 10_000, "{accepted}");
+    }
+}
