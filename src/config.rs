@@ -9,15 +9,15 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
-use crate::jose::json;
+use crate::jose::json::{self, names, object};
 use crate::policy::dialect::Dialect;
-use crate::policy::profile::{self, Audience, Profile, RequestBody};
+use crate::policy::duration::Shown;
+use crate::policy::profile::{Audience, Profile, RequestBody};
 use crate::policy::trail::Modes;
 use crate::x509::Thumbprint;
 
@@ -112,8 +112,7 @@ pub struct Directory {
 }
 
 /// A host that key sets may be fetched from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct KeySetHost {
     /// Host, with the port where it is not 443, exactly as in the statements' URLs.
     pub host: String,
@@ -121,19 +120,20 @@ pub struct KeySetHost {
     pub cluster: String,
 }
 
+object!(KeySetHost { host, cluster });
+
 /// The store service.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// The Envoy cluster that reaches it. Credentials belong on the cluster.
     pub cluster: String,
     /// `:authority` of the calls.
-    #[serde(default = "store_authority")]
     pub authority: String,
     /// How long one call may take.
-    #[serde(default = "two_seconds", deserialize_with = "profile::duration")]
     pub timeout: Duration,
 }
+
+object!(StoreConfig { cluster, authority = "dcr-store".to_owned(), timeout = Duration::from_secs(2) });
 
 /// Where the transport certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,8 +149,7 @@ pub enum CertificateSource {
 }
 
 /// What becomes of token requests for grants that this gateway does not serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtherGrants {
     /// They are refused (CA-20).
     #[default]
@@ -159,9 +158,10 @@ pub enum OtherGrants {
     Pass,
 }
 
+names!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
+
 /// Bounds on what callers may send.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The largest request body, in bytes.
     pub body_bytes: usize,
@@ -172,6 +172,8 @@ pub struct Limits {
     /// The most redirect URIs of one registration.
     pub redirect_uris: usize,
 }
+
+object!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -388,8 +390,7 @@ impl Config {
         let day = Duration::from_secs(24 * 60 * 60);
         let within = |path: &str, value: Duration, least: Duration, most: Duration| {
             if value < least || value > most {
-                let (least, most) = (humantime::format_duration(least), humantime::format_duration(most));
-                return Err(wrong(path, format!("must be between {least} and {most}")));
+                return Err(wrong(path, format!("must be between {} and {}", Shown(least), Shown(most))));
             }
             Ok(())
         };
@@ -486,14 +487,6 @@ fn override_with<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }
-}
-
-fn store_authority() -> String {
-    "dcr-store".to_owned()
-}
-
-fn two_seconds() -> Duration {
-    Duration::from_secs(2)
 }
 
 fn wrong(path: &str, problem: impl Into<String>) -> ConfigError {

@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
-use crate::jose::json;
+use crate::jose::json::{self, FromJson, object};
 use crate::policy::access_token::Introspection;
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;
@@ -38,7 +37,7 @@ struct KeptClient {
 }
 
 /// A registered client.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Client {
     /// Made by the store.
     pub client_id: String,
@@ -49,19 +48,21 @@ pub struct Client {
     /// What was registered.
     pub record: Record,
     /// The token that manages the registration, told once, at creation (RFC 7592 section 3).
-    #[serde(default)]
     pub registration_access_token: Option<String>,
 }
 
+object!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
+
 /// What the store says of a client that was written: what the gate does not know already.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Written {
     client_id: String,
     client_id_issued_at: Timestamp,
     version: u64,
-    #[serde(default)]
     registration_access_token: Option<String>,
 }
+
+object!(Written { client_id, client_id_issued_at, version, registration_access_token, .. });
 
 impl Written {
     fn with(self, record: Record) -> Client {
@@ -99,7 +100,7 @@ pub struct FoundClient {
 }
 
 /// What a registration keeps.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Record {
     /// The metadata as it was registered.
     pub metadata: ClientMetadata,
@@ -114,12 +115,23 @@ pub struct Record {
     /// Where the client's keys are.
     pub key_set_uri: String,
     /// Where the directory lists those of them that it has revoked, if the statement said it (SS-14).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_key_set_uri: Option<String>,
 }
 
+object!(Record {
+    metadata,
+    software_statement,
+    statement_claims,
+    issuer,
+    binding,
+    key_set_uri,
+    revoked_key_set_uri,
+    ..
+});
+
 /// An issued access token, as the token endpoint answers it (RFC 6749 section 5.1).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct IssuedToken {
     /// The token.
     pub access_token: String,
@@ -130,6 +142,8 @@ pub struct IssuedToken {
     /// The granted scope.
     pub scope: String,
 }
+
+object!(IssuedToken { access_token, token_type, expires_in, scope, .. });
 
 /// An id that may be used once.
 #[derive(Debug, Clone, Serialize)]
@@ -420,7 +434,7 @@ impl<H: Host> Store<H> {
     }
 
     /// `single_uses` are the ids that the call was to consume.
-    fn expect<T: DeserializeOwned>(
+    fn expect<T: FromJson>(
         &self,
         status: u16,
         response: &CallResponse,
@@ -432,7 +446,7 @@ impl<H: Host> Store<H> {
         self.read(response)
     }
 
-    fn read<T: DeserializeOwned>(&self, response: &CallResponse) -> Result<T, StoreError> {
+    fn read<T: FromJson>(&self, response: &CallResponse) -> Result<T, StoreError> {
         if response.media_type().as_deref() != Some("application/json") {
             return Err(self.failed("answered with another content-type than application/json"));
         }
@@ -441,13 +455,12 @@ impl<H: Host> Store<H> {
     }
 
     fn error(&self, response: &CallResponse, single_uses: &[SingleUse]) -> StoreError {
-        #[derive(Deserialize)]
         struct ErrorBody {
             error: String,
             /// Which of the ids was used before.
-            #[serde(default)]
             replayed: usize,
         }
+        object!(ErrorBody { error, replayed = 0, .. });
         let refused = matches!(response.status, Some(404 | 409 | 412));
         if !refused {
             return self.failed(match response.status {

@@ -2,26 +2,19 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{ConfigError, wrong};
-use crate::policy::profile;
+use crate::jose::json::object;
 
 /// How key sets are fetched and kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone)]
 pub struct JwksConfig {
     /// How long one fetch may take.
-    #[serde(deserialize_with = "profile::duration")]
     pub timeout: Duration,
     /// How long a fetched set is used without asking again.
-    #[serde(deserialize_with = "profile::duration")]
     pub max_age: Duration,
     /// How long a set is used after its last successful fetch while its host does not answer.
-    #[serde(deserialize_with = "profile::duration")]
     pub stale_if_error: Duration,
     /// The shortest time between two fetches that unknown kids cause (JO-19).
-    #[serde(deserialize_with = "profile::duration")]
     pub refetch_interval: Duration,
     /// How many key sets each VM keeps.
     pub cached_sets: usize,
@@ -34,6 +27,10 @@ pub struct JwksConfig {
     /// The most keys a set may hold.
     pub keys: usize,
 }
+
+object!(JwksConfig {
+    timeout, max_age, stale_if_error, refetch_interval, cached_sets, cached_bytes, shared_bytes, bytes, keys,
+} or default);
 
 impl Default for JwksConfig {
     fn default() -> Self {
@@ -71,19 +68,19 @@ impl JwksConfig {
 }
 
 /// What is kept for a while besides key sets, in each VM.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone)]
 pub struct CacheConfig {
     /// How many software statements are known to have a signature that verifies; 0 is none.
     pub statements: usize,
     /// How long the token endpoint believes the store's answer about a client; zero is not at all.
-    #[serde(deserialize_with = "profile::duration")]
     pub client_max_age: Duration,
     /// How many clients the token endpoint keeps.
     pub clients: usize,
     /// How much memory they may take, in bytes.
     pub client_bytes: usize,
 }
+
+object!(CacheConfig { statements, client_max_age, clients, client_bytes } or default);
 
 impl Default for CacheConfig {
     fn default() -> Self {

@@ -4,102 +4,92 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
     CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
     OtherGrants, StoreConfig, is_authority, override_with, wrong,
 };
-use crate::jose::json;
+use crate::jose::json::{self, names, object};
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
-use crate::policy::profile::{self, Profile};
+use crate::policy::profile::Profile;
 use crate::policy::trail::{Mode, Modes};
 use crate::x509::Thumbprint;
 
 /// The document as the operator writes it. `None` is the profile's value.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Document {
     profile: Value,
     /// Values of the profile that are other here, as the profile's file writes them.
-    #[serde(default)]
     danger_profile_values: Map<String, Value>,
     issuer: String,
     gateway_url: Option<String>,
-    #[serde(default)]
     mode: Mode,
-    #[serde(default)]
     danger_rules: BTreeMap<String, Mode>,
-    #[serde(default)]
     paths: PathsDocument,
     directories: Vec<DirectoryDocument>,
     store: StoreConfig,
-    #[serde(default)]
     jwks: JwksConfig,
-    #[serde(default)]
     cache: CacheConfig,
-    #[serde(default)]
     certificate: CertificateDocument,
-    #[serde(default)]
     registration: RegistrationDocument,
-    #[serde(default)]
     client_assertion: AssertionDocument,
-    #[serde(default)]
     access_token: AccessTokenDocument,
-    #[serde(default)]
     other_grants: OtherGrants,
-    #[serde(default, deserialize_with = "profile::optional_duration")]
     clock_skew: Option<Duration>,
-    #[serde(default)]
     limits: Limits,
-    #[serde(default)]
     discovery: Map<String, Value>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+object!(Document {
+    profile, danger_profile_values = Map::new(), issuer, gateway_url, mode = Mode::default(),
+    danger_rules = BTreeMap::new(), paths, directories, store, jwks, cache, certificate, registration, client_assertion,
+    access_token, other_grants = OtherGrants::default(), clock_skew, limits, discovery = Map::new(),
+});
+
+#[derive(Default)]
 struct PathsDocument {
     registration: Option<String>,
     token: Option<String>,
     distinguished_name: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+object!(PathsDocument { registration, token, distinguished_name } or default);
+
+#[derive(Default)]
 struct CertificateDocument {
     source: SourceDocument,
     trusted_proxies: Vec<String>,
 }
 
-#[derive(Deserialize, Default, PartialEq)]
-#[serde(rename_all = "snake_case")]
+object!(CertificateDocument { source, trusted_proxies } or default);
+
+#[derive(Clone, Copy, Default)]
 enum SourceDocument {
     #[default]
     Connection,
     Forwarded,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+names!(SourceDocument { "connection" => Connection, "forwarded" => Forwarded });
+
 struct DirectoryDocument {
     issuer: String,
     jwks_uri: String,
     cluster: String,
-    #[serde(default)]
     software_key_sets: Vec<KeySetHost>,
     /// The profile whose statements it writes; the gateway's own where it says nothing.
     dialect: Option<String>,
-    #[serde(default)]
     statements: StatementsDocument,
 }
 
+object!(DirectoryDocument {
+    issuer, jwks_uri, cluster, software_key_sets = Vec::new(), dialect, statements,
+});
+
 /// What is asked of a directory's statements beyond its dialect.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
 struct StatementsDocument {
-    #[serde(deserialize_with = "profile::optional_duration")]
     max_age: Option<Duration>,
     single_use: Option<bool>,
     modes: Option<Vec<String>>,
@@ -109,30 +99,42 @@ struct StatementsDocument {
     certificate_psd2_roles: Option<bool>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+object!(StatementsDocument {
+    max_age,
+    single_use,
+    modes,
+    refuse_revoked_keys,
+    uris_on_redirect_hosts,
+    certificate_in_key_set,
+    certificate_psd2_roles,
+} or default);
+
+#[derive(Default)]
 struct RegistrationDocument {
     audiences: Option<Vec<String>>,
     single_registration: Option<bool>,
     danger_multiple_registrations: bool,
-    #[serde(deserialize_with = "profile::optional_duration")]
     max_lifetime: Option<Duration>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+object!(RegistrationDocument {
+    audiences, single_registration, danger_multiple_registrations, max_lifetime,
+} or default);
+
+#[derive(Default)]
 struct AssertionDocument {
     audiences: Option<Vec<String>>,
-    #[serde(deserialize_with = "profile::optional_duration")]
     max_lifetime: Option<Duration>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
+object!(AssertionDocument { audiences, max_lifetime } or default);
+
+#[derive(Default)]
 struct AccessTokenDocument {
-    #[serde(deserialize_with = "profile::optional_duration")]
     lifetime: Option<Duration>,
 }
+
+object!(AccessTokenDocument { lifetime } or default);
 
 impl Document {
     pub(super) fn complete(self) -> Result<Config, ConfigError> {

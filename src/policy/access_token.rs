@@ -1,40 +1,44 @@
 //! The access token of a management call (RFC 6750), bound to the transport certificate (RFC 8705 section 3).
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::Refusal;
 use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_01, CM_02, CM_03, CM_04};
 use super::profile::ManagementToken;
+use crate::jose::json::{FromJson, Members, Misfit, object};
 use crate::x509::Certificate;
 
 /// The longest access token read, in bytes.
 const TOKEN_BYTES: usize = 2048;
 
 /// What the store says about a token (RFC 7662 section 2.2).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Introspection {
     /// Whether the token may be used now.
     pub active: bool,
     /// The client it was issued to.
-    #[serde(default)]
     pub client_id: Option<String>,
     /// `access` or `registration`; a store that knows no other tokens than access tokens leaves it out.
-    #[serde(default)]
     pub token_use: Option<String>,
     /// What it was issued for.
-    #[serde(default)]
     pub scope: Option<String>,
     /// The certificate it is bound to.
-    #[serde(default)]
     pub cnf: Option<Confirmation>,
 }
 
+object!(Introspection { active, client_id, token_use, scope, cnf, .. });
+
 /// RFC 8705 section 3.1.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Confirmation {
     /// Thumbprint of the certificate.
-    #[serde(rename = "x5t#S256")]
     pub x5t_s256: String,
+}
+
+impl FromJson for Confirmation {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Ok(Self { x5t_s256: Members::of(value, "struct Confirmation")?.read("x5t#S256")? })
+    }
 }
 
 /// The token in the authorization header, and nowhere else (CM-02, AT-04, AT-05).

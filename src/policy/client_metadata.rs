@@ -1,6 +1,6 @@
 //! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::catalogue::{
@@ -14,6 +14,7 @@ use super::profile::{ClientMetadataProfile, SubjectMember};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
 use crate::config::Config;
+use crate::jose::json::{FromJson, Members, Misfit, names, object};
 use crate::x509::{Certificate, DistinguishedName};
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
@@ -28,7 +29,7 @@ const DESCRIPTIVE_MEMBERS: [&str; 6] =
 const DESCRIPTIVE_BYTES: usize = 2048;
 
 /// The registered metadata, in the form the answer shows and the record keeps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClientMetadata {
     /// Where codes may be sent.
     pub redirect_uris: Vec<String>,
@@ -41,16 +42,16 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_subject_dn: Option<String>,
     /// A DNS name of its certificates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_dns: Option<String>,
     /// A URI of its certificates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_uri: Option<String>,
     /// An IP address of its certificates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_ip: Option<String>,
     /// An email address of its certificates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
     /// The grants it may use.
     pub grant_types: Vec<String>,
@@ -68,7 +69,7 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_token_encrypted_response_enc: Option<String>,
     /// The algorithm of its signed authorization responses (JARM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_signed_response_alg: Option<String>,
     /// The algorithm of its request objects.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,8 +88,38 @@ pub struct ClientMetadata {
     pub descriptive: Map<String, Value>,
 }
 
+/// As a record keeps it: members that are not of the registered metadata's own are what describes the client.
+impl FromJson for ClientMetadata {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let members = Members::of(value, "struct ClientMetadata")?;
+        Ok(Self {
+            redirect_uris: members.read("redirect_uris")?,
+            token_endpoint_auth_method: members.read("token_endpoint_auth_method")?,
+            token_endpoint_auth_signing_alg: members.read("token_endpoint_auth_signing_alg")?,
+            tls_client_auth_subject_dn: members.read("tls_client_auth_subject_dn")?,
+            tls_client_auth_san_dns: members.read("tls_client_auth_san_dns")?,
+            tls_client_auth_san_uri: members.read("tls_client_auth_san_uri")?,
+            tls_client_auth_san_ip: members.read("tls_client_auth_san_ip")?,
+            tls_client_auth_san_email: members.read("tls_client_auth_san_email")?,
+            grant_types: members.read("grant_types")?,
+            response_types: members.read("response_types")?,
+            application_type: members.read("application_type")?,
+            id_token_signed_response_alg: members.read("id_token_signed_response_alg")?,
+            id_token_encrypted_response_alg: members.read("id_token_encrypted_response_alg")?,
+            id_token_encrypted_response_enc: members.read("id_token_encrypted_response_enc")?,
+            authorization_signed_response_alg: members.read("authorization_signed_response_alg")?,
+            request_object_signing_alg: members.read("request_object_signing_alg")?,
+            scope: members.read("scope")?,
+            software_id: members.read("software_id")?,
+            tls_client_certificate_bound_access_tokens: members.read("tls_client_certificate_bound_access_tokens")?,
+            ciba: Ciba::from_json(value)?,
+            descriptive: members.some(&DESCRIPTIVE_MEMBERS),
+        })
+    }
+}
+
 /// Client authentication methods (RFC 8705 section 2.1, OpenID Connect Core section 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMethod {
     /// A signed assertion.
@@ -97,8 +128,10 @@ pub enum AuthMethod {
     TlsClientAuth,
 }
 
+names!(AuthMethod { "private_key_jwt" => PrivateKeyJwt, "tls_client_auth" => TlsClientAuth });
+
 /// Client-initiated backchannel authentication.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Ciba {
     /// `poll` or `ping`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +146,14 @@ pub struct Ciba {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_user_code_parameter: Option<bool>,
 }
+
+object!(Ciba {
+    backchannel_token_delivery_mode,
+    backchannel_client_notification_endpoint,
+    backchannel_authentication_request_signing_alg,
+    backchannel_user_code_parameter,
+    ..
+});
 
 impl ClientMetadata {
     /// Checks what the request asks for (MD-01 to MD-25, DN-01, SS-16). Members nobody knows are ignored (RG-09).
@@ -529,12 +570,9 @@ fn is_https(uri: &str) -> bool {
     fluent_uri::Uri::parse(uri).is_ok_and(|uri| uri.scheme().as_str() == "https" && uri.authority().is_some())
 }
 
-/// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3).
+/// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3). As long as each
+/// other, they have the same words if each word of the one is in the other as often.
 fn same_words(one: &str, other: &str) -> bool {
-    let sorted = |text: &str| {
-        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        words.sort_unstable();
-        words
-    };
-    sorted(one) == sorted(other)
+    let times = |word: &str, text: &str| text.split(' ').filter(|known| *known == word).count();
+    one.len() == other.len() && one.split(' ').all(|word| times(word, one) == times(word, other))
 }

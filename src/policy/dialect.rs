@@ -4,25 +4,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::Error;
+use serde_json::Value;
 
 use super::Timestamp;
 use super::catalogue::Rule;
 use super::certificate_binding::FORM_RULES;
-use super::profile::optional_duration;
+use crate::jose::json::{FromJson, Members, Misfit, names, object, string};
 use crate::x509::Attribute;
 
 /// What a directory's software statements look like, what its claims are called, and what they give.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Dialect {
     /// Claims that must be present and not null (SS-04).
     pub required_claims: Vec<String>,
     /// Members that the JOSE header must carry: `typ` (JO-18), `kid` (JO-14).
     pub required_header: Vec<HeaderMember>,
     /// The oldest `iat` believed, if there is a limit (SS-06).
-    #[serde(deserialize_with = "optional_duration")]
     pub max_age: Option<Duration>,
     /// Whether a statement serves for one registration or update only (SS-08).
     pub single_use: bool,
@@ -53,9 +50,27 @@ pub struct Dialect {
     pub claims: StatementClaimNames,
 }
 
+object!(Dialect {
+    required_claims,
+    required_header,
+    max_age,
+    single_use,
+    modes,
+    refuse_revoked_keys,
+    uris_on_redirect_hosts,
+    roles_shape,
+    scopes_from,
+    role_scopes,
+    universal_scopes,
+    certificate_forms,
+    certificate_in_key_set,
+    certificate_psd2_roles,
+    psd2_roles,
+    claims,
+});
+
 /// The directory's names of the claims in a software statement.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct StatementClaimNames {
     /// The software's id.
     pub software_id: String,
@@ -81,9 +96,22 @@ pub struct StatementClaimNames {
     pub descriptive: BTreeMap<String, String>,
 }
 
+object!(StatementClaimNames {
+    software_id,
+    organisation_id,
+    organisation_status,
+    redirect_uris,
+    roles,
+    key_set_uris,
+    revoked_key_set_uri,
+    authority_claims,
+    mode,
+    scope,
+    descriptive,
+});
+
 /// A member of a JOSE header that may be left out elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderMember {
     /// The token's type (JO-18).
     Typ,
@@ -91,9 +119,10 @@ pub enum HeaderMember {
     Kid,
 }
 
+names!(HeaderMember { "typ" => Typ, "kid" => Kid });
+
 /// How a statement writes roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolesShape {
     /// As an array of strings.
     Array,
@@ -103,9 +132,10 @@ pub enum RolesShape {
     Objects,
 }
 
+names!(RolesShape { "array" => Array, "string" => String, "objects" => Objects });
+
 /// Where the scopes of a software come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopesFrom {
     /// From its roles; the request chooses among them.
     Roles,
@@ -113,24 +143,20 @@ pub enum ScopesFrom {
     Statement,
 }
 
+names!(ScopesFrom { "roles" => Roles, "statement" => Statement });
+
 /// One form of transport certificate, and what its subject must say about the software.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct CertificateForm {
     /// The rule that a certificate of this form breaks which says something else.
-    #[serde(deserialize_with = "binding_rule")]
     pub rule: &'static Rule,
     /// The rule it breaks where the organisation is another one, if that is a rule of its own.
-    #[serde(default, deserialize_with = "optional_binding_rule")]
     pub organisation_rule: Option<&'static Rule>,
     /// The attribute by which certificates of this form are known, where there are several forms.
-    #[serde(default, deserialize_with = "optional_attribute")]
     pub has: Option<Attribute>,
     /// The form is believed of certificates issued before this time only, in Unix seconds.
-    #[serde(default, deserialize_with = "optional_time")]
     pub issued_before: Option<Timestamp>,
     /// What each attribute must be; each must stand in the subject exactly once.
-    #[serde(deserialize_with = "subject")]
     pub subject: Vec<(Attribute, Template)>,
 }
 
@@ -215,47 +241,68 @@ fn strip_capitals(text: &str, least: usize, most: usize) -> Option<&str> {
     if (least..=most).contains(&count) { text.get(count..) } else { None }
 }
 
-fn binding_rule<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<&'static Rule, D::Error> {
-    let id = String::deserialize(deserializer)?;
-    FORM_RULES
-        .into_iter()
-        .find(|rule| rule.id == id)
-        .ok_or_else(|| D::Error::custom("name one of the rules CB-04, CB-05, CB-08 and CB-09"))
+impl FromJson for CertificateForm {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let form = Members::of(value, "struct CertificateForm")?;
+        form.only(&["rule", "organisation_rule", "has", "issued_before", "subject"])?;
+        Ok(Self {
+            rule: form.read("rule")?,
+            organisation_rule: form.read("organisation_rule")?,
+            has: form.read("has")?,
+            issued_before: form.read::<Option<Time>>("issued_before")?.map(|Time(time)| time),
+            subject: form.read::<Subject>("subject")?.0,
+        })
+    }
 }
 
-fn optional_binding_rule<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'static Rule>, D::Error> {
-    binding_rule(deserializer).map(Some)
+/// A rule that binds a certificate to a software, by its id.
+impl FromJson for &'static Rule {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let id = string(value, "a string")?;
+        let rule = FORM_RULES.into_iter().find(|rule| rule.id == id);
+        rule.ok_or_else(|| Misfit::new("name one of the rules CB-04, CB-05, CB-08 and CB-09"))
+    }
 }
 
-fn attribute<E: Error>(name: &str) -> Result<Attribute, E> {
+impl FromJson for Attribute {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        attribute(string(value, "a string")?)
+    }
+}
+
+fn attribute(name: &str) -> Result<Attribute, Misfit> {
     Attribute::from_name(name)
-        .ok_or_else(|| E::custom("name an attribute such as CN, OU, UID or organizationIdentifier"))
+        .ok_or_else(|| Misfit::new("name an attribute such as CN, OU, UID or organizationIdentifier"))
 }
 
-fn optional_attribute<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Attribute>, D::Error> {
-    attribute(&String::deserialize(deserializer)?).map(Some)
+/// A point in time as RFC 3339 has it, in UTC and whole seconds.
+struct Time(Timestamp);
+
+impl FromJson for Time {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let time = string(value, "a string")?.parse::<der::DateTime>();
+        time.map(|time| Self(time.unix_duration().as_secs()))
+            .map_err(|_| Misfit::new("write a time such as 2022-08-31T00:00:00Z"))
+    }
 }
 
-fn optional_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_rfc3339(&text)
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .map(|since| Some(since.as_secs()))
-        .ok_or_else(|| D::Error::custom("write a time such as 2022-08-31T00:00:00Z"))
-}
+/// Attributes of a subject, and what each must be.
+struct Subject(Vec<(Attribute, Template)>);
 
-fn subject<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(Attribute, Template)>, D::Error> {
-    let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
-    let read = |(name, text): (&String, &String)| {
-        let template = Template::parse(text).ok_or_else(|| D::Error::custom(problem))?;
-        Ok((attribute(name)?, template))
-    };
-    let written = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let mut subject: Vec<(Attribute, Template)> = written.iter().map(read).collect::<Result<_, D::Error>>()?;
-    // Of two rules broken at once, the one about the software says more.
-    subject.sort_by_key(|(_, template)| template.id() == Some(Id::Organisation));
-    Ok(subject)
+impl FromJson for Subject {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
+        let (mut subject, mut of_organisation) = (Vec::new(), Vec::new());
+        for (name, written) in BTreeMap::<String, String>::from_json(value)? {
+            let attribute = attribute(&name)?;
+            let template = Template::parse(&written).ok_or_else(|| Misfit::new(problem))?;
+            // Of two rules broken at once, the one about the software says more.
+            let place = if template.id() == Some(Id::Organisation) { &mut of_organisation } else { &mut subject };
+            place.push((attribute, template));
+        }
+        subject.append(&mut of_organisation);
+        Ok(Self(subject))
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
-use crate::jose::{Algorithm, json};
+use crate::jose::Algorithm;
+use crate::jose::json::{self, FromJson, Misfit, named, names, object, string};
 use crate::x509::Attribute;
 
 /// The profiles built in, by name, with the text of their files.
@@ -23,8 +23,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// What one ecosystem asks of registrations, clients and tokens.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Profile {
     /// The profile's name, as `profile` of the configuration writes it.
     pub name: String,
@@ -35,10 +34,8 @@ pub struct Profile {
     /// Where the endpoints are, unless the configuration says otherwise.
     pub paths: Paths,
     /// Algorithms allowed in every signature (JO-05).
-    #[serde(deserialize_with = "algorithms")]
     pub signing_algorithms: Vec<Algorithm>,
     /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
-    #[serde(deserialize_with = "duration")]
     pub clock_skew: Duration,
     /// Members that the JOSE header of a request and of an assertion must carry (JO-14, JO-18).
     pub required_header: Vec<HeaderMember>,
@@ -56,9 +53,24 @@ pub struct Profile {
     pub answers: AnswersProfile,
 }
 
+object!(Profile {
+    name,
+    about,
+    families,
+    paths,
+    signing_algorithms,
+    clock_skew,
+    required_header,
+    software_statement,
+    registration,
+    client_metadata,
+    client_assertion,
+    access_token,
+    answers,
+});
+
 /// Paths of the endpoints.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Paths {
     /// The registration endpoint; a registration is below it, by ClientId.
     pub registration: String,
@@ -68,9 +80,10 @@ pub struct Paths {
     pub distinguished_name: Option<String>,
 }
 
+object!(Paths { registration, token, distinguished_name });
+
 /// What a registration request must look like.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct RegistrationProfile {
     /// What the body is (RQ-06).
     pub body: RequestBody,
@@ -79,11 +92,9 @@ pub struct RegistrationProfile {
     /// What `aud` may name (RQ-03).
     pub audiences: Vec<Audience>,
     /// The longest time from now to `exp` (JW-06).
-    #[serde(deserialize_with = "duration")]
     pub max_lifetime: Duration,
     /// How long a `jti` is remembered at most, where requests live longer than the store keeps anything. After that time a request that
     /// has not expired can be replayed.
-    #[serde(deserialize_with = "optional_duration")]
     pub danger_forget_jti_after: Option<Duration>,
     /// The token by which a registration is managed (CM-01).
     pub management_token: ManagementToken,
@@ -91,9 +102,18 @@ pub struct RegistrationProfile {
     pub single_registration: bool,
 }
 
+object!(RegistrationProfile {
+    body,
+    media_types,
+    audiences,
+    max_lifetime,
+    danger_forget_jti_after,
+    management_token,
+    single_registration,
+});
+
 /// What client metadata may say.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ClientMetadataProfile {
     /// MD-04.
     pub token_endpoint_auth_methods: Vec<String>,
@@ -127,7 +147,6 @@ pub struct ClientMetadataProfile {
     /// The members by which a client may name its certificate's subject (MD-07, MD-08, MD-09).
     pub subject_members: Vec<SubjectMember>,
     /// The attributes of a subject that must match; empty for all of them (DN-05).
-    #[serde(deserialize_with = "attributes")]
     pub subject_dn_attributes: Vec<Attribute>,
     /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
     /// afterwards (CM-11).
@@ -136,39 +155,57 @@ pub struct ClientMetadataProfile {
     pub scope_arrays: bool,
 }
 
+object!(ClientMetadataProfile {
+    token_endpoint_auth_methods,
+    grant_types,
+    response_types,
+    default_response_types,
+    id_token_needs_implicit,
+    application_types,
+    application_type_required,
+    required_signing_algs,
+    danger_redirect_uris_beyond_statement,
+    redirect_uris_required,
+    redirect_uri_max_chars,
+    scope_max_chars,
+    subject_dn_max_chars,
+    subject_dn_prefix,
+    subject_members,
+    subject_dn_attributes,
+    subject_changes_over_old_certificate,
+    scope_arrays,
+});
+
 /// What a client assertion must look like.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ClientAssertionProfile {
     /// What `aud` may name (CA-07).
     pub audiences: Vec<Audience>,
     /// Whether `aud` may be an array with one of them in it (CA-07).
     pub audience_arrays: bool,
     /// The longest time from now to `exp` (CA-09).
-    #[serde(deserialize_with = "duration")]
     pub max_lifetime: Duration,
 }
 
+object!(ClientAssertionProfile { audiences, audience_arrays, max_lifetime });
+
 /// The access tokens the token endpoint issues.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct AccessTokenProfile {
     /// The scope that managing a registration takes, if it takes one (CM-05).
     pub management_scope: Option<String>,
     /// From issue to expiry.
-    #[serde(deserialize_with = "duration")]
     pub lifetime: Duration,
     /// The shortest lifetime the ecosystem allows (AT-08).
-    #[serde(deserialize_with = "duration")]
     pub least_lifetime: Duration,
     /// The longest lifetime the ecosystem allows (AT-08).
-    #[serde(deserialize_with = "duration")]
     pub most_lifetime: Duration,
 }
 
+object!(AccessTokenProfile { management_scope, lifetime, least_lifetime, most_lifetime });
+
 /// A name of this authorization server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// The issuer of the metadata.
     Issuer,
@@ -178,9 +215,12 @@ pub enum Audience {
     TokenEndpoint,
 }
 
+names!(Audience {
+    "issuer" => Issuer, "registration_endpoint" => RegistrationEndpoint, "token_endpoint" => TokenEndpoint,
+});
+
 /// The form of answers, where ecosystems differ.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct AnswersProfile {
     /// The JSON type of `client_id_issued_at` (RG-05).
     pub client_id_issued_at: JsonType,
@@ -190,9 +230,10 @@ pub struct AnswersProfile {
     pub errors: BTreeMap<String, ErrorCode>,
 }
 
+object!(AnswersProfile { client_id_issued_at, interaction_id, errors });
+
 /// What the body of a registration request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody {
     /// A JWT signed with a key of the software.
     Jwt,
@@ -200,9 +241,10 @@ pub enum RequestBody {
     Json,
 }
 
+names!(RequestBody { "jwt" => Jwt, "json" => Json });
+
 /// The token by which a registration is managed (CM-01).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManagementToken {
     /// An access token of the client, bound to its certificate.
     AccessToken,
@@ -210,26 +252,22 @@ pub enum ManagementToken {
     RegistrationAccessToken,
 }
 
+names!(ManagementToken { "access_token" => AccessToken, "registration_access_token" => RegistrationAccessToken });
+
 /// A member by which a client names its certificate's subject (RFC 8705 section 2.1.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectMember {
     /// The whole subject.
-    #[serde(rename = "tls_client_auth_subject_dn")]
     Dn,
     /// The whole subject, as older servers call it (MD-09).
-    #[serde(rename = "tls_client_auth_dn")]
     ShortDn,
     /// A DNS name among the subject alternative names.
-    #[serde(rename = "tls_client_auth_san_dns")]
     SanDns,
     /// A URI among them.
-    #[serde(rename = "tls_client_auth_san_uri")]
     SanUri,
     /// An IP address among them.
-    #[serde(rename = "tls_client_auth_san_ip")]
     SanIp,
     /// An email address among them.
-    #[serde(rename = "tls_client_auth_san_email")]
     SanEmail,
 }
 
@@ -237,6 +275,19 @@ impl ClientMetadataProfile {
     /// The member that holds the subject of a certificate as a whole: whoever is told of a subject reads it by this name (MD-09).
     pub fn subject_dn_member(&self) -> SubjectMember {
         if self.subject_members.contains(&SubjectMember::ShortDn) { SubjectMember::ShortDn } else { SubjectMember::Dn }
+    }
+}
+
+impl FromJson for Algorithm {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let algorithm = Self::from_name(string(value, "a string")?);
+        algorithm.ok_or_else(|| Misfit::new("the signing algorithms are PS256, ES256 and EdDSA"))
+    }
+}
+
+impl FromJson for SubjectMember {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        named(value, "enum SubjectMember", &Self::ALL.map(Self::name), &Self::ALL)
     }
 }
 
@@ -258,8 +309,7 @@ impl SubjectMember {
 }
 
 /// What becomes of the header `x-fapi-interaction-id` (RG-15).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InteractionId {
     /// It is nobody's business.
     Ignore,
@@ -269,15 +319,18 @@ pub enum InteractionId {
     Require,
 }
 
+names!(InteractionId { "ignore" => Ignore, "echo" => Echo, "require" => Require });
+
 /// A JSON type for a point in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonType {
     /// As RFC 7591 section 3.2.1 has it.
     Number,
     /// As older servers have it.
     String,
 }
+
+names!(JsonType { "number" => Number, "string" => String });
 
 impl Profile {
     /// The built-in profile of that name.
@@ -327,38 +380,6 @@ const DOCUMENT_DEPTH: usize = 16;
 /// There is no such profile; holds what to write instead.
 #[derive(Debug)]
 pub struct UnknownProfile(pub String);
-
-/// Reads a duration written as in `30s`, `5m` or `10h`.
-pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|error| {
-        serde::de::Error::custom(format!("write a duration such as \"30s\", \"5m\" or \"10h\" ({error})"))
-    })
-}
-
-/// Reads a duration or null.
-pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    #[derive(Deserialize)]
-    struct Written(#[serde(deserialize_with = "duration")] Duration);
-    Ok(Option::<Written>::deserialize(deserializer)?.map(|Written(duration)| duration))
-}
-
-fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?
-        .iter()
-        .map(|name| {
-            Algorithm::from_name(name)
-                .ok_or_else(|| serde::de::Error::custom("the signing algorithms are PS256, ES256 and EdDSA"))
-        })
-        .collect()
-}
-
-fn attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Attribute>, D::Error> {
-    let known = |name: &String| {
-        Attribute::from_name(name).ok_or_else(|| serde::de::Error::custom("name attributes such as CN, OU, O or C"))
-    };
-    Vec::<String>::deserialize(deserializer)?.iter().map(known).collect()
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,14 +3,12 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::catalogue::{Answer, Rule};
 use super::profile::Profile;
+use crate::jose::json::names;
 
 /// The `error` of an answer. The words are those of RFC 7591 section 3.2.2, RFC 6749 section 5.2 and RFC 6750 section 3.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// RFC 7591: a redirect URI is missing or unacceptable.
     InvalidRedirectUri,
@@ -37,6 +35,15 @@ pub enum ErrorCode {
     /// RFC 6749 section 4.1.2.1: a service behind the gateway is out of reach.
     TemporarilyUnavailable,
 }
+
+names!(ErrorCode {
+    "invalid_redirect_uri" => InvalidRedirectUri, "invalid_client_metadata" => InvalidClientMetadata,
+    "invalid_software_statement" => InvalidSoftwareStatement,
+    "unapproved_software_statement" => UnapprovedSoftwareStatement, "invalid_client" => InvalidClient,
+    "invalid_token" => InvalidToken, "invalid_request" => InvalidRequest, "unauthorized_client" => UnauthorizedClient,
+    "unsupported_grant_type" => UnsupportedGrantType, "invalid_scope" => InvalidScope,
+    "insufficient_scope" => InsufficientScope, "temporarily_unavailable" => TemporarilyUnavailable,
+});
 
 impl ErrorCode {
     /// The word that goes over the wire.

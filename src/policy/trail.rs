@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::catalogue::{Force, Rule};
 use super::{Document, Refusal};
+use crate::jose::json::{FromJson, Misfit};
 
 /// What becomes of a request that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,14 +183,13 @@ impl Trail {
 }
 
 /// As operators write it. YAML reads a bare `off` as false.
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Bool(false) => Ok(Self::Off),
-            serde_json::Value::String(word) if word == "off" => Ok(Self::Off),
-            serde_json::Value::String(word) if word == "shadow" => Ok(Self::Shadow),
-            serde_json::Value::String(word) if word == "enforce" => Ok(Self::Enforce),
-            _ => Err(serde::de::Error::custom("write off, shadow or enforce")),
+impl FromJson for Mode {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        match (value.as_bool(), value.as_str()) {
+            (Some(false), _) | (_, Some("off")) => Ok(Self::Off),
+            (_, Some("shadow")) => Ok(Self::Shadow),
+            (_, Some("enforce")) => Ok(Self::Enforce),
+            _ => Err(Misfit::new("write off, shadow or enforce")),
         }
     }
 }

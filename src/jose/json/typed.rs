@@ -1,24 +1,163 @@
 //! JSON values into types of the program, with the place of what does not fit.
 //!
-//! serde_json can do this, and serde_path_to_error tells the place; but each makes code of its own for every type there is, a third of
-//! the whole filter together. This reader takes what the program's types need: structs from objects and never from arrays, enums from
-//! their names, everything by value.
+//! serde can derive this, but derived code is made anew for every member of every type, a tenth of the whole filter. Here a type is
+//! the list of its members ([`object`]) or of its names ([`names`]). Structs come from objects and never from arrays, enums from their
+//! names, everything by value.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
-};
-use serde_json::{Map, Value, map};
+use serde_json::{Map, Value};
+
+/// What can be read from a JSON value.
+pub trait FromJson: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first thing that does not fit, and where.
+    fn from_json(value: &Value) -> Result<Self, Misfit>;
+
+    /// What it is where the member is missing; `None` where it must not be.
+    fn missing() -> Option<Self> {
+        None
+    }
+}
 
 /// Reads a value as what it should be.
 ///
 /// # Errors
 /// The first thing that does not fit, and where.
-pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
-    T::deserialize(Reader(value))
+pub fn read<T: FromJson>(value: &Value) -> Result<T, Misfit> {
+    T::from_json(value)
+}
+
+/// Has a struct read from an object, member by member of the same name. After `=` stands what a missing member is.
+///
+/// - `object!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
+/// - `object!(Client { client_id, record, .. })`: other members are nobody's business.
+/// - `object!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
+///   the whole where it is missing.
+macro_rules! object {
+    ($type:ident { $($field:ident),+ $(,)? } or default) => {
+        impl $crate::jose::json::FromJson for $type {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
+                let members = $crate::jose::json::Members::of(value, concat!("struct ", stringify!($type)))?;
+                members.only(&[$(stringify!($field)),+])?;
+                let mut object = Self::default();
+                $(members.replace(&mut object.$field, stringify!($field))?;)+
+                Ok(object)
+            }
+
+            fn missing() -> Option<Self> {
+                Some(Self::default())
+            }
+        }
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+, .. }) => {
+        $crate::jose::json::object!(@read $type [] { $($field $(= $missing)?),+ });
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+ $(,)? }) => {
+        $crate::jose::json::object!(@read $type [$($field),+] { $($field $(= $missing)?),+ });
+    };
+    (@read $type:ident [$($($only:ident),+)?] { $($field:ident $(= $missing:expr)?),+ }) => {
+        impl $crate::jose::json::FromJson for $type {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
+                let members = $crate::jose::json::Members::of(value, concat!("struct ", stringify!($type)))?;
+                $(members.only(&[$(stringify!($only)),+])?;)?
+                Ok(Self { $($field: $crate::jose::json::object!(@member members $field $(= $missing)?)),+ })
+            }
+        }
+    };
+    (@member $members:ident $field:ident) => { $members.read(stringify!($field))? };
+    (@member $members:ident $field:ident = $missing:expr) => { $members.read_or(stringify!($field), || $missing)? };
+}
+
+/// Has an enum read from the names of its variants: `names!(Body { "jwt" => Jwt, "json" => Json })`.
+macro_rules! names {
+    ($type:ident { $($name:literal => $variant:ident),+ $(,)? }) => {
+        impl $crate::jose::json::FromJson for $type {
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
+                let variants = [$(Self::$variant),+];
+                $crate::jose::json::named(value, concat!("enum ", stringify!($type)), &[$($name),+], &variants)
+            }
+        }
+    };
+}
+
+pub(crate) use {names, object};
+
+/// The members of an object, while they are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    /// The members of what must be an object; `expected` says what of.
+    pub(crate) fn of(value: &'a Value, expected: &str) -> Result<Self, Misfit> {
+        value.as_object().map(Self).ok_or_else(|| Misfit::type_of(value, expected))
+    }
+
+    /// Refuses all members but these.
+    pub(crate) fn only(self, names: &[&str]) -> Result<(), Misfit> {
+        match self.0.keys().find(|name| !names.contains(&name.as_str())) {
+            Some(unknown) => {
+                Err(Misfit::new(format!("unknown field `{unknown}`, expected {}", one_of(names))).at_member(unknown))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a member.
+    pub(crate) fn read<T: FromJson>(self, name: &str) -> Result<T, Misfit> {
+        match self.0.get(name) {
+            Some(value) => T::from_json(value).map_err(|misfit| misfit.at_member(name)),
+            None => T::missing().ok_or_else(|| Misfit::new(format!("missing field `{name}`"))),
+        }
+    }
+
+    /// Those of these names that there are, as they are.
+    pub(crate) fn some(self, names: &[&str]) -> Map<String, Value> {
+        names.iter().filter_map(|name| Some(((*name).to_owned(), self.0.get(*name)?.clone()))).collect()
+    }
+
+    /// Reads a member that may be missing.
+    pub(crate) fn read_or<T: FromJson>(self, name: &str, missing: impl FnOnce() -> T) -> Result<T, Misfit> {
+        match self.0.get(name) {
+            Some(value) => T::from_json(value).map_err(|misfit| misfit.at_member(name)),
+            None => Ok(missing()),
+        }
+    }
+
+    /// Puts a member, if it is there, in place of what there is.
+    pub(crate) fn replace<T: FromJson>(self, target: &mut T, name: &str) -> Result<(), Misfit> {
+        if let Some(value) = self.0.get(name) {
+            *target = T::from_json(value).map_err(|misfit| misfit.at_member(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The variant whose name the value is; what [`names`] makes.
+pub(crate) fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, Misfit> {
+    let name = string(value, expected)?;
+    let place = names.iter().position(|known| *known == name);
+    place
+        .and_then(|place| variants.get(place).copied())
+        .ok_or_else(|| Misfit::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
+}
+
+/// The text of what must be a string; `expected` says what of.
+pub(crate) fn string<'a>(value: &'a Value, expected: &str) -> Result<&'a str, Misfit> {
+    value.as_str().ok_or_else(|| Misfit::type_of(value, expected))
+}
+
+fn one_of(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [one, other] => format!("{one} or {other}"),
+        [only] => only.clone(),
+        several => format!("one of {}", several.join(", ")),
+    }
 }
 
 /// What does not fit, and where.
@@ -26,6 +165,11 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
 pub struct Misfit(Box<(String, String)>);
 
 impl Misfit {
+    /// Something that does not fit as a whole; the readers around it add the place.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(Box::new((String::new(), problem.into())))
+    }
+
     /// The place, such as `directories[0].jwks_uri`; `.` for the whole.
     pub fn path(&self) -> &str {
         if self.0.0.is_empty() { "." } else { &self.0.0 }
@@ -36,17 +180,30 @@ impl Misfit {
         &self.0.1
     }
 
-    fn at_member(mut self, name: &str) -> Self {
-        let path = &mut self.0.0;
-        let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-        *path = [name, dot, path.as_str()].concat();
-        self
+    fn type_of(found: &Value, expected: &str) -> Self {
+        let found = match found {
+            Value::Null => "null".to_owned(),
+            Value::Number(number) => format!("number `{number}`"),
+            Value::Bool(flag) => format!("boolean `{flag}`"),
+            Value::String(text) => format!("string \"{}\"", text.escape_debug()),
+            Value::Array(_) => "sequence".to_owned(),
+            Value::Object(_) => "map".to_owned(),
+        };
+        Self::new(format!("invalid type: {found}, expected {expected}"))
     }
 
-    fn at_index(mut self, index: usize) -> Self {
+    fn at_member(self, name: &str) -> Self {
+        self.at(name.to_owned())
+    }
+
+    fn at_index(self, index: usize) -> Self {
+        self.at(format!("[{index}]"))
+    }
+
+    fn at(mut self, place: String) -> Self {
         let path = &mut self.0.0;
         let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-        *path = format!("[{index}]{dot}{path}");
+        *path = [place.as_str(), dot, path.as_str()].concat();
         self
     }
 }
@@ -59,306 +216,147 @@ impl fmt::Display for Misfit {
 
 impl std::error::Error for Misfit {}
 
-impl Error for Misfit {
-    fn custom<T: fmt::Display>(problem: T) -> Self {
-        Self(Box::new((String::new(), problem.to_string())))
-    }
-
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        invalid("type", &describe(found), expected)
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        invalid("value", &describe(found), expected)
+impl FromJson for bool {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_bool().ok_or_else(|| Misfit::type_of(value, "a boolean"))
     }
 }
 
-// Not generic, as little here as possible is: it is compiled once instead of once for every type.
-
-fn misfit(found: &Value, expected: &dyn Expected) -> Misfit {
-    let found = match found {
-        Value::Null => "null".to_owned(),
-        Value::Number(number) => format!("number `{number}`"),
-        Value::Bool(flag) => describe(Unexpected::Bool(*flag)),
-        Value::String(text) => describe(Unexpected::Str(text)),
-        Value::Array(_) => describe(Unexpected::Seq),
-        Value::Object(_) => describe(Unexpected::Map),
-    };
-    invalid("type", &found, expected)
-}
-
-fn invalid(what: &str, found: &str, expected: &dyn Expected) -> Misfit {
-    Misfit::custom(format_args!("invalid {what}: {found}, expected {expected}"))
-}
-
-/// What serde's own words for it are. They are not asked for: they would bring the printing of floats, 20 KB, which nobody needs.
-fn describe(found: Unexpected<'_>) -> String {
-    match found {
-        Unexpected::Bool(flag) => format!("boolean `{flag}`"),
-        Unexpected::Unsigned(number) => format!("integer `{number}`"),
-        Unexpected::Signed(number) => format!("integer `{number}`"),
-        Unexpected::Str(text) => format!("string \"{}\"", text.escape_debug()),
-        Unexpected::Seq => "sequence".to_owned(),
-        Unexpected::Map => "map".to_owned(),
-        _ => "something else".to_owned(),
+impl FromJson for u64 {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_u64().ok_or_else(|| Misfit::type_of(value, "u64"))
     }
 }
 
-struct Reader<'a>(&'a Value);
+impl FromJson for usize {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_u64().and_then(|number| number.try_into().ok()).ok_or_else(|| Misfit::type_of(value, "usize"))
+    }
+}
 
-/// Reads a number through the one method of the visitor that takes such numbers.
-macro_rules! number {
-    ($method:ident, $read:ident, $visit:ident) => {
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            match self.0.$read() {
-                Some(number) => visitor.$visit(number),
-                None => Err(misfit(self.0, &visitor)),
-            }
+impl FromJson for String {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        string(value, "a string").map(str::to_owned)
+    }
+}
+
+impl FromJson for Value {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Ok(value.clone())
+    }
+}
+
+impl FromJson for Map<String, Value> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Members::of(value, "a map").map(|members| members.0.clone())
+    }
+}
+
+impl FromJson for Rc<str> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        string(value, "a string").map(Self::from)
+    }
+}
+
+impl<T: FromJson> FromJson for Rc<T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        T::from_json(value).map(Self::new)
+    }
+}
+
+/// Null and a missing member are none.
+impl<T: FromJson> FromJson for Option<T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
+    }
+
+    fn missing() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: FromJson> FromJson for Vec<T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let values = value.as_array().ok_or_else(|| Misfit::type_of(value, "a sequence"))?;
+        let mut read = Self::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            read.push(T::from_json(value).map_err(|misfit| misfit.at_index(index))?);
         }
-    };
+        Ok(read)
+    }
 }
 
-impl<'de> Deserializer<'de> for Reader<'_> {
-    type Error = Misfit;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(flag) => visitor.visit_bool(*flag),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), ..) => visitor.visit_u64(number),
-                (_, Some(number), _) => visitor.visit_i64(number),
-                (.., number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
-            },
-            Value::String(text) => visitor.visit_str(text),
-            Value::Array(values) => visitor.visit_seq(Elements { values: values.iter(), index: 0 }),
-            Value::Object(members) => visitor.visit_map(Members::of(members)),
+impl<T: FromJson> FromJson for BTreeMap<String, T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let mut read = Self::new();
+        for (name, value) in Members::of(value, "a map")?.0 {
+            read.insert(name.clone(), T::from_json(value).map_err(|misfit| misfit.at_member(name))?);
         }
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Bool(flag) => visitor.visit_bool(*flag),
-            other => Err(misfit(other, &visitor)),
-        }
-    }
-
-    number!(deserialize_u8, as_u64, visit_u64);
-    number!(deserialize_u16, as_u64, visit_u64);
-    number!(deserialize_u32, as_u64, visit_u64);
-    number!(deserialize_u64, as_u64, visit_u64);
-    number!(deserialize_i8, as_i64, visit_i64);
-    number!(deserialize_i16, as_i64, visit_i64);
-    number!(deserialize_i32, as_i64, visit_i64);
-    number!(deserialize_i64, as_i64, visit_i64);
-    number!(deserialize_f32, as_f64, visit_f64);
-    number!(deserialize_f64, as_f64, visit_f64);
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::String(text) => visitor.visit_str(text),
-            other => Err(misfit(other, &visitor)),
-        }
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.deserialize_str(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Array(values) => visitor.visit_seq(Elements { values: values.iter(), index: 0 }),
-            other => Err(misfit(other, &visitor)),
-        }
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Object(members) => visitor.visit_map(Members::of(members)),
-            other => Err(misfit(other, &visitor)),
-        }
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::String(name) => visitor.visit_enum(Name(name)),
-            other => Err(misfit(other, &visitor)),
-        }
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_unit()
-    }
-
-    serde::forward_to_deserialize_any! {
-        char bytes byte_buf unit unit_struct tuple tuple_struct identifier
-    }
-}
-
-struct Members<'a> {
-    members: map::Iter<'a>,
-    current: Option<(&'a str, &'a Value)>,
-}
-
-impl<'a> Members<'a> {
-    fn of(members: &'a Map<String, Value>) -> Self {
-        Self { members: members.iter(), current: None }
-    }
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.current = self.members.next().map(|(name, value)| (name.as_str(), value));
-        self.current.map(|(name, _)| name)
-    }
-}
-
-impl<'de> MapAccess<'de> for Members<'_> {
-    type Error = Misfit;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
-        let Some(name) = self.next() else { return Ok(None) };
-        let name_deserializer: StrDeserializer<'_, Misfit> = name.into_deserializer();
-        seed.deserialize(name_deserializer).map(Some).map_err(|misfit| misfit.at_member(name))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
-        let (name, value) = self.current.unwrap_or(("", &Value::Null));
-        seed.deserialize(Reader(value)).map_err(|misfit| misfit.at_member(name))
-    }
-}
-
-struct Elements<'a> {
-    values: std::slice::Iter<'a, Value>,
-    index: usize,
-}
-
-impl<'de> SeqAccess<'de> for Elements<'_> {
-    type Error = Misfit;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
-        let Some(value) = self.values.next() else { return Ok(None) };
-        let index = self.index;
-        self.index += 1;
-        seed.deserialize(Reader(value)).map(Some).map_err(|misfit| misfit.at_index(index))
-    }
-}
-
-/// A variant by its name. It carries nothing: no type here has other variants.
-struct Name<'a>(&'a str);
-
-impl<'de> EnumAccess<'de> for Name<'_> {
-    type Error = Misfit;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
-        let name: StrDeserializer<'_, Misfit> = self.0.into_deserializer();
-        seed.deserialize(name).map(|variant| (variant, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Name<'_> {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Misfit> {
-        Err(Misfit::custom("only the name of a variant can be read"))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Misfit> {
-        Err(Misfit::custom("only the name of a variant can be read"))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Misfit> {
-        Err(Misfit::custom("only the name of a variant can be read"))
+        Ok(read)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
 
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields)]
+    #[derive(Debug, PartialEq)]
     struct Sample {
         text: String,
-        #[serde(default)]
-        count: Option<u8>,
-        #[serde(default)]
+        count: Option<usize>,
         list: Vec<Inner>,
-        #[serde(default)]
         by_name: BTreeMap<String, Inner>,
-        #[serde(default)]
         any: Map<String, Value>,
     }
 
-    #[derive(Debug, PartialEq, Deserialize)]
+    object!(Sample { text, count, list = Vec::new(), by_name = BTreeMap::new(), any = Map::new() });
+
+    #[derive(Debug, PartialEq)]
     struct Inner {
         kind: Kind,
-        #[serde(default)]
         flag: bool,
     }
 
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(rename_all = "snake_case")]
+    object!(Inner { kind, flag = false, .. });
+
+    #[derive(Debug, PartialEq)]
+    struct Limits {
+        most: u64,
+        least: u64,
+    }
+
+    impl Default for Limits {
+        fn default() -> Self {
+            Self { most: 10, least: 1 }
+        }
+    }
+
+    object!(Limits { most, least } or default);
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
     enum Kind {
         OneWord,
         Other,
     }
 
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Open {
-        known: i64,
-        #[serde(flatten)]
-        rest: Map<String, Value>,
-    }
+    names!(Kind { "one_word" => OneWord, "other" => Other });
 
     #[test]
     fn values_become_types() {
+        let any = json!({"z": [null, 1.5, -1, 18_446_744_073_709_551_615_u64], "a": {"b": "c"}});
         let sample: Sample = read(&json!({
             "text": "é", "count": 255, "list": [{"kind": "one_word", "flag": true}, {"kind": "other", "more": [1, {}]}],
-            "by_name": {"a": {"kind": "other"}}, "any": {"z": [null, 1.5, -1, 18_446_744_073_709_551_615_u64], "a": {"b": "c"}},
+            "by_name": {"a": {"kind": "other"}}, "any": any,
         }))
         .unwrap();
         assert_eq!((sample.text.as_str(), sample.count), ("é", Some(255)));
         assert_eq!(sample.list[0], Inner { kind: Kind::OneWord, flag: true });
         assert_eq!(sample.by_name["a"], Inner { kind: Kind::Other, flag: false });
-        let any = json!({"z": [null, 1.5, -1, 18_446_744_073_709_551_615_u64], "a": {"b": "c"}});
         assert_eq!(Value::Object(sample.any), any);
-        let open: Open = read(&json!({"b": 1, "known": -1, "a": [2]})).unwrap();
-        assert_eq!((open.known, Value::Object(open.rest)), (-1, json!({"b": 1, "a": [2]})));
         assert_eq!(read::<Sample>(&json!({"text": "", "count": null})).unwrap().count, None);
+        assert_eq!(read(&json!({"least": 2})), Ok(Limits { most: 10, least: 2 }));
     }
 
     #[test]
@@ -368,11 +366,10 @@ mod tests {
             (json!({}), ".", "missing field `text`"),
             (json!({"text": 1}), "text", "invalid type: number `1`, expected a string"),
             (json!({"text": true}), "text", "invalid type: boolean `true`, expected a string"),
-            (json!({"text": "", "count": "\""}), "count", r#"invalid type: string "\"", expected u8"#),
+            (json!({"text": "", "count": "\""}), "count", r#"invalid type: string "\"", expected usize"#),
             (json!({"text": null}), "text", "invalid type: null, expected a string"),
-            (json!({"text": "", "count": 256}), "count", "invalid value: integer `256`, expected u8"),
-            (json!({"text": "", "count": -1}), "count", "invalid type: number `-1`, expected u8"),
-            (json!({"text": "", "count": 1.5}), "count", "invalid type: number `1.5`, expected u8"),
+            (json!({"text": "", "count": -1}), "count", "invalid type: number `-1`, expected usize"),
+            (json!({"text": "", "count": 1.5}), "count", "invalid type: number `1.5`, expected usize"),
             (json!({"text": "", "list": {}}), "list", "invalid type: map, expected a sequence"),
             (json!({"text": "", "list": [{"kind": "other"}, {}]}), "list[1]", "missing field `kind`"),
             (json!({"text": "", "list": [["other"]]}), "list[0]", "invalid type: sequence, expected struct Inner"),
@@ -388,12 +385,17 @@ mod tests {
                 "invalid type: number `0`, expected a boolean",
             ),
             (json!({"text": "", "any": 1}), "any", "invalid type: number `1`, expected a map"),
+            (
+                json!({"text": "", "more": 1}),
+                "more",
+                "unknown field `more`, expected one of `text`, `count`, `list`, `by_name`, `any`",
+            ),
         ] {
             let misfit = read::<Sample>(&value).unwrap_err();
             assert_eq!((misfit.path(), misfit.problem()), (path, problem), "{value}");
         }
-        let unknown = read::<Sample>(&json!({"text": "", "more": 1})).unwrap_err();
-        assert_eq!(unknown.path(), "more");
-        assert!(unknown.problem().starts_with("unknown field `more`, expected one of `text`, "), "{unknown}");
+        let misfit = read::<Limits>(&json!({"leest": 1})).unwrap_err();
+        assert_eq!(misfit.to_string(), "leest: unknown field `leest`, expected `most` or `least`");
+        assert_eq!(read::<Limits>(&json!({"least": null})).unwrap_err().path(), "least");
     }
 }

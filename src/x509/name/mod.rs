@@ -131,7 +131,7 @@ impl fmt::Display for DistinguishedName {
 #[derive(PartialEq)]
 struct Comparable {
     /// The values of RDNs that hold only an `organizationIdentifier`, sorted: their place says nothing.
-    organization_identifiers: Vec<Prepared>,
+    organization_identifiers: Vec<(Attribute, Prepared)>,
     /// All other RDNs in order, each one's attributes sorted, for an RDN is a set.
     rdns: Vec<Vec<(Attribute, Prepared)>>,
 }
@@ -146,17 +146,17 @@ impl Comparable {
         for rdn in &name.rdns {
             match rdn.attributes.as_slice() {
                 [only] if only.attribute == Attribute::OrganizationIdentifier => {
-                    comparable.organization_identifiers.push(only.value.prepare()?);
+                    comparable.organization_identifiers.push((only.attribute, only.value.prepare()?));
                 }
                 several => {
                     let prepared = several.iter().map(|one| Some((one.attribute, one.value.prepare()?)));
                     let mut prepared = prepared.collect::<Option<Vec<_>>>()?;
-                    prepared.sort();
+                    prepared.sort_unstable();
                     comparable.rdns.push(prepared);
                 }
             }
         }
-        comparable.organization_identifiers.sort();
+        comparable.organization_identifiers.sort_unstable();
         Some(comparable)
     }
 }
