@@ -13,7 +13,7 @@ use super::{
 use crate::jose::json::{self, names, object};
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
-use crate::policy::profile::Profile;
+use crate::policy::profile::{Profile, merge};
 use crate::policy::trail::{Mode, Modes};
 use crate::x509::Thumbprint;
 
@@ -211,33 +211,19 @@ impl Document {
     }
 }
 
-/// The profile of that name, or the one written out, with other values where the operator has some.
+/// The profile of that name, or the one written out, whole or as what it extends, with other values where the operator has some.
 fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile, ConfigError> {
     let mut document = match profile {
         Value::String(name) => {
             Profile::document(name).map_err(|unknown| wrong("profile", format!("is not a profile: {}", unknown.0)))?
         }
-        written_out @ Value::Object(_) => written_out.clone(),
+        Value::Object(written_out) => Profile::whole(written_out.clone())
+            .map_err(|unknown| wrong("profile.extends", format!("is not a profile: {}", unknown.0)))?,
         _ => return Err(wrong("profile", "write a profile's name, or a whole profile")),
     };
     merge(&mut document, values);
     let place = if profile.is_string() { "danger_profile_values" } else { "profile" };
     json::read(&document).map_err(|misfit| wrong(&format!("{place}.{}", misfit.path()), misfit.problem()))
-}
-
-/// Puts `values` in place of those in `document`, objects member by member.
-fn merge(document: &mut Value, values: &Map<String, Value>) {
-    for (name, value) in values {
-        match (document.get_mut(name), value) {
-            (Some(known @ Value::Object(_)), Value::Object(values)) => merge(known, values),
-            (Some(known), value) => *known = value.clone(),
-            (None, value) => {
-                if let Some(members) = document.as_object_mut() {
-                    members.insert(name.clone(), value.clone());
-                }
-            }
-        }
-    }
 }
 
 /// The places of all values below `place`.

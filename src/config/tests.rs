@@ -91,6 +91,7 @@ fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
         ("cache", json!({ "client_bytes": 1_u64 << 31 }), "cache.client_bytes", "between"),
         ("profile", json!(["uk-obie-3.3"]), "profile", "whole profile"),
         ("profile", json!({ "name": "own" }), "profile..", "missing field"),
+        ("profile", json!({ "extends": "uk" }), "profile.extends", "there are"),
         ("danger_profile_values", json!({ "unheard_of": 1 }), "danger_profile_values.unheard_of", "unknown field"),
         (
             "danger_profile_values",
@@ -156,6 +157,10 @@ fn an_ecosystem_of_ones_own_is_a_document() {
     own["client_metadata"]["application_types"] = json!(["native"]);
     let config = Config::from_value(with("profile", own)).unwrap();
     assert_eq!((config.profile.name.as_str(), config.dangers.len()), ("own", 0));
+    let own = json!({ "extends": "fapi2", "name": "own", "client_metadata": { "scope_max_chars": 99 } });
+    let profile = Config::from_value(with("profile", own)).unwrap().profile;
+    assert_eq!((profile.name.as_str(), profile.client_metadata.scope_max_chars), ("own", 99));
+    assert_eq!(profile.client_metadata.response_types, ["code"], "as in fapi2");
     let config = Config::from_value(with("danger_profile_values", json!({ "clock_skew": "20s" }))).unwrap();
     assert_eq!(config.profile.clock_skew, Duration::from_secs(20));
     assert_eq!(config.dangers, ["danger_profile_values.clock_skew"]);

@@ -1,9 +1,10 @@
-//! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`; code asks the values, never the name.
+//! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`, all of them or those that are other
+//! than in a profile it `extends`; code asks the values, never the name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
@@ -341,19 +342,29 @@ impl Profile {
         json::read(&Self::document(name)?).map_err(|misfit| UnknownProfile(misfit.to_string()))
     }
 
-    /// The values of the built-in profile of that name, as its file writes them.
+    /// All values of the built-in profile of that name, as files write them.
     ///
     /// # Errors
     /// As [`Profile::named`].
     pub fn document(name: &str) -> Result<Value, UnknownProfile> {
-        let text = Self::text(name)
+        let (_, text) = BUILT_IN
+            .iter()
+            .find(|(built_in, _)| *built_in == name)
             .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
-        json::parse(text.as_bytes(), DOCUMENT_DEPTH).map_err(|error| UnknownProfile(error.to_string()))
+        let document =
+            json::parse_object(text.as_bytes(), DOCUMENT_DEPTH).map_err(|error| UnknownProfile(error.to_string()))?;
+        Self::whole(document)
     }
 
-    /// What the profile's file says.
-    pub fn text(name: &str) -> Option<&'static str> {
-        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, text)| *text)
+    /// All values of a profile that may say only what is other in it than in the built-in one that it `extends`.
+    ///
+    /// # Errors
+    /// There is no such built-in profile.
+    pub(crate) fn whole(mut document: Map<String, Value>) -> Result<Value, UnknownProfile> {
+        let Some(extended) = document.shift_remove("extends") else { return Ok(Value::Object(document)) };
+        let mut whole = Self::document(extended.as_str().unwrap_or_default())?;
+        merge(&mut whole, &document);
+        Ok(whole)
     }
 
     /// The values in force that widen what the standards allow, each by its name in the profile: worth a warning at start.
@@ -374,6 +385,21 @@ impl Profile {
     }
 }
 
+/// Puts `values` in place of those in `document`, objects member by member.
+pub(crate) fn merge(document: &mut Value, values: &Map<String, Value>) {
+    for (name, value) in values {
+        match (document.get_mut(name), value) {
+            (Some(known @ Value::Object(_)), Value::Object(values)) => merge(known, values),
+            (Some(known), value) => *known = value.clone(),
+            (None, value) => {
+                if let Some(members) = document.as_object_mut() {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+}
+
 /// Deepest nesting of a profile's file.
 const DOCUMENT_DEPTH: usize = 16;
 
@@ -390,6 +416,20 @@ mod tests {
         for name in Profile::names() {
             assert_eq!(Profile::named(name).unwrap().name, name);
         }
+    }
+
+    #[test]
+    fn a_profile_that_extends_another_has_its_other_values() {
+        let (base, extending) = (Profile::named("uk-obie-3.3").unwrap(), Profile::named("uk-obie-3.4").unwrap());
+        assert_eq!(
+            (base.paths.registration.as_str(), base.paths.token.as_str()),
+            ("/open-banking/v3.3.0/register", "/token")
+        );
+        assert_eq!(
+            (extending.paths.registration.as_str(), extending.paths.token.as_str()),
+            ("/open-banking/v3.4/register", "/token")
+        );
+        assert!(Profile::document("uk-obie-3.4").unwrap().get("extends").is_none());
     }
 
     #[test]

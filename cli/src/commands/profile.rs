@@ -37,7 +37,7 @@ impl Command {
                 let lines: Vec<String> = Profile::names().map(about).collect::<Result<_, Error>>()?;
                 print(&lines.join("\n"));
             }
-            Self::Show { name } => print(text(&name)?),
+            Self::Show { name } => print(&format!("{:#}", values(&name)?)),
             Self::Diff { from, to } => print(&differences(&values(&from)?, &values(&to)?).join("\n")),
         }
         Ok(ExitCode::SUCCESS)
@@ -80,10 +80,6 @@ fn member(profile: &Value, name: &str) -> String {
 }
 
 fn values(name: &str) -> Result<Value, Error> {
-    serde_json::from_str(text(name)?).map_err(|error| Error::Content { path: name.into(), problem: error.to_string() })
-}
-
-fn text(name: &str) -> Result<&'static str, Error> {
-    let problem = || format!("is not a profile; there are {}", Profile::names().collect::<Vec<_>>().join(", "));
-    Profile::text(name).ok_or_else(|| Error::Content { path: name.into(), problem: problem() })
+    Profile::document(name)
+        .map_err(|unknown| Error::Content { path: name.into(), problem: format!("is not a profile; {}", unknown.0) })
 }
