@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+pub(crate) use typed::{Blank, Members, named, names, object, string};
 pub use typed::{FromJson, Misfit, read};
-pub(crate) use typed::{Members, named, names, object, string};
 
 /// Reads one JSON object; white space around it is fine, any other byte is not.
 ///

@@ -14,7 +14,7 @@ use super::profile::{ClientMetadataProfile, SubjectMember};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
 use crate::config::Config;
-use crate::jose::json::{FromJson, Members, Misfit, names, object};
+use crate::jose::json::{FromJson, Misfit, names, object};
 use crate::x509::{Certificate, DistinguishedName};
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
@@ -88,33 +88,37 @@ pub struct ClientMetadata {
     pub descriptive: Map<String, Value>,
 }
 
-/// As a record keeps it: members that are not of the registered metadata's own are what describes the client.
-impl FromJson for ClientMetadata {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        let members = Members::of(value, "struct ClientMetadata")?;
-        Ok(Self {
-            redirect_uris: members.read("redirect_uris")?,
-            token_endpoint_auth_method: members.read("token_endpoint_auth_method")?,
-            token_endpoint_auth_signing_alg: members.read("token_endpoint_auth_signing_alg")?,
-            tls_client_auth_subject_dn: members.read("tls_client_auth_subject_dn")?,
-            tls_client_auth_san_dns: members.read("tls_client_auth_san_dns")?,
-            tls_client_auth_san_uri: members.read("tls_client_auth_san_uri")?,
-            tls_client_auth_san_ip: members.read("tls_client_auth_san_ip")?,
-            tls_client_auth_san_email: members.read("tls_client_auth_san_email")?,
-            grant_types: members.read("grant_types")?,
-            response_types: members.read("response_types")?,
-            application_type: members.read("application_type")?,
-            id_token_signed_response_alg: members.read("id_token_signed_response_alg")?,
-            id_token_encrypted_response_alg: members.read("id_token_encrypted_response_alg")?,
-            id_token_encrypted_response_enc: members.read("id_token_encrypted_response_enc")?,
-            authorization_signed_response_alg: members.read("authorization_signed_response_alg")?,
-            request_object_signing_alg: members.read("request_object_signing_alg")?,
-            scope: members.read("scope")?,
-            software_id: members.read("software_id")?,
-            tls_client_certificate_bound_access_tokens: members.read("tls_client_certificate_bound_access_tokens")?,
-            ciba: Ciba::from_json(value)?,
-            descriptive: members.some(&DESCRIPTIVE_MEMBERS),
-        })
+// As a record keeps it.
+object!(ClientMetadata {
+    redirect_uris,
+    token_endpoint_auth_method,
+    token_endpoint_auth_signing_alg,
+    tls_client_auth_subject_dn,
+    tls_client_auth_san_dns,
+    tls_client_auth_san_uri,
+    tls_client_auth_san_ip,
+    tls_client_auth_san_email,
+    grant_types,
+    response_types,
+    application_type,
+    id_token_signed_response_alg,
+    id_token_encrypted_response_alg,
+    id_token_encrypted_response_enc,
+    authorization_signed_response_alg,
+    request_object_signing_alg,
+    scope,
+    software_id,
+    tls_client_certificate_bound_access_tokens,
+    ciba = Ciba::default(),
+    descriptive = Map::new(),
+    ..
+} and flattened);
+
+impl ClientMetadata {
+    fn flattened(&mut self, record: &Value) -> Result<(), Misfit> {
+        let member = |name: &str| Some((name.to_owned(), record.get(name)?.clone()));
+        self.descriptive = DESCRIPTIVE_MEMBERS.into_iter().filter_map(member).collect();
+        self.ciba.fill(record)
     }
 }
 

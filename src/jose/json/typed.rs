@@ -3,25 +3,41 @@
 //! serde can derive this, but derived code is made anew for every member of every type, a tenth of the whole filter. Here a type is
 //! the list of its members ([`object`]) or of its names ([`names`]). Structs come from objects and never from arrays, enums from their
 //! names, everything by value.
+//!
+//! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take four times the code:
+//! wherever one does not fit, those before it would have to be dropped.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 /// What can be read from a JSON value.
 pub trait FromJson: Sized {
+    /// Whether a member of this type may be missing. Then it stays blank.
+    const MAY_BE_MISSING: bool = false;
+
     /// Reads it.
     ///
     /// # Errors
     /// The first thing that does not fit, and where.
     fn from_json(value: &Value) -> Result<Self, Misfit>;
 
-    /// What it is where the member is missing; `None` where it must not be.
-    fn missing() -> Option<Self> {
-        None
+    /// Reads it in place of what there is.
+    ///
+    /// # Errors
+    /// As [`FromJson::from_json`]. Then nothing is to be done with it.
+    fn fill(&mut self, value: &Value) -> Result<(), Misfit> {
+        *self = Self::from_json(value)?;
+        Ok(())
     }
+}
+
+/// What a struct can be filled in from. Nobody sees it: a struct of which something is missing is none.
+pub(crate) trait Blank {
+    fn blank() -> Self;
 }
 
 /// Reads a value as what it should be.
@@ -35,47 +51,69 @@ pub fn read<T: FromJson>(value: &Value) -> Result<T, Misfit> {
 /// Has a struct read from an object, member by member of the same name. After `=` stands what a missing member is.
 ///
 /// - `object!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
-/// - `object!(Client { client_id, record, .. })`: other members are nobody's business.
+/// - `object!(Client { client_id, record, .. })`: other members are nobody's business. With `and more`, the method `more` of the struct
+///   reads the rest from the same object.
 /// - `object!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
 ///   the whole where it is missing.
 macro_rules! object {
     ($type:ident { $($field:ident),+ $(,)? } or default) => {
+        impl $crate::jose::json::Blank for $type {
+            fn blank() -> Self {
+                Self::default()
+            }
+        }
+        $crate::jose::json::object!(@fill $type true [$($field),+] { $($field = _),+ });
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+, .. } $(and $more:ident)?) => {
+        $crate::jose::json::object!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::jose::json::object!(@fill $type false [] { $($field $(= $missing)?),+ } $($more)?);
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+ $(,)? }) => {
+        $crate::jose::json::object!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::jose::json::object!(@fill $type false [$($field),+] { $($field $(= $missing)?),+ });
+    };
+    (@blank $type:ident { $($field:ident $(= $missing:expr)?),+ }) => {
+        impl $crate::jose::json::Blank for $type {
+            fn blank() -> Self {
+                Self { $($field: $crate::jose::json::object!(@missing $($missing)?)),+ }
+            }
+        }
+    };
+    (@missing) => { $crate::jose::json::Blank::blank() };
+    (@missing $missing:expr) => { $missing };
+    (@fill $type:ident $may_be_missing:literal [$($($only:ident),+)?] { $($field:ident $(= $missing:tt)?),+ } $($more:ident)?) => {
         impl $crate::jose::json::FromJson for $type {
+            const MAY_BE_MISSING: bool = $may_be_missing;
+
             fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
-                let members = $crate::jose::json::Members::of(value, concat!("struct ", stringify!($type)))?;
-                members.only(&[$(stringify!($field)),+])?;
-                let mut object = Self::default();
-                $(members.replace(&mut object.$field, stringify!($field))?;)+
+                let mut object = <Self as $crate::jose::json::Blank>::blank();
+                object.fill(value)?;
                 Ok(object)
             }
 
-            fn missing() -> Option<Self> {
-                Some(Self::default())
-            }
-        }
-    };
-    ($type:ident { $($field:ident $(= $missing:expr)?),+, .. }) => {
-        $crate::jose::json::object!(@read $type [] { $($field $(= $missing)?),+ });
-    };
-    ($type:ident { $($field:ident $(= $missing:expr)?),+ $(,)? }) => {
-        $crate::jose::json::object!(@read $type [$($field),+] { $($field $(= $missing)?),+ });
-    };
-    (@read $type:ident [$($($only:ident),+)?] { $($field:ident $(= $missing:expr)?),+ }) => {
-        impl $crate::jose::json::FromJson for $type {
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
+            fn fill(&mut self, value: &serde_json::Value) -> Result<(), $crate::jose::json::Misfit> {
                 let members = $crate::jose::json::Members::of(value, concat!("struct ", stringify!($type)))?;
                 $(members.only(&[$(stringify!($only)),+])?;)?
-                Ok(Self { $($field: $crate::jose::json::object!(@member members $field $(= $missing)?)),+ })
+                $($crate::jose::json::object!(@member self members $field $($missing)?);)+
+                $(self.$more(value)?;)?
+                Ok(())
             }
         }
     };
-    (@member $members:ident $field:ident) => { $members.read(stringify!($field))? };
-    (@member $members:ident $field:ident = $missing:expr) => { $members.read_or(stringify!($field), || $missing)? };
+    (@member $self:ident $members:ident $field:ident) => { $members.fill(&mut $self.$field, stringify!($field))? };
+    (@member $self:ident $members:ident $field:ident $missing:tt) => { $members.replace(&mut $self.$field, stringify!($field))? };
 }
 
 /// Has an enum read from the names of its variants: `names!(Body { "jwt" => Jwt, "json" => Json })`.
 macro_rules! names {
     ($type:ident { $($name:literal => $variant:ident),+ $(,)? }) => {
+        impl $crate::jose::json::Blank for $type {
+            fn blank() -> Self {
+                let [first, ..] = [$(Self::$variant),+];
+                first
+            }
+        }
+
         impl $crate::jose::json::FromJson for $type {
             fn from_json(value: &serde_json::Value) -> Result<Self, $crate::jose::json::Misfit> {
                 let variants = [$(Self::$variant),+];
@@ -107,33 +145,30 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Reads a member.
+    /// Reads a member, null where it may be missing and is.
     pub(crate) fn read<T: FromJson>(self, name: &str) -> Result<T, Misfit> {
         match self.0.get(name) {
             Some(value) => T::from_json(value).map_err(|misfit| misfit.at_member(name)),
-            None => T::missing().ok_or_else(|| Misfit::new(format!("missing field `{name}`"))),
+            None if T::MAY_BE_MISSING => T::from_json(&Value::Null),
+            None => Err(Misfit::missing(name)),
         }
     }
 
-    /// Those of these names that there are, as they are.
-    pub(crate) fn some(self, names: &[&str]) -> Map<String, Value> {
-        names.iter().filter_map(|name| Some(((*name).to_owned(), self.0.get(*name)?.clone()))).collect()
-    }
-
-    /// Reads a member that may be missing.
-    pub(crate) fn read_or<T: FromJson>(self, name: &str, missing: impl FnOnce() -> T) -> Result<T, Misfit> {
+    /// Reads a member in place of what there is.
+    pub(crate) fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
         match self.0.get(name) {
-            Some(value) => T::from_json(value).map_err(|misfit| misfit.at_member(name)),
-            None => Ok(missing()),
+            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            None if T::MAY_BE_MISSING => Ok(()),
+            None => Err(Misfit::missing(name)),
         }
     }
 
-    /// Puts a member, if it is there, in place of what there is.
-    pub(crate) fn replace<T: FromJson>(self, target: &mut T, name: &str) -> Result<(), Misfit> {
-        if let Some(value) = self.0.get(name) {
-            *target = T::from_json(value).map_err(|misfit| misfit.at_member(name))?;
+    /// Reads a member in place of what there is, if it is there.
+    pub(crate) fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
+        match self.0.get(name) {
+            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -180,6 +215,10 @@ impl Misfit {
         &self.0.1
     }
 
+    fn missing(name: &str) -> Self {
+        Self::new(format!("missing field `{name}`"))
+    }
+
     fn type_of(found: &Value, expected: &str) -> Self {
         let found = match found {
             Value::Null => "null".to_owned(),
@@ -215,6 +254,43 @@ impl fmt::Display for Misfit {
 }
 
 impl std::error::Error for Misfit {}
+
+/// Types whose default is as good as any other value.
+macro_rules! blank {
+    ($($type:ty),+) => {
+        $(impl Blank for $type {
+            fn blank() -> Self {
+                Self::default()
+            }
+        })+
+    };
+}
+
+blank!(bool, u64, usize, String, Rc<str>, Value, Map<String, Value>, Duration);
+
+impl<T: Blank> Blank for Rc<T> {
+    fn blank() -> Self {
+        Self::new(T::blank())
+    }
+}
+
+impl<T> Blank for Option<T> {
+    fn blank() -> Self {
+        None
+    }
+}
+
+impl<T> Blank for Vec<T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Blank for BTreeMap<String, T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+}
 
 impl FromJson for bool {
     fn from_json(value: &Value) -> Result<Self, Misfit> {
@@ -266,12 +342,10 @@ impl<T: FromJson> FromJson for Rc<T> {
 
 /// Null and a missing member are none.
 impl<T: FromJson> FromJson for Option<T> {
+    const MAY_BE_MISSING: bool = true;
+
     fn from_json(value: &Value) -> Result<Self, Misfit> {
         if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
-    }
-
-    fn missing() -> Option<Self> {
-        Some(None)
     }
 }
 
