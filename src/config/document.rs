@@ -1,6 +1,5 @@
 //! The document as the operator writes it, and how it becomes a configuration.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::{
     CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
     OtherGrants, StoreConfig, is_authority, override_with, wrong,
 };
-use crate::jose::json::{self, names, object};
+use crate::jose::json::{self, ByName, names, object};
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{Profile, merge};
@@ -25,7 +24,7 @@ pub(super) struct Document {
     issuer: String,
     gateway_url: Option<String>,
     mode: Mode,
-    danger_rules: BTreeMap<String, Mode>,
+    danger_rules: ByName<Mode>,
     paths: PathsDocument,
     directories: Vec<DirectoryDocument>,
     store: StoreConfig,
@@ -43,7 +42,7 @@ pub(super) struct Document {
 
 object!(Document {
     profile, danger_profile_values = Map::new(), issuer, gateway_url, mode = Mode::default(),
-    danger_rules = BTreeMap::new(), paths, directories, store, jwks, cache, certificate, registration, client_assertion,
+    danger_rules = ByName::new(), paths, directories, store, jwks, cache, certificate, registration, client_assertion,
     access_token, other_grants = OtherGrants::default(), clock_skew, limits, discovery = Map::new(),
 });
 
@@ -235,14 +234,14 @@ fn changed(place: &str, values: &Map<String, Value>) -> Vec<String> {
     values.iter().flat_map(below).collect()
 }
 
-fn modes(general: Mode, of_rules: BTreeMap<String, Mode>) -> Result<Modes, ConfigError> {
+fn modes(general: Mode, of_rules: ByName<Mode>) -> Result<Modes, ConfigError> {
     if general == Mode::Off {
         return Err(wrong(
             "mode",
             "write enforce or shadow; to take the gate out of the way, take it out of Envoy's filters",
         ));
     }
-    for (id, mode) in &of_rules {
+    for (id, mode) in of_rules.iter() {
         let place = format!("danger_rules.{id}");
         let mut rows = RULES.iter().filter(|rule| rule.id == id).peekable();
         if rows.peek().is_none() {

@@ -3,9 +3,9 @@
 //! Three messages of a format that will not change (<https://protobuf.dev/programming-guides/encoding/>, `struct.proto`); a library for
 //! all of them would be ten times as long in the module. The tests compare this with one.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Number, Value};
+
+use crate::jose::json::ByName;
 
 /// Reads a Struct. Objects and lists may be nested `max_depth` deep, the outermost being 1.
 ///
@@ -29,7 +29,7 @@ pub enum StructError {
 /// `map<string, Value> fields = 1`. Of several members of one name the last counts, as in any map of protobuf.
 fn structure(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
     let depth_left = depth_left.checked_sub(1).ok_or(StructError::TooDeep)?;
-    let mut members = BTreeMap::new();
+    let mut members = ByName::new();
     for field in Fields(message) {
         match field? {
             (1, Content::Bytes(bytes)) => {
@@ -250,10 +250,10 @@ mod tests {
         let mut bytes = Vec::new();
         for _ in 0..10_000 {
             let mut field = vec![0x32];
-            prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+            prost::encoding::encode_varint(u64::try_from(bytes.len()).unwrap(), &mut field);
             field.append(&mut bytes);
             let mut element = vec![0x0a];
-            prost::encoding::encode_varint(field.len() as u64, &mut element);
+            prost::encoding::encode_varint(u64::try_from(field.len()).unwrap(), &mut element);
             element.append(&mut field);
             bytes = element;
         }
@@ -276,13 +276,13 @@ mod tests {
         let mut state = 1_u64;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize
+            usize::try_from(state >> 33).unwrap()
         };
         let ends = (0..whole.len()).map(|end| whole[..end].to_vec()).collect::<Vec<_>>();
         let changed = (0..50_000).map(|_| {
             let mut bytes = whole.clone();
             let place = next() % bytes.len();
-            bytes[place] = next() as u8;
+            bytes[place] = next().to_le_bytes()[0];
             bytes
         });
         for bytes in ends.into_iter().chain(changed) {

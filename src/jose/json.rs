@@ -4,6 +4,7 @@
 //! and RFC 7519 section 4 therefore ask for unique member names. `serde_json` keeps the last of several; this module
 //! refuses them, at every level, and bounds the nesting.
 
+mod by_name;
 mod typed;
 
 use std::cell::Cell;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+pub use by_name::ByName;
 pub(crate) use typed::{Blank, Members, named, names, object, string};
 pub use typed::{FromJson, Misfit, read};
 

@@ -1,7 +1,6 @@
 //! Dialects: how a directory writes its software statements, and what ties a transport certificate to a software there. A dialect is the
 //! `software_statement` part of a profile; each directory of the configuration speaks one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use super::Timestamp;
 use super::catalogue::Rule;
 use super::certificate_binding::FORM_RULES;
-use crate::jose::json::{FromJson, Members, Misfit, names, object, string};
+use crate::jose::json::{ByName, FromJson, Members, Misfit, names, object, string};
 use crate::x509::Attribute;
 
 /// What a directory's software statements look like, what its claims are called, and what they give.
@@ -34,7 +33,7 @@ pub struct Dialect {
     /// Where the scopes of a software come from (MD-15, MD-17).
     pub scopes_from: ScopesFrom,
     /// Which scopes a role gives (MD-15, MD-18).
-    pub role_scopes: BTreeMap<String, Vec<String>>,
+    pub role_scopes: ByName<Vec<String>>,
     /// Scopes any software may have (MD-15).
     pub universal_scopes: Vec<String>,
     /// What a transport certificate must say, in the forms it comes in; the first that is the certificate's decides. None where nothing in
@@ -45,7 +44,7 @@ pub struct Dialect {
     /// Whether the transport certificate must grant the roles in the sense of PSD2 (CB-06).
     pub certificate_psd2_roles: bool,
     /// What a role is called in a certificate of PSD2 (CB-06).
-    pub psd2_roles: BTreeMap<String, String>,
+    pub psd2_roles: ByName<String>,
     /// The directory's names of the claims.
     pub claims: StatementClaimNames,
 }
@@ -93,7 +92,7 @@ pub struct StatementClaimNames {
     /// The scopes the software may have, where statements have them (MD-17).
     pub scope: Option<String>,
     /// What the statement calls the members that describe a client to people (SS-15).
-    pub descriptive: BTreeMap<String, String>,
+    pub descriptive: ByName<String>,
 }
 
 object!(StatementClaimNames {
@@ -293,7 +292,7 @@ impl FromJson for Subject {
     fn from_json(value: &Value) -> Result<Self, Misfit> {
         let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
         let (mut subject, mut of_organisation) = (Vec::new(), Vec::new());
-        for (name, written) in BTreeMap::<String, String>::from_json(value)? {
+        for (name, written) in ByName::<String>::from_json(value)? {
             let attribute = attribute(&name)?;
             let template = Template::parse(&written).ok_or_else(|| Misfit::new(problem))?;
             // Of two rules broken at once, the one about the software says more.

@@ -1,7 +1,6 @@
 //! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`, all of them or those that are other
 //! than in a profile it `extends`; code asks the values, never the name.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
 use crate::jose::Algorithm;
-use crate::jose::json::{self, FromJson, Misfit, named, names, object, string};
+use crate::jose::json::{self, ByName, FromJson, Misfit, named, names, object, string};
 use crate::x509::Attribute;
 
 /// The profiles built in, by name, with the text of their files.
@@ -228,7 +227,7 @@ pub struct AnswersProfile {
     /// What becomes of `x-fapi-interaction-id` (RG-15).
     pub interaction_id: InteractionId,
     /// Rules, by their ids, that this ecosystem answers with another `error`.
-    pub errors: BTreeMap<String, ErrorCode>,
+    pub errors: ByName<ErrorCode>,
 }
 
 object!(AnswersProfile { client_id_issued_at, interaction_id, errors });

@@ -2,14 +2,13 @@
 //! they found; the trail says whether the journey goes on.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::catalogue::{Force, Rule};
 use super::{Document, Refusal};
-use crate::jose::json::{FromJson, Misfit};
+use crate::jose::json::{ByName, FromJson, Misfit};
 
 /// What becomes of a request that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,7 +28,7 @@ pub struct Modes {
     /// Of every rule that has none of its own: [`Mode::Enforce`] or [`Mode::Shadow`].
     pub general: Mode,
     /// Of single rules, by id.
-    pub of_rules: BTreeMap<String, Mode>,
+    pub of_rules: ByName<Mode>,
 }
 
 impl Modes {

@@ -7,12 +7,11 @@
 //! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take four times the code:
 //! wherever one does not fit, those before it would have to be dropped.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map};
 
 /// What can be read from a JSON value.
 pub trait FromJson: Sized {
@@ -145,40 +144,52 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// All of them, as they are.
+    pub(super) fn iter(self) -> map::Iter<'a> {
+        self.0.iter()
+    }
+
     /// Reads a member, null where it may be missing and is.
     pub(crate) fn read<T: FromJson>(self, name: &str) -> Result<T, Misfit> {
-        match self.0.get(name) {
-            Some(value) => T::from_json(value).map_err(|misfit| misfit.at_member(name)),
-            None if T::MAY_BE_MISSING => T::from_json(&Value::Null),
-            None => Err(Misfit::missing(name)),
-        }
+        let value = self.get(name, T::MAY_BE_MISSING)?.unwrap_or(&Value::Null);
+        T::from_json(value).map_err(|misfit| misfit.at_member(name))
     }
 
     /// Reads a member in place of what there is.
     pub(crate) fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
-        match self.0.get(name) {
+        match self.get(name, T::MAY_BE_MISSING)? {
             Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
-            None if T::MAY_BE_MISSING => Ok(()),
-            None => Err(Misfit::missing(name)),
+            None => Ok(()),
         }
     }
 
     /// Reads a member in place of what there is, if it is there.
     pub(crate) fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
-        match self.0.get(name) {
+        match self.get(name, true)? {
             Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
             None => Ok(()),
+        }
+    }
+
+    fn get(self, name: &str, may_be_missing: bool) -> Result<Option<&'a Value>, Misfit> {
+        match self.0.get(name) {
+            None if !may_be_missing => Err(Misfit::new(format!("missing field `{name}`"))),
+            found => Ok(found),
         }
     }
 }
 
 /// The variant whose name the value is; what [`names`] makes.
 pub(crate) fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, Misfit> {
+    let place = place(value, expected, names)?;
+    variants.get(place).copied().ok_or_else(|| Misfit::new("its variant has no name"))
+}
+
+/// Apart from [`named`], for it is no other for any type.
+fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, Misfit> {
     let name = string(value, expected)?;
     let place = names.iter().position(|known| *known == name);
-    place
-        .and_then(|place| variants.get(place).copied())
-        .ok_or_else(|| Misfit::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
+    place.ok_or_else(|| Misfit::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
 }
 
 /// The text of what must be a string; `expected` says what of.
@@ -215,10 +226,6 @@ impl Misfit {
         &self.0.1
     }
 
-    fn missing(name: &str) -> Self {
-        Self::new(format!("missing field `{name}`"))
-    }
-
     fn type_of(found: &Value, expected: &str) -> Self {
         let found = match found {
             Value::Null => "null".to_owned(),
@@ -231,7 +238,7 @@ impl Misfit {
         Self::new(format!("invalid type: {found}, expected {expected}"))
     }
 
-    fn at_member(self, name: &str) -> Self {
+    pub(super) fn at_member(self, name: &str) -> Self {
         self.at(name.to_owned())
     }
 
@@ -281,12 +288,6 @@ impl<T> Blank for Option<T> {
 }
 
 impl<T> Blank for Vec<T> {
-    fn blank() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> Blank for BTreeMap<String, T> {
     fn blank() -> Self {
         Self::new()
     }
@@ -360,20 +361,11 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
-impl<T: FromJson> FromJson for BTreeMap<String, T> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        let mut read = Self::new();
-        for (name, value) in Members::of(value, "a map")?.0 {
-            read.insert(name.clone(), T::from_json(value).map_err(|misfit| misfit.at_member(name))?);
-        }
-        Ok(read)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::ByName;
     use super::*;
 
     #[derive(Debug, PartialEq)]
@@ -381,11 +373,11 @@ mod tests {
         text: String,
         count: Option<usize>,
         list: Vec<Inner>,
-        by_name: BTreeMap<String, Inner>,
+        by_name: ByName<Inner>,
         any: Map<String, Value>,
     }
 
-    object!(Sample { text, count, list = Vec::new(), by_name = BTreeMap::new(), any = Map::new() });
+    object!(Sample { text, count, list = Vec::new(), by_name = ByName::new(), any = Map::new() });
 
     #[derive(Debug, PartialEq)]
     struct Inner {
@@ -427,7 +419,7 @@ mod tests {
         .unwrap();
         assert_eq!((sample.text.as_str(), sample.count), ("é", Some(255)));
         assert_eq!(sample.list[0], Inner { kind: Kind::OneWord, flag: true });
-        assert_eq!(sample.by_name["a"], Inner { kind: Kind::Other, flag: false });
+        assert_eq!(*sample.by_name.get("a").unwrap(), Inner { kind: Kind::Other, flag: false });
         assert_eq!(Value::Object(sample.any), any);
         assert_eq!(read::<Sample>(&json!({"text": "", "count": null})).unwrap().count, None);
         assert_eq!(read(&json!({"least": 2})), Ok(Limits { most: 10, least: 2 }));
