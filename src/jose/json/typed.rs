@@ -4,7 +4,7 @@
 //! the list of its members ([`object`]) or of its names ([`names`]). Structs come from objects and never from arrays, enums from their
 //! names, everything by value.
 //!
-//! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take four times the code:
+//! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take half as much code again:
 //! wherever one does not fit, those before it would have to be dropped.
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub trait FromJson: Sized {
     /// Reads it in place of what there is.
     ///
     /// # Errors
-    /// As [`FromJson::from_json`]. Then nothing is to be done with it.
+    /// As [`FromJson::from_json`]. It may be half filled then.
     fn fill(&mut self, value: &Value) -> Result<(), Misfit> {
         *self = Self::from_json(value)?;
         Ok(())
@@ -185,7 +185,7 @@ pub(crate) fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], vari
     variants.get(place).copied().ok_or_else(|| Misfit::new("its variant has no name"))
 }
 
-/// Apart from [`named`], for it is no other for any type.
+/// Apart from [`named`], so that it is there once and not for each type.
 fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, Misfit> {
     let name = string(value, expected)?;
     let place = names.iter().position(|known| *known == name);
