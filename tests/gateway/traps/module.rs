@@ -65,7 +65,7 @@ fn the_filter_asks_nothing_of_its_host_but_proxy_wasm_and_wasi() {
 }
 
 /// What the shipped module may weigh, in bytes. It is compiled in every VM, one for each worker.
-const MOST_BYTES: u64 = 700 * 1024;
+const MOST_BYTES: u64 = 600 * 1024;
 
 #[test]
 fn the_filter_is_small() {
