@@ -14,7 +14,7 @@ use wasmparser::{Parser, Payload};
 use super::{NO_TOKEN, PKI, assert_passed, assert_refused_by_envoy, empty_folder, good_request, run, signed, until};
 
 /// A host that lacks one of them refuses the module, so this list does not grow unnoticed. Most come with the SDK, used or not.
-const IMPORTS: [&str; 39] = [
+const IMPORTS: [&str; 40] = [
     "env.proxy_add_header_map_value",
     "env.proxy_call_foreign_function",
     "env.proxy_close_stream",
@@ -37,6 +37,7 @@ const IMPORTS: [&str; 39] = [
     "env.proxy_grpc_stream",
     "env.proxy_http_call",
     "env.proxy_increment_metric",
+    "env.proxy_get_log_level",
     "env.proxy_log",
     "env.proxy_register_shared_queue",
     "env.proxy_remove_header_map_value",
