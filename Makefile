@@ -10,8 +10,9 @@ WASM_OPT := .tools/wasm-opt/installed
 # The places of panics are in the module, as short as they are clear (`der-0.8.3/src/reader.rs`): nothing of this machine's own, nor of its
 # registry. What registries there are shows once everything is fetched; of several prefixes the last that fits counts.
 REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+# LLVM inlines what is marked for it up to a size of 325 even where it optimises for size; a tenth of that is as fast here and 30 KB less.
 WASM_BUILD := $(CARGO) fetch --quiet && \
-	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="--remap-path-prefix=$(REGISTRY)=$$(printf ' --remap-path-prefix=%s=' $(REGISTRY)/*/)" \
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C llvm-args=-inlinehint-threshold=30 --remap-path-prefix=$(REGISTRY)=$$(printf ' --remap-path-prefix=%s=' $(REGISTRY)/*/)" \
 	$(CARGO) build --profile wasm --target $(WASM_TARGET)
 
 ifdef ENVOY

@@ -40,6 +40,12 @@ pub(crate) struct Beside {
     pub(crate) oidc_provider: u16,
 }
 
+/// A path that is none of the gateway's endpoints.
+pub(crate) const OTHER_PATH: &str = "/open-banking/v3.1/aisp/accounts";
+
+/// The routes in a connection manager.
+const ROUTES: &str = "/route_config/virtual_hosts/0/routes";
+
 const ADDED: [Listener; 5] =
     [Listener::NoFilter, Listener::NoopWasm, Listener::JwtAuthn, Listener::ExtAuthz, Listener::OidcProvider];
 
@@ -71,8 +77,19 @@ pub(crate) fn add_all(envoy: &mut EnvoyConfiguration, beside: &Beside) -> Result
     let shipped = envoy.listener("gateway")?.clone();
     let added: Vec<Value> = ADDED.iter().map(|listener| variant(&shipped, *listener, beside)).collect();
     append(envoy, "/static_resources/listeners", added)?;
+    answer_other_path(envoy)?;
     let clusters = [("ext_authz", beside.authorizer), ("oidc_provider", beside.oidc_provider)];
     append(envoy, "/static_resources/clusters", clusters.map(|(name, port)| cluster(name, port)).into())
+}
+
+/// Has Envoy itself answer the upstream's path behind dcr-gate, as it does behind the other filters.
+fn answer_other_path(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
+    let routes = envoy.connection_manager("gateway")?.pointer_mut(ROUTES).and_then(Value::as_array_mut);
+    let routes = routes.ok_or_else(|| Error::Configuration("the gateway has no routes".into()))?;
+    let mut answered = answered_by_envoy();
+    merge(&mut answered, json!({ "match": { "prefix": OTHER_PATH } }));
+    routes.insert(0, answered);
+    Ok(())
 }
 
 /// Gives each of Envoy's workers as many connections as the next; chance would make some rounds slower than others.
@@ -85,7 +102,7 @@ pub(crate) fn spread_evenly(envoy: &mut EnvoyConfiguration) -> Result<(), Error>
 pub(crate) fn without_filter(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
     let manager = envoy.connection_manager("gateway")?;
     merge(manager, json!({ "http_filters": [router()] }));
-    set(manager, "/route_config/virtual_hosts/0/routes", json!([answered_by_envoy()]))
+    set(manager, ROUTES, json!([answered_by_envoy()]))
 }
 
 /// The ports all listeners got, as Envoy's admin page tells.
@@ -115,7 +132,7 @@ fn variant(shipped: &Value, listener: Listener, beside: &Beside) -> Value {
     }
     if let Some(manager) = variant.pointer_mut("/filter_chains/0/filters/0/typed_config") {
         merge(manager, json!({ "stat_prefix": listener.name(), "http_filters": filters }));
-        if let Some(routes) = manager.pointer_mut("/route_config/virtual_hosts/0/routes") {
+        if let Some(routes) = manager.pointer_mut(ROUTES) {
             *routes = json!([route]);
         }
         if listener == Listener::ExtAuthz {

@@ -32,6 +32,11 @@ impl Makes {
         })
     }
 
+    /// See [`Requests::other_path`].
+    pub(crate) fn other_path(&self) -> Make {
+        self.make(200, "00000000000000000000000000000000", Requests::other_path)
+    }
+
     /// See [`Requests::token`].
     pub(crate) fn token(&self, client_id: &str, by: By) -> Make {
         self.make(200, client_id, move |requests, client| requests.token(client, by))

@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::listeners::OTHER_PATH;
 use crate::load::Request;
 use crate::oidc_provider;
 use crate::signer::Signer;
@@ -104,9 +105,12 @@ impl Requests {
 
     /// An assertion where `jwt_authn` looks for it.
     pub(crate) fn assertion_in_header(&self, client_id: &str, by: By) -> Result<Request, Error> {
-        let assertion = self.signer(by).sign(&mint::client_assertion(client_id, JWT_AUTHN_AUDIENCE))?;
-        let request = request(Method::GET, "https://jwt-authn.example/token");
-        Ok(request.header(AUTHORIZATION, format!("Bearer {assertion}")).body(Full::default())?)
+        self.assertion_to("https://jwt-authn.example/token", client_id, by)
+    }
+
+    /// The same to a path that is none of the gateway's endpoints.
+    pub(crate) fn other_path(&self, client_id: &str) -> Result<Request, Error> {
+        self.assertion_to(&format!("https://jwt-authn.example{OTHER_PATH}"), client_id, By::Ps256)
     }
 
     /// GET of a registration.
@@ -118,6 +122,12 @@ impl Requests {
     /// A method that the token endpoint does not have.
     pub(crate) fn wrong_method(&self) -> Result<Request, Error> {
         Ok(request(Method::GET, &self.gateway.token).body(Full::default())?)
+    }
+
+    fn assertion_to(&self, url: &str, client_id: &str, by: By) -> Result<Request, Error> {
+        let assertion = self.signer(by).sign(&mint::client_assertion(client_id, JWT_AUTHN_AUDIENCE))?;
+        let request = request(Method::GET, url);
+        Ok(request.header(AUTHORIZATION, format!("Bearer {assertion}")).body(Full::default())?)
     }
 
     fn token_of(&self, url: &str, assertion: &Token, by: By) -> Result<Request, Error> {

@@ -86,6 +86,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Row> {
             make.expired_token(&scene.clients.ps256),
         ),
         row("refusal_method", "dcr-gate refusal: wrong method", Gateway, make.wrong_method()),
+        row("other_path", "dcr-gate, a path of the upstream", Gateway, make.other_path()),
         row("ext_authz_token_ps256", "ext_authz token PS256", ExtAuthz, make.token(&scene.clients.ps256, By::Ps256)),
         row("ext_authz_register", "ext_authz registration", ExtAuthz, make.registration()),
         row(
@@ -171,7 +172,7 @@ impl Row {
         let run = load.run(requests).await.map_err(context)?;
         let after = used()?;
 
-        let each = |(before, after): (Duration, Duration)| (after - before).as_secs_f64() * 1e6 / count(run.requests());
+        let each = |(before, after): (Duration, Duration)| after.saturating_sub(before).as_secs_f64() * 1e6 / count(run.requests());
         let mut spent = before.into_iter().zip(after).map(each);
         let [envoy_us, service_us, own_us] = [(); 3].map(|()| spent.next().unwrap_or_default());
         Ok(Round { run, envoy_us, service_us, own_us })

@@ -130,10 +130,21 @@ impl fmt::Display for DistinguishedName {
 /// A name brought into the form in which equal names are equal.
 #[derive(PartialEq)]
 struct Comparable {
-    /// The values of RDNs that hold only an `organizationIdentifier`, sorted: their place says nothing.
-    organization_identifiers: Vec<(Attribute, Prepared)>,
-    /// All other RDNs in order, each one's attributes sorted, for an RDN is a set.
-    rdns: Vec<Vec<(Attribute, Prepared)>>,
+    /// The values of RDNs that hold only an `organizationIdentifier`: their place says nothing.
+    organization_identifiers: Sorted,
+    /// All other RDNs in order; each is a set.
+    rdns: Vec<Sorted>,
+}
+
+/// Attributes in an order of their own. There are a few at most: the library's sorting would be 4 KB of the module.
+#[derive(Default, PartialEq)]
+struct Sorted(Vec<(Attribute, Prepared)>);
+
+impl Sorted {
+    fn put(&mut self, attribute: (Attribute, Prepared)) {
+        let place = self.0.partition_point(|known| *known < attribute);
+        self.0.insert(place, attribute);
+    }
 }
 
 impl Comparable {
@@ -142,21 +153,21 @@ impl Comparable {
         if name.rdns.is_empty() {
             return None;
         }
-        let mut comparable = Self { organization_identifiers: Vec::new(), rdns: Vec::new() };
+        let mut comparable = Self { organization_identifiers: Sorted::default(), rdns: Vec::new() };
         for rdn in &name.rdns {
             match rdn.attributes.as_slice() {
                 [only] if only.attribute == Attribute::OrganizationIdentifier => {
-                    comparable.organization_identifiers.push((only.attribute, only.value.prepare()?));
+                    comparable.organization_identifiers.put((only.attribute, only.value.prepare()?));
                 }
                 several => {
-                    let prepared = several.iter().map(|one| Some((one.attribute, one.value.prepare()?)));
-                    let mut prepared = prepared.collect::<Option<Vec<_>>>()?;
-                    prepared.sort_unstable();
-                    comparable.rdns.push(prepared);
+                    let mut rdn = Sorted::default();
+                    for one in several {
+                        rdn.put((one.attribute, one.value.prepare()?));
+                    }
+                    comparable.rdns.push(rdn);
                 }
             }
         }
-        comparable.organization_identifiers.sort_unstable();
         Some(comparable)
     }
 }
