@@ -172,7 +172,9 @@ impl Row {
         let run = load.run(requests).await.map_err(context)?;
         let after = used()?;
 
-        let each = |(before, after): (Duration, Duration)| after.saturating_sub(before).as_secs_f64() * 1e6 / count(run.requests());
+        let each = |(before, after): (Duration, Duration)| {
+            after.saturating_sub(before).as_secs_f64() * 1e6 / count(run.requests())
+        };
         let mut spent = before.into_iter().zip(after).map(each);
         let [envoy_us, service_us, own_us] = [(); 3].map(|()| spent.next().unwrap_or_default());
         Ok(Round { run, envoy_us, service_us, own_us })

@@ -191,7 +191,27 @@ enum Dots {
 }
 
 fn loosest_reading(path: &str, dots: Dots) -> String {
-    let mut text = path.as_bytes().to_vec();
+    let mut path = path.to_ascii_lowercase();
+    if has_one_reading(&path) {
+        path.truncate(path.trim_end_matches('/').len().max("/".len()));
+        return path;
+    }
+    part_by_part(path, dots)
+}
+
+/// Whether all servers read a path alike, but for a slash at its end: most paths are of letters and slashes, and need no closer look.
+fn has_one_reading(lower_case: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_~".contains(&b);
+    let mut before = 0;
+    lower_case.starts_with('/')
+        && lower_case.bytes().all(|octet| {
+            let after_slash = std::mem::replace(&mut before, octet) == b'/';
+            is_plain(octet) || !after_slash && b"/.".contains(&octet)
+        })
+}
+
+fn part_by_part(path: String, dots: Dots) -> String {
+    let mut text = path.into_bytes();
     // Encodings nested deeper than this are nobody's idea of a path.
     for _ in 0..4 {
         if !text.contains(&b'%') {

@@ -106,3 +106,18 @@ fn mt_01_the_metadata_of_an_issuer_with_a_path() {
     }
     assert_eq!(routes.find("GET", "/.well-known/openid-configuration"), Route::Pass);
 }
+
+#[test]
+fn a_path_that_all_servers_read_alike_is_what_the_closer_look_makes_of_it() {
+    let parts = ["/", "/", "a", "token", "x.y", ".", "..", "-", "_~", "9", "%2f", "A", ";", "\\", " "];
+    let mut plain = 0;
+    for number in 0..parts.len().pow(4) {
+        let path: String = (0..4).map(|place| parts[number / parts.len().pow(place) % parts.len()]).collect();
+        for dots in [Dots::Resolved, Dots::Kept] {
+            let lower = path.to_ascii_lowercase();
+            plain += usize::from(has_one_reading(&lower));
+            assert_eq!(loosest_reading(&path, dots), part_by_part(lower, dots), "{path}");
+        }
+    }
+    assert!(plain > 1000, "{plain}");
+}
