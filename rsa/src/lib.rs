@@ -12,6 +12,7 @@ mod tests;
 use core::fmt;
 
 use montgomery::{Modulus, bit_length};
+use sha2::{Digest, Sha256};
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 4096;
@@ -101,6 +102,14 @@ impl RsaPublicKey {
     /// [`BadSignature`], whatever is wrong: the signature is not as long as the modulus, not a number below it, or not
     /// of this message and key.
     pub fn verify_pss_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.verify_pss_sha256_digest(&Sha256::digest(message).into(), signature)
+    }
+
+    /// The same for a message of which the SHA-256 digest is known.
+    ///
+    /// # Errors
+    /// As [`verify_pss_sha256`](Self::verify_pss_sha256).
+    pub fn verify_pss_sha256_digest(&self, digest: &[u8; 32], signature: &[u8]) -> Result<(), BadSignature> {
         let representative = self.public_operation(signature)?;
 
         // The encoded message has one bit less than the modulus: it lacks the first octet if that bit was alone in it.
@@ -110,7 +119,7 @@ impl RsaPublicKey {
         if excess.iter().any(|&octet| octet != 0) {
             return Err(BadSignature);
         }
-        pss::verify(message, encoded, encoded_bits)
+        pss::verify(digest, encoded, encoded_bits)
     }
 }
 

@@ -11,12 +11,15 @@ const SALT_OCTETS: usize = 32;
 const TRAILER: u8 = 0xbc;
 
 /// Checks that `encoded`, the encoded message EM of `encoded_bits` (emBits) in ⌈emBits / 8⌉ octets, is an encoding of
-/// `message`.
+/// the message with this digest (step 2).
 ///
 /// Whatever disagrees, the answer is the same `BadSignature`.
-pub(super) fn verify(message: &[u8], encoded: &[u8], encoded_bits: usize) -> Result<(), BadSignature> {
+pub(super) fn verify(
+    message_hash: &[u8; HASH_OCTETS],
+    encoded: &[u8],
+    encoded_bits: usize,
+) -> Result<(), BadSignature> {
     let unused_bits = 8 * encoded.len() - encoded_bits;
-    let message_hash = Sha256::digest(message); // step 2
 
     // Steps 3 to 5: EM is maskedDB ‖ H ‖ 0xbc.
     let [masked_data_and_hash @ .., TRAILER] = encoded else { return Err(BadSignature) };

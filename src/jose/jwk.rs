@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::es256::Es256PublicKey;
 use super::json::{self, JsonError};
+use super::jws::Jws;
 use super::rsa::RsaPublicKey;
 use super::{Algorithm, BadSignature};
 use crate::x509::Thumbprint;
@@ -146,6 +147,15 @@ impl VerificationKey {
                 let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
                 key.verify_strict(signing_input, &signature).map_err(|_| BadSignature)
             }
+        }
+    }
+
+    /// Whether `jws` was signed with this key: [`verify`](Self::verify) of its parts.
+    pub fn verify_jws(&self, jws: &Jws) -> Result<(), BadSignature> {
+        match &self.material {
+            // Whoever keeps verdicts asks for the digest too.
+            Material::Rsa(key) => key.verify_pss_sha256_digest(jws.signing_digest(), jws.signature()),
+            Material::P256(_) | Material::Ed25519(_) => self.verify(jws.signing_input(), jws.signature()),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Compact JWS (RFC 7515 section 7.1): the three parts, their encoding and the protected header.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::json::{self, JsonError};
 
@@ -33,7 +35,8 @@ pub struct Jws {
     signing_input_length: usize,
     header: Header,
     payload: Vec<u8>,
-    signature: Vec<u8>,
+    signature: Rc<[u8]>,
+    signing_digest: OnceCell<[u8; 32]>,
 }
 
 impl Jws {
@@ -56,7 +59,8 @@ impl Jws {
             return Err(JwsError::SignatureEmpty);
         }
         let signing_input_length = compact.len().saturating_sub(signature.len()).saturating_sub(".".len());
-        Ok(Jws { compact: compact.into(), signing_input_length, header, payload, signature: signature_bytes })
+        let (compact, signature) = (compact.into(), signature_bytes.into());
+        Ok(Jws { compact, signing_input_length, header, payload, signature, signing_digest: OnceCell::new() })
     }
 
     /// The protected header.
@@ -70,13 +74,18 @@ impl Jws {
     }
 
     /// The decoded signature, never empty.
-    pub fn signature(&self) -> &[u8] {
+    pub fn signature(&self) -> &Rc<[u8]> {
         &self.signature
     }
 
     /// What was signed: the first two parts as they came, with the dot between them (RFC 7515 section 5.1).
     pub fn signing_input(&self) -> &[u8] {
         self.compact.as_bytes().get(..self.signing_input_length).unwrap_or_default()
+    }
+
+    /// SHA-256 of [`signing_input`](Self::signing_input), computed once.
+    pub fn signing_digest(&self) -> &[u8; 32] {
+        self.signing_digest.get_or_init(|| Sha256::digest(self.signing_input()).into())
     }
 
     /// The token as it came.

@@ -113,15 +113,15 @@ pub(super) async fn current<H: Host>(
 #[derive(Debug)]
 pub struct Verdicts(RefCell<Cache<Place, Verdict>>);
 
-/// A token under a key set, both by their digests.
+/// A token, but for its signature, under a key set: both by their digests.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Place {
     key_set: [u8; 32],
     token: [u8; 32],
 }
 
-/// What one verdict takes, in bytes: two digests, and one in the verdict, and their place in the map.
-const VERDICT_BYTES: usize = 256;
+/// What one verdict takes, in bytes: two digests, one more and a signature of 512 octets at most in the verdict, and their place in the map.
+const VERDICT_BYTES: usize = 768;
 
 impl Verdicts {
     /// None yet.
@@ -132,8 +132,7 @@ impl Verdicts {
 
     fn find(&self, keys: &PublishedKeys, unverified: &Unverified) -> Option<Verified> {
         let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
-        let verdict = self.0.borrow_mut().get(&place).copied();
-        verdict.and_then(|verdict| unverified.verified_before(verdict))
+        self.0.borrow_mut().get(&place).and_then(|verdict| unverified.verified_before(verdict))
     }
 
     /// Returns how many others had to go.

@@ -1,11 +1,9 @@
 //! What every signed document shares: the JOSE rules before a key is touched, the signature, and the common claims.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::catalogue::{
     CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
@@ -27,7 +25,6 @@ pub struct Unverified {
     jws: Jws,
     algorithm: Algorithm,
     claims: Claims,
-    digest: OnceCell<[u8; 32]>,
 }
 
 /// A signed document whose signature verified under a key of the right key set.
@@ -39,9 +36,10 @@ pub struct Verified {
 }
 
 /// That the signature of one token verified: only [`Unverified::verify`] says so. Whoever keeps it has to know under which key set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    token_digest: [u8; 32],
+    digest: [u8; 32],
+    signature: Rc<[u8]>,
     key: KeyIdentity,
 }
 
@@ -87,7 +85,7 @@ impl Unverified {
         jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
         jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
         let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
-        Ok(Self { jws, algorithm, claims: Claims::of(document, members), digest: OnceCell::new() })
+        Ok(Self { jws, algorithm, claims: Claims::of(document, members) })
     }
 
     fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
@@ -123,27 +121,33 @@ impl Unverified {
             .into_iter()
             .find(|key| {
                 before_each();
-                key.verify(self.jws.signing_input(), self.jws.signature()).is_ok()
+                key.verify_jws(&self.jws).is_ok()
             })
             // Without a kid, a key published since the last fetch may be the one.
             .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
         Ok(self.verified_by(key.identity()))
     }
 
-    /// SHA-256 of the whole token, signature and all.
+    /// SHA-256 of what was signed, which is all of the token but its signature.
     pub fn digest(&self) -> &[u8; 32] {
-        self.digest.get_or_init(|| Sha256::digest(self.jws.compact().as_bytes()).into())
+        self.jws.signing_digest()
     }
 
     /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
     pub fn verdict(&self, verified: &Verified) -> Option<Verdict> {
         let is_of_this = verified.token == *self.jws.compact();
-        is_of_this.then(|| Verdict { token_digest: *self.digest(), key: verified.key })
+        is_of_this.then(|| Verdict {
+            digest: *self.digest(),
+            signature: self.jws.signature().clone(),
+            key: verified.key,
+        })
     }
 
-    /// The token verified, if a verdict that was kept is about it. It must have been kept for the key set that would verify it now.
-    pub fn verified_before(&self, verdict: Verdict) -> Option<Verified> {
-        (verdict.token_digest == *self.digest()).then(|| self.verified_by(verdict.key))
+    /// The token verified, if a verdict that was kept is about it, signature and all. It must have been kept for the key set that would
+    /// verify it now.
+    pub fn verified_before(&self, verdict: &Verdict) -> Option<Verified> {
+        let is_about_this = verdict.digest == *self.digest() && verdict.signature == *self.jws.signature();
+        is_about_this.then(|| self.verified_by(verdict.key))
     }
 
     fn verified_by(&self, key: KeyIdentity) -> Verified {

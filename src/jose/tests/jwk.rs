@@ -195,7 +195,7 @@ fn the_eddsa_token_of_rfc_8037_verifies() {
     let neutral = [&[1][..], &[0; 63]].concat();
     assert_eq!(key.verify(jws.signing_input(), &neutral), Err(BadSignature));
     assert_eq!(key.verify(jws.signing_input(), &jws.signature()[..63]), Err(BadSignature));
-    assert_eq!(key.verify(jws.signing_input(), &[jws.signature(), &[0]].concat()), Err(BadSignature));
+    assert_eq!(key.verify(jws.signing_input(), &[&**jws.signature(), &[0]].concat()), Err(BadSignature));
 }
 
 #[test]

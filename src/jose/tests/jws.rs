@@ -24,7 +24,7 @@ fn a_token_keeps_its_parts() {
     let jws = parse(&compact).unwrap();
     assert_eq!(**jws.compact(), *compact);
     assert_eq!(jws.payload(), b" {\"a\":1}\n");
-    assert_eq!(jws.signature(), b"signature");
+    assert_eq!(**jws.signature(), *b"signature");
     assert_eq!(jws.signing_input(), compact.rsplit_once('.').unwrap().0.as_bytes());
     assert_eq!(jws.header().alg, "ES256");
     assert_eq!(jws.header().kid.as_deref(), Some("k"));
