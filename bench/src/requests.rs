@@ -115,8 +115,7 @@ impl Requests {
 
     /// GET of a registration.
     pub(crate) fn retrieval(&self, client_id: &str, access_token: &str) -> Result<Request, Error> {
-        let request = request(Method::GET, &self.gateway.client(client_id));
-        Ok(request.header(AUTHORIZATION, format!("Bearer {access_token}")).body(Full::default())?)
+        get(&self.gateway.client(client_id), access_token)
     }
 
     /// A method that the token endpoint does not have.
@@ -126,8 +125,7 @@ impl Requests {
 
     fn assertion_to(&self, url: &str, client_id: &str, by: By) -> Result<Request, Error> {
         let assertion = self.signer(by).sign(&mint::client_assertion(client_id, JWT_AUTHN_AUDIENCE))?;
-        let request = request(Method::GET, url);
-        Ok(request.header(AUTHORIZATION, format!("Bearer {assertion}")).body(Full::default())?)
+        get(url, &assertion)
     }
 
     fn token_of(&self, url: &str, assertion: &Token, by: By) -> Result<Request, Error> {
@@ -145,6 +143,10 @@ impl Requests {
             By::Es256 => &self.es256,
         }
     }
+}
+
+fn get(url: &str, bearer: &str) -> Result<Request, Error> {
+    Ok(request(Method::GET, url).header(AUTHORIZATION, format!("Bearer {bearer}")).body(Full::default())?)
 }
 
 fn post(url: &str, media_type: &str, body: String) -> Result<Request, Error> {

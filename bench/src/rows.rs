@@ -172,6 +172,7 @@ impl Row {
         let run = load.run(requests).await.map_err(context)?;
         let after = used()?;
 
+        // A thread that has ended takes its time with it.
         let each = |(before, after): (Duration, Duration)| {
             after.saturating_sub(before).as_secs_f64() * 1e6 / count(run.requests())
         };

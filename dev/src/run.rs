@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dcr_cli::environment::Environment;
 use dcr_cli::pki::Pki;
@@ -14,26 +13,25 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::screen;
 
-/// How often we look whether Envoy and the store are still there.
-const WATCH: Duration = Duration::from_millis(500);
-
 /// Starts a gateway on the shipped ports (but for its own), writes what a client needs, and serves.
 pub(crate) async fn run(port: u16) -> Result<ExitCode, Error> {
     let folder = project_folder().join("target/dev");
     let pki = Arc::new(Pki::reuse_or_generate(&folder)?);
     let ports = Ports { gateway: Some(port), ..Ports::shipped() };
+    let system = |source| Error::System { what: "waiting for signals".into(), source };
+    // Before there is a child, so that none ends unnoticed.
+    let mut child_ended = signal(SignalKind::child()).map_err(system)?;
     let mut gateway = Gateway::builder(pki).folder(&folder).ports(ports).start().await?;
     write_client_files(&gateway, &folder)?;
     tell(&gateway, &folder);
 
-    let system = |source| Error::System { what: "waiting for Ctrl-C".into(), source };
     let mut interrupted = signal(SignalKind::interrupt()).map_err(system)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(system)?;
     loop {
         tokio::select! {
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
-            () = tokio::time::sleep(WATCH) => gateway.still_runs()?,
+            _ = child_ended.recv() => gateway.still_runs()?,
         }
     }
     drop(gateway);

@@ -151,14 +151,10 @@ impl Serialize for Registration<'_> {
 
 /// The metadata as it was registered, where the certificate's subject bears the name that the ecosystem has for it (MD-09).
 fn named_metadata(record: &Record, profile: &Profile) -> Map<String, Value> {
-    let Ok(Value::Object(mut metadata)) = serde_json::to_value(&record.metadata) else { return Map::new() };
-    let name = profile.client_metadata.subject_dn_member().name();
-    if name != SubjectMember::Dn.name()
-        && let Some(subject) = metadata.remove(SubjectMember::Dn.name())
-    {
-        metadata.insert(name.to_owned(), subject);
-    }
-    metadata
+    let Ok(Value::Object(metadata)) = serde_json::to_value(&record.metadata) else { return Map::new() };
+    let subject = profile.client_metadata.subject_dn_member().name();
+    let named = |name: String| if name == SubjectMember::Dn.name() { subject.to_owned() } else { name };
+    metadata.into_iter().map(|(name, value)| (named(name), value)).collect()
 }
 
 /// Members that only this server gives (RFC 7591 section 3.2.1, RFC 7592 section 3).

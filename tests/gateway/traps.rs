@@ -19,19 +19,20 @@ mod wire;
 
 use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dcr_cli::client::Answer;
 use dcr_cli::mint::Token;
 use dcr_dev::Gateway;
+use dcr_dev::process::wait_for;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::PKI;
 
-/// The longest a condition is waited for. A machine that builds and tests at once is slow.
+/// The longest an answer is waited for. A machine that builds and tests at once is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const REGISTRATION: &str = "/open-banking/v3.3.0/register";
@@ -44,14 +45,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// Looks again and again until there is something to see.
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    wait_for(what, Path::new(env!("CARGO_TARGET_TMPDIR")), async || Ok(look().await)).await.unwrap()
 }
 
 /// An empty folder for a gateway whose files a test reads. It lies in cargo's target folder, and the next run uses it again.
