@@ -5,7 +5,7 @@
 //! polled before the callback returns, and the callback's own context is restored.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::hostcalls;
 use crate::host::{Background, Call, CallNotSent, CallResponse};
 
 /// Whose future it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Task {
     /// A stream's, by its context id.
     Stream(u32),
@@ -40,12 +40,12 @@ type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Default)]
 struct Executor {
-    work: HashMap<Task, Work>,
-    calls: HashMap<u32, PendingCall>,
+    work: InOrder<Task, Work>,
+    calls: InOrder<u32, PendingCall>,
     /// Background work whose root has not been entered yet.
     not_started: Vec<Task>,
     numbers: u64,
-    sleepers: HashMap<u64, Sleeper>,
+    sleepers: InOrder<u64, Sleeper>,
     /// The task being polled.
     current: Option<Task>,
 }
@@ -62,6 +62,37 @@ struct PendingCall {
     task: Task,
     response: Option<CallResponse>,
     waiting: Option<Waker>,
+}
+
+/// Values in the order of their keys. Envoy's ids grow, so what comes and goes is at the end, and what waits long does not cost the others.
+struct InOrder<K, V>(Vec<(K, V)>);
+
+impl<K: Ord, V> InOrder<K, V> {
+    fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        let place = self.place(&key).ok()?;
+        self.0.get_mut(place).map(|(_, value)| value)
+    }
+
+    /// Adds the value of a key that has none.
+    fn insert(&mut self, key: K, value: V) {
+        let (Ok(place) | Err(place)) = self.place(&key);
+        self.0.insert(place, (key, value));
+    }
+
+    fn remove(&mut self, key: K) -> Option<V> {
+        let place = self.place(&key).ok()?;
+        Some(self.0.remove(place).1)
+    }
+
+    fn place(&self, key: &K) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(key))
+    }
+}
+
+impl<K, V> Default for InOrder<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 thread_local! {
@@ -110,14 +141,14 @@ pub(super) fn start_background(root: u32) {
 /// A call was answered: hands the response to whoever awaits it. `own` is the context whose callback is running; the response belongs to
 /// the context that sent the call.
 pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
-    let task = EXECUTOR.with_borrow(|executor| executor.calls.get(&token).map(|call| call.task));
+    let task = EXECUTOR.with_borrow_mut(|executor| executor.calls.get_mut(token).map(|call| call.task));
     let Some(task) = task else { return };
     if task.context_id() != own && !hostcalls::enter(task.context_id()) {
         forget(task);
     } else {
         let response = hostcalls::call_response(body_size);
         let waiting = EXECUTOR.with_borrow_mut(|executor| {
-            let call = executor.calls.get_mut(&token)?;
+            let call = executor.calls.get_mut(token)?;
             call.response = Some(response);
             call.waiting.take()
         });
@@ -133,7 +164,7 @@ pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
 pub(super) fn run_ready(own: u32) {
     let mut effective = own;
     while let Some(task) = READY.with_borrow_mut(VecDeque::pop_front) {
-        let Some(work) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(&task)) else { continue };
+        let Some(work) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task)) else { continue };
         if task.context_id() != effective {
             if !hostcalls::enter(task.context_id()) {
                 // The client is gone; dropping the future drops what it waits for.
@@ -164,7 +195,7 @@ fn poll(task: Task, mut work: Work) {
 /// Drops a task: its client is gone.
 pub(super) fn forget(task: Task) {
     // Out of the borrow: dropping the future drops its calls, which borrow the executor too.
-    let work = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(&task));
+    let work = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task));
     drop(work);
 }
 
@@ -181,7 +212,7 @@ pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
     });
     let _sent = SentCall(token);
     Ok(poll_fn(|context| {
-        EXECUTOR.with_borrow_mut(|executor| match executor.calls.get_mut(&token) {
+        EXECUTOR.with_borrow_mut(|executor| match executor.calls.get_mut(token) {
             Some(call) => match call.response.take() {
                 Some(response) => Poll::Ready(response),
                 None => {
@@ -207,7 +238,7 @@ pub(super) async fn sleep(root: u32, time: Duration) {
     let _asleep = Asleep(number);
     hostcalls::set_tick(TICK);
     poll_fn(|context| {
-        EXECUTOR.with_borrow_mut(|executor| match executor.sleepers.get_mut(&number) {
+        EXECUTOR.with_borrow_mut(|executor| match executor.sleepers.get_mut(number) {
             Some(sleeper) if sleeper.ticks > 0 => {
                 sleeper.waiting = Some(context.waker().clone());
                 Poll::Pending
@@ -221,10 +252,9 @@ pub(super) async fn sleep(root: u32, time: Duration) {
 /// A tick of `root`, whose callback is running: wakes whoever has slept long enough. Ticks end when nobody sleeps any more.
 pub(super) fn tick(root: u32) {
     let (due, all_awake) = EXECUTOR.with_borrow_mut(|executor| {
-        let of_root = |sleeper: &&mut Sleeper| sleeper.root == root;
         let mut due = Vec::new();
         let mut all_awake = true;
-        for sleeper in executor.sleepers.values_mut().filter(of_root) {
+        for (_, sleeper) in executor.sleepers.0.iter_mut().filter(|(_, sleeper)| sleeper.root == root) {
             sleeper.ticks = sleeper.ticks.saturating_sub(1);
             all_awake &= sleeper.ticks == 0;
             due.extend(sleeper.waiting.take_if(|_| sleeper.ticks == 0));
@@ -243,7 +273,7 @@ struct Asleep(u64);
 
 impl Drop for Asleep {
     fn drop(&mut self) {
-        EXECUTOR.with_borrow_mut(|executor| executor.sleepers.remove(&self.0));
+        EXECUTOR.with_borrow_mut(|executor| executor.sleepers.remove(self.0));
     }
 }
 
@@ -252,6 +282,6 @@ struct SentCall(u32);
 
 impl Drop for SentCall {
     fn drop(&mut self) {
-        EXECUTOR.with_borrow_mut(|executor| executor.calls.remove(&self.0));
+        EXECUTOR.with_borrow_mut(|executor| executor.calls.remove(self.0));
     }
 }

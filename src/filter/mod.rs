@@ -222,7 +222,10 @@ impl Context for Stream {
     }
 
     fn on_done(&mut self) -> bool {
-        executor::forget(Task::Stream(self.context_id));
+        // Only a journey has a body handed to it.
+        if self.body.is_some() {
+            executor::forget(Task::Stream(self.context_id));
+        }
         true
     }
 }
