@@ -1,8 +1,6 @@
 //! The counters. Names are dotted; Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` make labels of
 //! their parts.
 
-use std::collections::HashMap;
-
 use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
 use crate::jose::Algorithm;
@@ -18,87 +16,81 @@ const ERROR: &str = "error";
 
 /// Envoy's ids of the counters. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
 #[derive(Debug)]
-pub(super) struct Metrics(HashMap<Counter, u32>);
-
-/// One counter. Its name is put together once, when it is defined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Counter {
-    Requests { endpoint: &'static str, outcome: &'static str },
-    Refused { id: &'static str, reason: &'static str },
-    ShadowRefused { id: &'static str, reason: &'static str },
-    Cache(CacheName, CacheEvent),
-    SignatureChecks(Algorithm),
-    KeySetFetched,
-    KeySetFetchFailed,
-    StoreFailed,
+pub(super) struct Metrics {
+    /// By endpoint and outcome.
+    requests: Counters<(&'static str, &'static str)>,
+    refused: Counters<&'static Rule>,
+    shadow_refused: Counters<&'static Rule>,
+    cache: Counters<(CacheName, CacheEvent)>,
+    signature_checks: Counters<Algorithm>,
+    key_set_fetched: u32,
+    key_set_fetch_failed: u32,
+    store_failed: u32,
 }
+
+/// Counters of one kind, by what they count. They are few enough to be looked through: that takes no longer than a hash of their names.
+#[derive(Debug)]
+struct Counters<K>(Vec<(K, u32)>);
 
 impl Metrics {
     /// Defines every counter; `None` where Envoy refuses one.
     pub(super) fn define() -> Option<Self> {
-        let requests = Endpoint::NAMES.iter().flat_map(|endpoint| {
-            [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR].map(|outcome| Counter::Requests { endpoint, outcome })
-        });
-        let refused = RULES.iter().flat_map(|rule| [Counter::refused(rule), Counter::shadow_refused(rule)]);
-        let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| Counter::Cache(*cache, event)));
-        let checks = Algorithm::ALL.map(Counter::SignatureChecks);
-        let others = [Counter::KeySetFetched, Counter::KeySetFetchFailed, Counter::StoreFailed];
-        let counters = requests.chain(refused).chain(caches).chain(checks).chain(others);
-        counters
-            .map(|counter| hostcalls::define_counter(&counter.name()).map(|id| (counter, id)))
-            .collect::<Option<_>>()
-            .map(Self)
+        let outcomes = [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR];
+        let requests = Endpoint::NAMES.iter().flat_map(|endpoint| outcomes.map(|outcome| (*endpoint, outcome)));
+        let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| (*cache, event)));
+        Some(Self {
+            requests: Counters::define("requests_total", requests, |(endpoint, outcome)| {
+                format!("{endpoint}.{outcome}")
+            })?,
+            refused: Counters::define("refused", RULES.iter().copied(), of_rule)?,
+            shadow_refused: Counters::define("shadow_denied", RULES.iter().copied(), of_rule)?,
+            cache: Counters::define("cache", caches, |(cache, event)| format!("{}.{}", cache.name(), event.name()))?,
+            signature_checks: Counters::define("signature_checks", Algorithm::ALL.into_iter(), |algorithm| {
+                algorithm.name().to_owned()
+            })?,
+            key_set_fetched: hostcalls::define_counter("dcr.jwks_fetch_success")?,
+            key_set_fetch_failed: hostcalls::define_counter("dcr.jwks_fetch_failed")?,
+            store_failed: hostcalls::define_counter("dcr.store_failed")?,
+        })
     }
 
     /// Counts an event.
     pub(super) fn count(&self, event: &Event) {
         match *event {
-            Event::Allowed { endpoint } => self.increment(Counter::Requests { endpoint, outcome: ALLOWED }),
-            Event::Passed { endpoint } => self.increment(Counter::Requests { endpoint, outcome: PASSED }),
+            Event::Allowed { endpoint } => self.requests.increment((endpoint, ALLOWED)),
+            Event::Passed { endpoint } => self.requests.increment((endpoint, PASSED)),
             Event::Watched { endpoint, ref refusals } => {
-                self.increment(Counter::Requests { endpoint, outcome: SHADOW_DENIED });
-                refusals.iter().for_each(|refusal| self.increment(Counter::shadow_refused(refusal.rule)));
+                self.requests.increment((endpoint, SHADOW_DENIED));
+                refusals.iter().for_each(|refusal| self.shadow_refused.increment(refusal.rule));
             }
             Event::Denied { endpoint, ref refusal } => {
-                self.increment(Counter::Requests { endpoint, outcome: outcome(refusal) });
-                self.increment(Counter::refused(refusal.rule));
+                self.requests.increment((endpoint, outcome(refusal)));
+                self.refused.increment(refusal.rule);
             }
-            Event::KeySetFetched => self.increment(Counter::KeySetFetched),
-            Event::KeySetFetchFailed { .. } => self.increment(Counter::KeySetFetchFailed),
-            Event::StoreFailed(_) => self.increment(Counter::StoreFailed),
-            Event::Cache(cache, event) => self.increment(Counter::Cache(cache, event)),
-            Event::SignatureCheck(algorithm) => self.increment(Counter::SignatureChecks(algorithm)),
+            Event::KeySetFetched => hostcalls::increment(self.key_set_fetched),
+            Event::KeySetFetchFailed { .. } => hostcalls::increment(self.key_set_fetch_failed),
+            Event::StoreFailed(_) => hostcalls::increment(self.store_failed),
+            Event::Cache(cache, event) => self.cache.increment((cache, event)),
+            Event::SignatureCheck(algorithm) => self.signature_checks.increment(algorithm),
         }
     }
+}
 
-    fn increment(&self, counter: Counter) {
-        if let Some(id) = self.0.get(&counter) {
+impl<K: Copy + PartialEq> Counters<K> {
+    fn define(kind: &str, counted: impl Iterator<Item = K>, name: impl Fn(K) -> String) -> Option<Self> {
+        let define = |key| Some((key, hostcalls::define_counter(&format!("dcr.{kind}.{}", name(key)))?));
+        counted.map(define).collect::<Option<_>>().map(Self)
+    }
+
+    fn increment(&self, key: K) {
+        if let Some((_, id)) = self.0.iter().find(|(known, _)| *known == key) {
             hostcalls::increment(*id);
         }
     }
 }
 
-impl Counter {
-    fn refused(rule: &Rule) -> Self {
-        Self::Refused { id: rule.id, reason: rule.reason }
-    }
-
-    fn shadow_refused(rule: &Rule) -> Self {
-        Self::ShadowRefused { id: rule.id, reason: rule.reason }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Requests { endpoint, outcome } => format!("dcr.requests_total.{endpoint}.{outcome}"),
-            Self::Refused { id, reason } => format!("dcr.refused.{}.{reason}", id.replace('-', "_")),
-            Self::ShadowRefused { id, reason } => format!("dcr.shadow_denied.{}.{reason}", id.replace('-', "_")),
-            Self::Cache(cache, event) => format!("dcr.cache.{}.{}", cache.name(), event.name()),
-            Self::SignatureChecks(algorithm) => format!("dcr.signature_checks.{}", algorithm.name()),
-            Self::KeySetFetched => "dcr.jwks_fetch_success".to_owned(),
-            Self::KeySetFetchFailed => "dcr.jwks_fetch_failed".to_owned(),
-            Self::StoreFailed => "dcr.store_failed".to_owned(),
-        }
-    }
+fn of_rule(rule: &Rule) -> String {
+    format!("{}.{}", rule.id.replace('-', "_"), rule.reason)
 }
 
 /// Whether the caller was refused, or a service behind the gate failed it.
