@@ -164,11 +164,20 @@ impl Routes {
     /// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
     /// parameters, joining slashes, resolving dots or not, ignoring letter case.
     fn has_lookalike(&self, path: &str) -> bool {
-        self.loosest.iter().any(|ours| {
-            let path = loosest_reading(path, ours.dots);
-            let below = path.strip_prefix(&ours.registration);
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || ours.others.contains(&path)
-        })
+        match the_one_reading(path) {
+            Some(path) => self.loosest.iter().any(|ours| ours.has(path)),
+            None => self.loosest.iter().any(|ours| ours.has(&loosest_reading(path, ours.dots))),
+        }
+    }
+}
+
+impl Loosest {
+    /// Whether it is one of ours, in whatever letter case.
+    fn has(&self, path: &str) -> bool {
+        let at_registration = path.split_at_checked(self.registration.len()).is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(&self.registration) && (rest.is_empty() || rest.starts_with('/'))
+        });
+        at_registration || self.others.iter().any(|other| other.eq_ignore_ascii_case(path))
     }
 }
 
@@ -190,28 +199,23 @@ enum Dots {
     Kept,
 }
 
-fn loosest_reading(path: &str, dots: Dots) -> String {
-    let mut path = path.to_ascii_lowercase();
-    if has_one_reading(&path) {
-        path.truncate(path.trim_end_matches('/').len().max("/".len()));
-        return path;
-    }
-    part_by_part(path, dots)
-}
-
-/// Whether all servers read a path alike, but for a slash at its end: most paths are of letters and slashes, and need no closer look.
-fn has_one_reading(lower_case: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_~".contains(&b);
+/// What all servers make of a path that they read alike, but for letter case: most paths are of letters and slashes, and need no closer
+/// look. A slash at the end is off.
+fn the_one_reading(path: &str) -> Option<&str> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~".contains(&b);
     let mut before = 0;
-    lower_case.starts_with('/')
-        && lower_case.bytes().all(|octet| {
+    let has_one = path.starts_with('/')
+        && path.bytes().all(|octet| {
             let after_slash = std::mem::replace(&mut before, octet) == b'/';
             is_plain(octet) || !after_slash && b"/.".contains(&octet)
-        })
+        });
+    let without_last_slash = path.strip_suffix('/').filter(|path| !path.is_empty());
+    has_one.then(|| without_last_slash.unwrap_or(path))
 }
 
-fn part_by_part(path: String, dots: Dots) -> String {
-    let mut text = path.into_bytes();
+/// The closer look, part by part. Letters become lower case.
+fn loosest_reading(path: &str, dots: Dots) -> String {
+    let mut text = path.as_bytes().to_vec();
     // Encodings nested deeper than this are nobody's idea of a path.
     for _ in 0..4 {
         if !text.contains(&b'%') {

@@ -114,9 +114,10 @@ fn a_path_that_all_servers_read_alike_is_what_the_closer_look_makes_of_it() {
     for number in 0..parts.len().pow(4) {
         let path: String = (0..4).map(|place| parts[number / parts.len().pow(place) % parts.len()]).collect();
         for dots in [Dots::Resolved, Dots::Kept] {
-            let lower = path.to_ascii_lowercase();
-            plain += usize::from(has_one_reading(&lower));
-            assert_eq!(loosest_reading(&path, dots), part_by_part(lower, dots), "{path}");
+            if let Some(reading) = the_one_reading(&path) {
+                plain += 1;
+                assert_eq!(reading.to_ascii_lowercase(), loosest_reading(&path, dots), "{path}");
+            }
         }
     }
     assert!(plain > 1000, "{plain}");
