@@ -109,8 +109,8 @@ pub(super) fn dispatch(call: &Call) -> Option<u32> {
 }
 
 /// Answers the request of the effective context.
-pub(super) fn answer(answer: &Answer) {
-    let mut headers = answer.headers.clone();
+pub(super) fn answer(answer: Answer) {
+    let mut headers = answer.headers;
     headers.extend(answer.www_authenticate.as_deref().map(|challenge| ("www-authenticate", challenge)));
     headers.extend(answer.interaction_id.as_deref().map(|id| ("x-fapi-interaction-id", id)));
     let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());

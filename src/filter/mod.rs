@@ -135,7 +135,7 @@ impl Stream {
     /// Hands out what the journeys said of the request.
     fn end(passage: &Passage, served: Served) {
         match served {
-            Served::Answer(answer) => hostcalls::answer(&answer),
+            Served::Answer(answer) => hostcalls::answer(answer),
             Served::Upstream => passage.open(),
         }
     }

@@ -144,13 +144,10 @@ impl Refusal {
         let rule = self.shown_rule();
         // A rule that hides another must not let the place give away which one it was.
         let claim = self.claim.as_deref().filter(|_| rule == self.rule);
-        let place = match (self.document, claim) {
-            (Some(document), Some(claim)) => format!("{}, {claim}: ", document.name()),
-            (Some(document), None) => format!("{}: ", document.name()),
-            (None, Some(claim)) => format!("{claim}: "),
-            (None, None) => String::new(),
-        };
-        format!("{place}{} (rule {})", rule.sentence, rule.id)
+        let (document, claim) = (self.document.map_or("", Document::name), claim.unwrap_or_default());
+        let between = if document.is_empty() || claim.is_empty() { "" } else { ", " };
+        let behind = if document.is_empty() && claim.is_empty() { "" } else { ": " };
+        [document, between, claim, behind, rule.sentence, " (rule ", rule.id, ")"].concat()
     }
 
     fn answer(&self) -> (u16, ErrorCode) {
