@@ -11,15 +11,15 @@ use crate::jose::Algorithm;
 use crate::jose::json::{self, ByName, FromJson, Misfit, named, names, object, string};
 use crate::x509::Attribute;
 
-/// The profiles built in, by name, with the text of their files.
+/// The profiles built in, by name, with the text of their files but for its white space (`build.rs`).
 const BUILT_IN: &[(&str, &str)] = &[
-    ("uk-obie-3.3", include_str!("../../profiles/uk-obie-3.3.json")),
-    ("uk-obie-3.4", include_str!("../../profiles/uk-obie-3.4.json")),
-    ("wso2-accelerator-3", include_str!("../../profiles/wso2-accelerator-3.json")),
-    ("fapi2", include_str!("../../profiles/fapi2.json")),
-    ("revolut", include_str!("../../profiles/revolut.json")),
-    ("au-cdr", include_str!("../../profiles/au-cdr.json")),
-    ("br-openfinance", include_str!("../../profiles/br-openfinance.json")),
+    ("uk-obie-3.3", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.3.json"))),
+    ("uk-obie-3.4", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.4.json"))),
+    ("wso2-accelerator-3", include_str!(concat!(env!("OUT_DIR"), "/wso2-accelerator-3.json"))),
+    ("fapi2", include_str!(concat!(env!("OUT_DIR"), "/fapi2.json"))),
+    ("revolut", include_str!(concat!(env!("OUT_DIR"), "/revolut.json"))),
+    ("au-cdr", include_str!(concat!(env!("OUT_DIR"), "/au-cdr.json"))),
+    ("br-openfinance", include_str!(concat!(env!("OUT_DIR"), "/br-openfinance.json"))),
 ];
 
 /// What one ecosystem asks of registrations, clients and tokens.
