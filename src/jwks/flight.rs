@@ -1,7 +1,6 @@
 //! Fetches under way: one for each source, however many wait for it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -10,9 +9,11 @@ use std::time::Duration;
 use super::Source;
 use crate::policy::Timestamp;
 
-/// The fetches under way, each bringing a `T` to all who wait.
+/// The fetches under way, each bringing a `T` to all who wait: a few at a time, if any.
 #[derive(Debug, Clone)]
-pub(super) struct Flights<T>(Rc<RefCell<HashMap<Source, Flight<T>>>>);
+pub(super) struct Flights<T>(Rc<RefCell<UnderWay<T>>>);
+
+type UnderWay<T> = Vec<(Source, Flight<T>)>;
 
 /// One of them.
 #[derive(Debug)]
@@ -28,14 +29,14 @@ struct State<T> {
 impl<T> Flights<T> {
     /// Whether there is one of this source, lost or not.
     pub(super) fn is_under_way(&self, source: &Source) -> bool {
-        self.0.borrow().contains_key(source)
+        self.0.borrow().iter().any(|(known, _)| known == source)
     }
 
     /// The one of this source, and whether it falls to the caller to do the work: there was none, or the one that was there is older than
     /// `longest`. Work that the host lost never ends; those who wait for it are served by whoever does it again.
     pub(super) fn join(&self, source: &Source, now: Timestamp, longest: Duration) -> (Flight<T>, bool) {
         let mut flights = self.0.borrow_mut();
-        if let Some(flight) = flights.get(source) {
+        if let Some((_, flight)) = flights.iter().find(|(known, _)| known == source) {
             let is_lost = now.abs_diff(flight.0.borrow().begun_at) > longest.as_secs();
             if is_lost {
                 flight.0.borrow_mut().begun_at = now;
@@ -44,13 +45,16 @@ impl<T> Flights<T> {
         }
         let state = State { begun_at: now, brought: None, waiting: Vec::new() };
         let flight = Flight(Rc::new(RefCell::new(state)));
-        flights.insert(source.clone(), flight.clone());
+        flights.push((source.clone(), flight.clone()));
         (flight, true)
     }
 
     /// Brings what was waited for.
     pub(super) fn land(&self, source: &Source, brought: T) {
-        let Some(flight) = self.0.borrow_mut().remove(source) else { return };
+        let mut flights = self.0.borrow_mut();
+        let Some(place) = flights.iter().position(|(known, _)| known == source) else { return };
+        let (_, flight) = flights.swap_remove(place);
+        drop(flights);
         let waiting = {
             let mut state = flight.0.borrow_mut();
             state.brought = Some(brought);
