@@ -162,7 +162,7 @@ impl HttpContext for Stream {
             return self.decide(|| Self::end(&self.passage, served));
         };
         let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
+            Some((path, query)) => (path, Some(query)),
             None => (path.as_str(), None),
         };
         let endpoint = match gate.routes.find(&method, path) {
@@ -174,6 +174,7 @@ impl HttpContext for Stream {
             Route::Serve(endpoint) => endpoint,
         };
 
+        let query = query.map(str::to_owned);
         let headers = hostcalls::request_headers();
         let certificate = hostcalls::transport_certificate(&gate.config.certificate, &headers);
         let (sender, body) = Body::channel();
