@@ -17,9 +17,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use self::fetch::{Failure, fetch};
-use self::flight::{Flight, Flights};
+use self::flight::Flights;
 use self::shared::{Claim, Outcome, SharedSets};
 pub use self::source::Source;
+use crate::arrival::Arrival;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
@@ -130,7 +131,7 @@ impl<H: Host> KeySets<H> {
         if !held.as_ref().is_some_and(|held| self.is_fresh(held)) {
             let pause = if held.is_some() { self.config.refetch_interval.as_secs() } else { FAILURE_PAUSE };
             if self.may_ask(source, pause) {
-                held = self.join_fetch(source).landed().await;
+                held = self.join_fetch(source).arrived().await;
             }
         }
         let longest = self.config.max_age.saturating_add(self.config.stale_if_error).as_secs();
@@ -144,7 +145,7 @@ impl<H: Host> KeySets<H> {
         let at_hand = self.entry(source).held.filter(is_newer).or_else(|| self.look_elsewhere(source).filter(is_newer));
         let newer = match at_hand {
             None if self.may_ask(source, self.config.refetch_interval.as_secs()) => {
-                self.join_fetch(source).landed().await.filter(is_newer)
+                self.join_fetch(source).arrived().await.filter(is_newer)
             }
             at_hand => at_hand,
         };
@@ -175,9 +176,9 @@ impl<H: Host> KeySets<H> {
     }
 
     /// The fetch under way, or a new one.
-    fn join_fetch(&self, source: &Source) -> Flight<Option<Held>> {
+    fn join_fetch(&self, source: &Source) -> Arrival<Option<Held>> {
         let now = self.host.now();
-        let (flight, is_new) = self.flights.join(source, now, self.longest_fetch());
+        let (brings, is_new) = self.flights.join(source, now, self.longest_fetch());
         if is_new {
             self.update(source, |entry| entry.attempted_at = now);
             let (this, source) = (self.clone(), source.clone());
@@ -186,7 +187,7 @@ impl<H: Host> KeySets<H> {
                 this.land(&source, brought);
             }));
         }
-        flight
+        brings
     }
 
     /// Fetches a set, or waits while another VM does; for so long as that may take and no longer.

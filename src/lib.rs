@@ -4,6 +4,7 @@
 //! [`policy`], [`jose`] and [`x509`] never see HTTP or the host; a [`journey`] reads like its specification; `filter` is the only room
 //! that knows proxy-wasm, and exists only in the WebAssembly build.
 
+mod arrival;
 pub mod cache;
 pub mod config;
 pub mod host;

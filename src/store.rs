@@ -1,5 +1,7 @@
 //! The typed client of the store's API, and the clients that the token endpoint has at hand. Whatever the store answers that its API does not say is the same as no answer.
 
+mod token_orders;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,10 +9,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::token_orders::TokenOrders;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
-use crate::jose::json::{self, FromJson, object};
+use crate::jose::json::{self, FromJson, Misfit, object};
+use crate::jose::jws::{Jws, Limits};
 use crate::policy::access_token::Introspection;
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;
@@ -28,6 +32,7 @@ pub struct Store<H> {
     /// How long a client at hand is taken as it is.
     max_age: Duration,
     clients: Rc<RefCell<Cache<String, KeptClient>>>,
+    token_orders: Rc<RefCell<TokenOrders>>,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +112,7 @@ pub struct Record {
     /// The software statement as the directory issued it.
     pub software_statement: Rc<str>,
     /// The statement's claims.
+    #[serde(skip)]
     pub statement_claims: Rc<Map<String, Value>>,
     /// The directory that signed it.
     pub issuer: String,
@@ -122,13 +128,13 @@ pub struct Record {
 object!(Record {
     metadata,
     software_statement,
-    statement_claims,
+    statement_claims = Rc::default(),
     issuer,
     binding,
     key_set_uri,
     revoked_key_set_uri,
     ..
-});
+} and claims_of_statement);
 
 /// An issued access token, as the token endpoint answers it (RFC 6749 section 5.1).
 #[derive(Debug, Clone, Serialize)]
@@ -143,7 +149,17 @@ pub struct IssuedToken {
     pub scope: String,
 }
 
-object!(IssuedToken { access_token, token_type, expires_in, scope, .. });
+/// What the store says of a token that was issued.
+#[derive(Debug)]
+struct Issued {
+    client_id: String,
+    access_token: String,
+    token_type: String,
+    expires_in: u64,
+    scope: String,
+}
+
+object!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
 
 /// An id that may be used once.
 #[derive(Debug, Clone, Serialize)]
@@ -174,6 +190,25 @@ pub enum StoreError {
     VersionMismatch,
 }
 
+/// What the store tells of one operation.
+#[derive(Debug)]
+struct Told {
+    status: Option<u16>,
+    /// The JSON, or what is wrong with it.
+    body: Result<Value, &'static str>,
+}
+
+impl From<CallResponse> for Told {
+    fn from(response: CallResponse) -> Self {
+        let body = if response.media_type().as_deref() == Some("application/json") {
+            json::parse(&response.body, ANSWER_DEPTH).map_err(|_| "answered with broken JSON")
+        } else {
+            Err("answered with another content-type than application/json")
+        };
+        Self { status: response.status, body }
+    }
+}
+
 impl TokenClient {
     fn of(client: Client) -> Self {
         let Record { metadata, issuer, binding, key_set_uri, revoked_key_set_uri, .. } = client.record;
@@ -189,6 +224,15 @@ impl TokenClient {
 }
 
 impl Record {
+    /// They are kept in the statement, and nowhere else.
+    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), Misfit> {
+        let limits = Limits { token_bytes: usize::MAX, json_depth: ANSWER_DEPTH };
+        let statement = Jws::parse(self.software_statement.as_bytes(), &limits).ok();
+        let claims = statement.and_then(|statement| json::parse_object(statement.payload(), ANSWER_DEPTH).ok());
+        self.statement_claims = Rc::new(claims.ok_or_else(|| Misfit::new("a software_statement that is none"))?);
+        Ok(())
+    }
+
     /// What is kept of an approved request.
     pub fn of(statement: &SoftwareStatement, binding: Binding, metadata: ClientMetadata) -> Self {
         Self {
@@ -232,6 +276,10 @@ struct Replacement<'a> {
 
 #[derive(Serialize)]
 struct Issuance<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    client_id: &'a str,
+    version: u64,
     scope: &'a str,
     expires_in: u64,
     cnf: Confirmation<'a>,
@@ -250,7 +298,8 @@ impl<H: Host> Store<H> {
     pub fn new(host: H, config: &Config) -> Self {
         let bounds = Bounds { entries: config.cache.clients, bytes: config.cache.client_bytes };
         let clients = Rc::new(RefCell::new(Cache::new(bounds)));
-        Self { host, config: config.store.clone(), max_age: config.cache.client_max_age, clients }
+        let (config, max_age) = (config.store.clone(), config.cache.client_max_age);
+        Self { host, config, max_age, clients, token_orders: Rc::default() }
     }
 
     /// Consumes the ids, checks duplicates, creates, with a token to manage the registration by where `with_token`: one transaction.
@@ -271,8 +320,8 @@ impl<H: Host> Store<H> {
             record: &record,
             registration_access_token: with_token,
         };
-        let response = self.call("POST", "/v1/clients".to_owned(), vec![minimal()], json_body(&body)).await?;
-        let written: Written = self.expect(201, &response, &single_uses)?;
+        let told = self.call("POST", "/v1/clients".to_owned(), vec![minimal()], json_body(&body)).await?;
+        let written: Written = self.expect(201, &told, &single_uses)?;
         if written.registration_access_token.is_some() == with_token {
             Ok(written.with(record))
         } else {
@@ -285,8 +334,8 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `UnknownClient`, `Unavailable`.
     pub async fn client(&self, client_id: &str) -> Result<Client, StoreError> {
-        let response = self.call("GET", client_path(client_id)?, None, None).await?;
-        let client: Client = self.expect(200, &response, &[])?;
+        let told = self.call("GET", client_path(client_id)?, None, None).await?;
+        let client: Client = self.expect(200, &told, &[])?;
         if client.client_id == client_id { Ok(client) } else { Err(self.failed("answered with another client")) }
     }
 
@@ -339,9 +388,9 @@ impl<H: Host> Store<H> {
     ) -> Result<Client, StoreError> {
         let body = Replacement { software: record.software(), consume_jti: &single_uses, record: &record };
         let headers = vec![("if-match", format!("\"{}\"", client.version)), minimal()];
-        let response = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
+        let told = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
         self.forget(&client.client_id);
-        let written: Written = self.expect(200, &response?, &single_uses)?;
+        let written: Written = self.expect(200, &told?, &single_uses)?;
         if written.client_id == client.client_id {
             Ok(written.with(record))
         } else {
@@ -354,19 +403,20 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `UnknownClient`, `Unavailable`.
     pub async fn delete(&self, client_id: &str) -> Result<(), StoreError> {
-        let response = self.call("DELETE", client_path(client_id)?, None, None).await;
+        let told = self.call("DELETE", client_path(client_id)?, None, None).await;
         self.forget(client_id);
-        let response = response?;
-        if response.status == Some(204) { Ok(()) } else { Err(self.error(&response, &[])) }
+        let told = told?;
+        if told.status == Some(204) { Ok(()) } else { Err(self.error(&told, &[])) }
     }
 
     /// Consumes the assertion's id, where there is one, and issues a token bound to the certificate, unless the client was changed since
-    /// it was read: one transaction.
+    /// it was read: one transaction. `request_id` names the request in the store's log.
     ///
     /// # Errors
     /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`. After each the client is read anew.
     pub async fn issue_token(
         &self,
+        request_id: Option<&str>,
         client: &TokenClient,
         scope: &str,
         lifetime: u64,
@@ -374,16 +424,25 @@ impl<H: Host> Store<H> {
         jti: Option<SingleUse>,
     ) -> Result<IssuedToken, StoreError> {
         let jti: Vec<SingleUse> = jti.into_iter().collect();
-        let body = Issuance { scope, expires_in: lifetime, cnf: Confirmation { thumbprint }, consume_jti: &jti };
-        let path = format!("{}/tokens", client_path(&client.client_id)?);
-        let version = Some(("if-match", format!("\"{}\"", client.version)));
-        let response = self.call("POST", path, version, json_body(&body)).await;
-        let issued = response.and_then(|response| self.expect(201, &response, &jti));
+        let order = Issuance {
+            request_id,
+            client_id: &client.client_id,
+            version: client.version,
+            scope,
+            expires_in: lifetime,
+            cnf: Confirmation { thumbprint },
+            consume_jti: &jti,
+        };
+        let issued = self.order_token(json::text(&order)).await.and_then(|told| self.expect(201, &told, &jti));
         if issued.is_err() {
             self.forget(&client.client_id);
         }
-        let token: IssuedToken = issued?;
-        if token.token_type == "Bearer" { Ok(token) } else { Err(self.failed("issued another type of token")) }
+        let Issued { client_id, access_token, token_type, expires_in, scope } = issued?;
+        match (client_id == client.client_id, token_type.as_str()) {
+            (true, "Bearer") => Ok(IssuedToken { access_token, token_type, expires_in, scope }),
+            (true, _) => Err(self.failed("issued another type of token")),
+            (false, _) => Err(self.failed("answered with another client's token")),
+        }
     }
 
     /// What the store knows of a token.
@@ -391,8 +450,8 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `Unavailable`.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, StoreError> {
-        let response = self.call("POST", "/v1/tokens/introspect".to_owned(), None, form_body(token)).await?;
-        self.expect(200, &response, &[])
+        let told = self.call("POST", "/v1/tokens/introspect".to_owned(), None, form_body(token)).await?;
+        self.expect(200, &told, &[])
     }
 
     /// Makes a token unusable.
@@ -400,8 +459,8 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `Unavailable`.
     pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
-        let response = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
-        if response.status == Some(200) { Ok(()) } else { Err(self.error(&response, &[])) }
+        let told = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
+        if told.status == Some(200) { Ok(()) } else { Err(self.error(&told, &[])) }
     }
 
     fn forget(&self, client_id: &str) {
@@ -414,7 +473,7 @@ impl<H: Host> Store<H> {
         path: String,
         further: impl IntoIterator<Item = (&'static str, String)>,
         body: Option<(&'static str, Vec<u8>)>,
-    ) -> Result<CallResponse, StoreError> {
+    ) -> Result<Told, StoreError> {
         let mut headers = vec![("accept", "application/json".to_owned())];
         headers.extend(further);
         let body = body.map(|(media_type, body)| {
@@ -430,47 +489,40 @@ impl<H: Host> Store<H> {
             body: body.unwrap_or_default(),
             timeout: self.config.timeout,
         };
-        self.host.call(call).await.map_err(|_| self.failed("could not be called: check store.cluster"))
+        let response = self.host.call(call).await;
+        response.map(Told::from).map_err(|_| self.failed("could not be called: check store.cluster"))
     }
 
-    /// `single_uses` are the ids that the call was to consume.
-    fn expect<T: FromJson>(
-        &self,
-        status: u16,
-        response: &CallResponse,
-        single_uses: &[SingleUse],
-    ) -> Result<T, StoreError> {
-        if response.status != Some(status) {
-            return Err(self.error(response, single_uses));
+    /// `single_uses` are the ids that were to be consumed.
+    fn expect<T: FromJson>(&self, status: u16, told: &Told, single_uses: &[SingleUse]) -> Result<T, StoreError> {
+        if told.status != Some(status) {
+            return Err(self.error(told, single_uses));
         }
-        self.read(response)
+        self.read(told)
     }
 
-    fn read<T: FromJson>(&self, response: &CallResponse) -> Result<T, StoreError> {
-        if response.media_type().as_deref() != Some("application/json") {
-            return Err(self.failed("answered with another content-type than application/json"));
-        }
-        let answer = json::parse(&response.body, ANSWER_DEPTH).map_err(|_| self.failed("answered with broken JSON"))?;
-        json::read(&answer).map_err(|_| self.failed("answered with JSON of another shape"))
+    fn read<T: FromJson>(&self, told: &Told) -> Result<T, StoreError> {
+        let body = told.body.as_ref().map_err(|problem| self.failed(problem))?;
+        json::read(body).map_err(|_| self.failed("answered with JSON of another shape"))
     }
 
-    fn error(&self, response: &CallResponse, single_uses: &[SingleUse]) -> StoreError {
+    fn error(&self, told: &Told, single_uses: &[SingleUse]) -> StoreError {
         struct ErrorBody {
             error: String,
             /// Which of the ids was used before.
             replayed: usize,
         }
         object!(ErrorBody { error, replayed = 0, .. });
-        let refused = matches!(response.status, Some(404 | 409 | 412));
+        let refused = matches!(told.status, Some(404 | 409 | 412));
         if !refused {
-            return self.failed(match response.status {
+            return self.failed(match told.status {
                 Some(503 | 504) => "refused the connection or did not answer in time",
                 _ => "answered with an unexpected status",
             });
         }
-        match self.read::<ErrorBody>(response) {
+        match self.read::<ErrorBody>(told) {
             Err(error) => error,
-            Ok(body) => match (response.status, body.error.as_str()) {
+            Ok(body) => match (told.status, body.error.as_str()) {
                 (Some(404), "unknown_client") => StoreError::UnknownClient,
                 (Some(409), "replayed") => match single_uses.get(body.replayed) {
                     Some(id) => StoreError::Replayed(id.rule),

@@ -152,7 +152,7 @@ impl Surroundings {
                 }
                 Ok((200, key_set.ok_or(CallNotSent)?))
             }
-            (_, Some(_), Some(_)) => Ok((201, issued())),
+            (_, None, Some(client)) => Ok((200, issued(&client.client_id))),
             _ => Ok((201, created(&call.body))),
         }
     }
@@ -218,7 +218,15 @@ fn created(body: &[u8]) -> Value {
     answer
 }
 
-/// What it answers to a token request.
-fn issued() -> Value {
-    json!({ "access_token": "judged", "token_type": "Bearer", "expires_in": 1, "scope": "judged" })
+/// What it answers when it is asked for a token.
+fn issued(client_id: &str) -> Value {
+    let token = json!({
+        "status": 201,
+        "client_id": client_id,
+        "access_token": "judged",
+        "token_type": "Bearer",
+        "expires_in": 1,
+        "scope": "judged",
+    });
+    json!({ "tokens": [token] })
 }

@@ -12,7 +12,7 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
-use crate::host::{Call, CallResponse, Shared};
+use crate::host::{self, Call, CallResponse, Shared};
 use crate::journey::Answer;
 use crate::policy::Timestamp;
 use crate::x509::{Certificate, Thumbprint, xfcc};
@@ -68,11 +68,10 @@ pub(super) fn request_headers() -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
 }
 
-/// The request's id, if it is one that may be passed on: letters, digits and dashes.
+/// The request's id, if it is one that may be passed on.
 pub(super) fn request_id() -> Option<String> {
     let id = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "x-request-id").ok().flatten()?;
-    let well_formed = (1..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    String::from_utf8(id).ok().filter(|_| well_formed)
+    host::request_id(&id).map(str::to_owned)
 }
 
 /// At most `size` bytes of the buffered request body.

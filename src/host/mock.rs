@@ -97,12 +97,6 @@ impl MockHost {
     }
 }
 
-/// Whether the call is for the version that the client is at, or for any.
-fn is_current(client: &Value, call: &Call) -> bool {
-    let mut versions = call.headers.iter().filter(|(name, _)| *name == "if-match").map(|(_, version)| version);
-    versions.all(|version| *version == format!("\"{}\"", client["version"]))
-}
-
 /// Lets all others run once.
 async fn one_turn() {
     let mut turns = 1;
@@ -181,6 +175,11 @@ impl MemoryStore {
                 }
                 answer(201, client)
             }
+            ("POST", ["tokens"]) => {
+                let told: Vec<Value> =
+                    body["tokens"].as_array().unwrap().iter().map(|order| self.issue(order)).collect();
+                answer(200, json!({ "tokens": told }))
+            }
             ("POST", ["tokens", "introspect"]) => answer(200, self.introspection.clone()),
             ("POST", ["tokens", "revoke"]) => {
                 self.revoked.push(String::from_utf8(call.body.clone()).unwrap());
@@ -198,15 +197,26 @@ impl MemoryStore {
                 self.clients.remove(*id);
                 CallResponse { status: Some(204), headers: Vec::new(), body: Vec::new() }
             }
-            ("POST", ["clients", id, "tokens"]) if !is_current(&self.clients[*id], call) => {
-                answer(412, json!({ "error": "version_mismatch" }))
-            }
-            ("POST", ["clients", _, "tokens"]) => answer(
-                201,
-                json!({ "access_token": "token", "token_type": "Bearer", "expires_in": body["expires_in"], "scope": body["scope"] }),
-            ),
             _ => answer(404, json!({})),
         }
+    }
+
+    fn issue(&mut self, order: &Value) -> Value {
+        let jti = order["consume_jti"].as_array().cloned().unwrap_or_default();
+        let client_id = &order["client_id"];
+        let Some(client) = self.clients.get(client_id.as_str().unwrap()) else {
+            return json!({ "status": 404, "error": "unknown_client" });
+        };
+        if client["version"] != order["version"] {
+            return json!({ "status": 412, "error": "version_mismatch" });
+        }
+        if jti.iter().any(|jti| self.consumed.contains(jti)) {
+            return json!({ "status": 409, "error": "replayed" });
+        }
+        self.consumed.extend(jti);
+        let token = format!("token {} of {}", self.consumed.len(), client_id.as_str().unwrap());
+        let (expires_in, scope) = (&order["expires_in"], &order["scope"]);
+        json!({ "status": 201, "client_id": client_id, "access_token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": scope })
     }
 
     fn put(&mut self, id: &str, version: u64, body: &Value) -> Value {

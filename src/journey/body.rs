@@ -1,9 +1,8 @@
 //! The request body, which arrives after the head: a journey awaits it where it needs it.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+
+use crate::arrival::Arrival;
 
 /// The body is larger than the endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,18 +10,11 @@ pub struct TooLarge;
 
 /// The journey's end.
 #[derive(Debug, Clone, Default)]
-pub struct Body(Rc<RefCell<State>>);
+pub struct Body(Arrival<Result<Rc<[u8]>, TooLarge>>);
 
-/// The end of whoever receives the body.
+/// The end of whoever receives the body. The first word counts: what was too large stays so, whatever part of it is sent later.
 #[derive(Debug, Clone)]
-pub struct BodySender(Rc<RefCell<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// The first word counts: what was too large stays so, whatever part of it is sent later.
-    arrived: Option<Result<Rc<[u8]>, TooLarge>>,
-    waiting: Option<Waker>,
-}
+pub struct BodySender(Arrival<Result<Rc<[u8]>, TooLarge>>);
 
 impl Body {
     /// A body still to arrive, and the end to send it by.
@@ -36,38 +28,19 @@ impl Body {
     /// # Errors
     /// [`TooLarge`].
     pub async fn read(&self) -> Result<Rc<[u8]>, TooLarge> {
-        poll_fn(|context| {
-            let mut state = self.0.borrow_mut();
-            match state.arrived.clone() {
-                Some(arrived) => Poll::Ready(arrived),
-                None => {
-                    state.waiting = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        self.0.arrived().await
     }
 }
 
 impl BodySender {
     /// The whole body is here.
     pub fn complete(&self, body: Vec<u8>) {
-        self.send(Ok(body.into()));
+        self.0.bring(Ok(body.into()));
     }
 
     /// The body will be too large.
     pub fn too_large(&self) {
-        self.send(Err(TooLarge));
-    }
-
-    fn send(&self, arrived: Result<Rc<[u8]>, TooLarge>) {
-        let waiting = {
-            let mut state = self.0.borrow_mut();
-            state.arrived.get_or_insert(arrived);
-            state.waiting.take()
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.0.bring(Err(TooLarge));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::body::Body;
-use crate::host::media_type;
+use crate::host::{media_type, request_id};
 use crate::policy::catalogue::{GW_03, RG_01, RG_15};
 use crate::policy::profile::{InteractionId, Profile};
 use crate::policy::{Refusal, Rule};
@@ -69,6 +69,11 @@ impl Request {
         };
         let is_uuid = value.len() == 36 && value.iter().enumerate().all(dash_or_hex);
         std::str::from_utf8(value).ok().filter(|_| is_uuid)
+    }
+
+    /// `x-request-id`, if it is one that may be passed on.
+    pub fn request_id(&self) -> Option<&str> {
+        self.header("x-request-id").ok().flatten().and_then(request_id)
     }
 
     /// Where the ecosystem demands an interaction id, there is one (RG-15).

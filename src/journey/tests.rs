@@ -6,6 +6,7 @@ mod management;
 mod modes;
 mod profiles;
 mod registration;
+mod together;
 mod token;
 mod vectors;
 

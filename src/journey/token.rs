@@ -23,11 +23,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
     let start = trail.length();
-    let mut issued = issue(gate, judge(gate, request, trail).await?).await;
+    let mut issued = issue(gate, request, judge(gate, request, trail).await?).await;
     if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
         // The record was changed since it was read, and nothing was done by it.
         trail.cut(start);
-        issued = issue(gate, judge(gate, request, trail).await?).await;
+        issued = issue(gate, request, judge(gate, request, trail).await?).await;
     }
     Ok(Answer::token(&trail.need(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
 }
@@ -49,9 +49,10 @@ struct Grant {
     jti: Option<SingleUse>,
 }
 
-async fn issue<H: Host>(gate: &Gate<H>, grant: Grant) -> Result<IssuedToken, StoreError> {
+async fn issue<H: Host>(gate: &Gate<H>, request: &Request, grant: Grant) -> Result<IssuedToken, StoreError> {
     let lifetime = gate.config.profile.access_token.lifetime.as_secs();
-    gate.store.issue_token(&grant.client, &grant.scope, lifetime, &grant.thumbprint, grant.jti).await
+    let Grant { client, scope, thumbprint, jti } = grant;
+    gate.store.issue_token(request.request_id(), &client, &scope, lifetime, &thumbprint, jti).await
 }
 
 /// Judges by the client's record at hand, and once more by the store's where that is another one by now: nobody is refused by an old record.

@@ -14,12 +14,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::problem::Problem;
-use self::request::{Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
+use self::request::{Checked, ClientId, IfMatch, PrefersMinimal, TokenForm, TokenOrders};
 use crate::credential::Credential;
-use crate::database::Database;
+use crate::database::{Database, Failure};
 use crate::metrics::{self, Metrics};
 use crate::model::{ActiveToken, Client, CreatedClient, IssuedToken, NewClient, NewToken, Replacement, TokenUse};
 
@@ -33,7 +33,7 @@ pub fn router(database: Database, credential: Option<Credential>) -> Router {
     Router::new()
         .route("/v1/clients", post(create_client))
         .route("/v1/clients/{client_id}", get(read_client).put(replace_client).delete(delete_client))
-        .route("/v1/clients/{client_id}/tokens", post(issue_token))
+        .route("/v1/tokens", post(issue_tokens))
         .route("/v1/tokens/introspect", post(introspect_token))
         .route("/v1/tokens/revoke", post(revoke_token))
         .route_layer(from_fn_with_state(store.clone(), authorize))
@@ -90,21 +90,49 @@ async fn delete_client(State(store): State<Shared>, ClientId(client_id): ClientI
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn issue_token(
-    State(store): State<Shared>,
-    ClientId(client_id): ClientId,
-    version: Option<IfMatch>,
-    Checked(new): Checked<NewToken>,
-) -> Answer {
-    let version = version.map(|IfMatch(version)| version);
-    let IssuedToken { access_token, scope, expires_in } = store.database.issue_token(client_id, version, new).await?;
-    let body = json!({
-        "access_token": access_token,
-        "token_type": "Bearer",
-        "expires_in": expires_in,
-        "scope": scope,
-    });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+/// Each for itself, as if it had come alone: what becomes of one says nothing about the others.
+async fn issue_tokens(State(store): State<Shared>, Checked(TokenOrders(orders)): Checked<TokenOrders>) -> Answer {
+    let (request_ids, new): (Vec<_>, Vec<_>) = orders.into_iter().map(|order| (order.request_id, order.new)).unzip();
+    let told = request_ids.into_iter().zip(issue_each(&store.database, new).await?);
+    let told: Vec<Value> = told.map(|(request_id, outcome)| store.tell(request_id.as_deref(), outcome)).collect();
+    Ok(Json(json!({ "tokens": told })).into_response())
+}
+
+/// Those that can be issued go to the database together; the others have their outcome already.
+async fn issue_each(
+    database: &Database,
+    every: Vec<Result<NewToken, Problem>>,
+) -> Result<Vec<Result<IssuedToken, Problem>>, Problem> {
+    let mut asked = Vec::new();
+    let outcomes: Vec<Result<(), Problem>> = every.into_iter().map(|new| new.map(|new| asked.push(new))).collect();
+    let mut issued = database.issue_tokens(asked).await?.into_iter();
+    let each = |outcome: Result<(), Problem>| {
+        outcome.and_then(|()| issued.next().map_or(Err(Failure::Closed.into()), |issued| issued.map_err(Problem::from)))
+    };
+    Ok(outcomes.into_iter().map(each).collect())
+}
+
+impl Store {
+    /// What is told of one token, in the answer, in the log and in the metrics.
+    fn tell(&self, request_id: Option<&str>, outcome: Result<IssuedToken, Problem>) -> Value {
+        let (status, told) = match outcome {
+            Ok(IssuedToken { client_id, access_token, scope, expires_in }) => {
+                let told = json!({
+                    "status": 201,
+                    "client_id": client_id,
+                    "access_token": access_token,
+                    "token_type": "Bearer",
+                    "expires_in": expires_in,
+                    "scope": scope,
+                });
+                (StatusCode::CREATED, told)
+            }
+            Err(problem) => problem.among_others(),
+        };
+        self.metrics.token(status.as_u16());
+        tracing::info!(request_id, status = status.as_u16(), "token");
+        told
+    }
 }
 
 async fn introspect_token(State(store): State<Shared>, TokenForm(token): TokenForm) -> Answer {

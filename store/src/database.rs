@@ -194,42 +194,20 @@ impl Database {
         deleted.await
     }
 
-    /// Consumes the `jti` and issues an access token: 256 random bits as base64url, of which only the digest is kept. With a `version`,
-    /// only while the client is at it.
+    /// Issues access tokens, each for itself: of one that is refused nothing has happened, and the others do not notice. The token is 256
+    /// random bits as base64url, of which only the digest is kept; its `jti` are consumed. The results are in the order of what was asked.
     ///
     /// # Errors
-    /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`],
-    /// [`Refusal::Replayed`].
-    pub async fn issue_token(
-        &self,
-        client_id: String,
-        version: Option<i64>,
-        new: NewToken,
-    ) -> Result<IssuedToken, Failure> {
+    /// For one, in this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::JtiExpired`],
+    /// [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`]. For all, failures of the database: then none was issued.
+    pub async fn issue_tokens(&self, every: Vec<NewToken>) -> Result<Vec<Result<IssuedToken, Failure>>, Failure> {
         let clock = self.clock.clone();
-        let access_token = random_token()?;
-        let token_digest = digest(&access_token);
+        let every: Vec<(NewToken, String)> =
+            every.into_iter().map(|new| Ok((new, random_token()?))).collect::<Result<_, Failure>>()?;
         let issued = self.writer.give(move |work| {
             let now = clock.now();
-            let current = version_of(work, &client_id)?.ok_or(Refusal::UnknownClient)?;
-            if version.is_some_and(|version| version != current) {
-                return Err(Refusal::VersionMismatch.into());
-            }
-            consume(work, &new.consume_jti, now)?;
-            let NewToken { scope, expires_in, certificate_thumbprint, .. } = new;
-            work.prepare_cached(
-                "INSERT INTO access_tokens (token_digest, client_id, scope, certificate_thumbprint, issued_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                token_digest,
-                client_id,
-                scope,
-                certificate_thumbprint,
-                now,
-                now.saturating_add(expires_in)
-            ])?;
-            Ok(IssuedToken { access_token, scope, expires_in })
+            let one = |(new, token)| writer::one_of_several(work, || issue_token(work, new, token, now));
+            every.into_iter().map(one).collect()
         });
         issued.await
     }
@@ -357,6 +335,22 @@ fn find_registration_token(data: &Connection, digest: &str) -> Result<Option<Act
         Ok(ActiveToken { client_id: row.get(0)?, issued_at: row.get(1)?, token_use: TokenUse::Registration })
     });
     Ok(found.optional()?)
+}
+
+fn issue_token(work: &Connection, new: NewToken, access_token: String, now: i64) -> Result<IssuedToken, Failure> {
+    let NewToken { client_id, version, scope, expires_in, certificate_thumbprint, consume_jti } = new;
+    let current = version_of(work, &client_id)?.ok_or(Refusal::UnknownClient)?;
+    if version.is_some_and(|version| version != current) {
+        return Err(Refusal::VersionMismatch.into());
+    }
+    consume(work, &consume_jti, now)?;
+    let expires_at = now.saturating_add(expires_in);
+    work.prepare_cached(
+        "INSERT INTO access_tokens (token_digest, client_id, scope, certificate_thumbprint, issued_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![digest(&access_token), client_id, scope, certificate_thumbprint, now, expires_at])?;
+    Ok(IssuedToken { client_id, access_token, scope, expires_in })
 }
 
 /// Consumes every `jti`; the caller drops the transaction on an error, and none is consumed.

@@ -2,8 +2,8 @@
 //! [`crate::api`] for the bounds of each.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Error, Map, Value};
+use serde_json::Error;
+use serde_json::value::RawValue;
 
 /// The longest time ahead, in seconds, that a `jti` may ask to be kept and an access token may live: 366 days.
 ///
@@ -40,12 +40,10 @@ pub struct Jti {
 pub struct Record(Box<RawValue>);
 
 impl Record {
-    /// The record that was read from a body, as it is kept and told.
-    ///
-    /// # Errors
-    /// None that a record which was read could cause.
-    pub fn new(members: &Map<String, Value>) -> Result<Self, Error> {
-        to_raw_value(members).map(Self)
+    /// The record that came in a body, if it is a JSON object. It is kept and told as it is written.
+    #[must_use]
+    pub fn of_body(text: Box<RawValue>) -> Option<Self> {
+        text.get().starts_with('{').then_some(Self(text))
     }
 
     /// A record that was kept.
@@ -98,6 +96,10 @@ pub struct Replacement {
 /// What a token request asks to be issued.
 #[derive(Debug, Clone)]
 pub struct NewToken {
+    /// To whom.
+    pub client_id: String,
+    /// Only while the client is at this version, where one is named.
+    pub version: Option<i64>,
     /// Granted scope, as RFC 6749 section 3.3 writes it.
     pub scope: String,
     /// Lifetime in seconds, 1 to [`MAX_LIFETIME`].
@@ -111,6 +113,8 @@ pub struct NewToken {
 /// A token just issued, and the only time it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
+    /// Whose it is.
+    pub client_id: String,
     /// 256 random bits as base64url.
     pub access_token: String,
     /// Granted scope.

@@ -15,6 +15,7 @@ mod module;
 mod paths;
 mod scripted_store;
 mod store;
+mod together;
 mod wire;
 
 use std::fs::File;

@@ -35,7 +35,6 @@ impl RegisteredClient {
         let record = json!({
             "metadata": metadata(registration, directory, &claims),
             "software_statement": statement,
-            "statement_claims": claims,
             "issuer": issuer,
             "binding": binding(directory, &claims),
             "key_set_uri": key_set_uri(directory, &claims),

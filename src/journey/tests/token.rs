@@ -68,7 +68,8 @@ fn ca_12_a_replayed_assertion_is_refused() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
-        host.instead(|call| call.path.ends_with("/tokens").then(|| Ok(response(409, json!({ "error": "replayed" })))));
+        let replayed = || response(200, json!({ "tokens": [{ "status": 409, "error": "replayed" }] }));
+        host.instead(move |call| call.path.ends_with("/tokens").then(|| Ok(replayed())));
         let answer = answered(&gate, &Endpoint::Token, &by(&signed(&assertion(&id)), "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_replayed");
     });
@@ -115,7 +116,10 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
         assert_eq!((answer.status, &body(&answer)["scope"]), (200, &json!("accounts")));
         let issued = host.calls.borrow().iter().find(|call| call.path.ends_with("/tokens")).unwrap().clone();
         let thumbprint = post(&PKI.tpp.transport).head.certificate.unwrap().thumbprint().x5t_s256();
-        assert_eq!(serde_json::from_slice::<Value>(&issued.body).unwrap()["cnf"]["x5t#S256"], json!(thumbprint));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&issued.body).unwrap()["tokens"][0]["cnf"]["x5t#S256"],
+            json!(thumbprint)
+        );
 
         let answer = answered(&gate, &Endpoint::Token, &post(&PKI.tpp.obwac)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_subject");

@@ -64,10 +64,13 @@ impl Drop for Observation {
 
 /// The caller's `x-request-id`, if it is one that cannot forge a log line: 1 to 128 of `[A-Za-z0-9._-]`.
 fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get("x-request-id")?.to_str().ok()?;
-    let well_formed = (1..=MAX_REQUEST_ID).contains(&value.len())
-        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    well_formed.then_some(value)
+    headers.get("x-request-id")?.to_str().ok().filter(|id| is_request_id(id))
+}
+
+/// Whether it can be logged as a request's id.
+pub(super) fn is_request_id(text: &str) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::database::{Failure, Refusal};
 
@@ -36,48 +36,73 @@ pub(super) enum Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
+        if !matches!(failure, Failure::Refused(_)) {
+            tracing::error!(%failure, "an operation failed and was undone");
+        }
         Self::Failed(failure)
+    }
+}
+
+impl Problem {
+    /// Its status, and what is told of it among other answers: its body with the status in it.
+    pub(super) fn among_others(&self) -> (StatusCode, Value) {
+        let (status, mut body) = self.told();
+        if let Some(members) = body.as_object_mut() {
+            members.insert("status".to_owned(), status.as_u16().into());
+        }
+        (status, body)
+    }
+
+    /// Its status, and its body.
+    fn told(&self) -> (StatusCode, Value) {
+        match self {
+            Self::Invalid(description) => told(StatusCode::BAD_REQUEST, "invalid_request", description),
+            Self::UnsupportedMediaType(expected) => {
+                told(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", expected)
+            }
+            Self::BodyTooLarge => {
+                told(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body may be 256 KiB at most")
+            }
+            Self::BodyTooSlow => {
+                told(StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive within 5 seconds")
+            }
+            Self::Unauthorized => told(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send `Authorization: Bearer` with the content of the store's credential file",
+            ),
+            Self::PreconditionRequired => told(
+                StatusCode::PRECONDITION_REQUIRED,
+                "precondition_required",
+                "send `If-Match` with the ETag of the version you read",
+            ),
+            Self::NotFound => told(StatusCode::NOT_FOUND, "not_found", "there is no such route"),
+            Self::MethodNotAllowed => {
+                told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")
+            }
+            Self::Failed(Failure::Refused(refusal)) => refused(*refusal),
+            Self::Failed(_) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "the store cannot do this now; nothing was changed, try again",
+            ),
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        match self {
-            Self::Invalid(description) => answer(StatusCode::BAD_REQUEST, "invalid_request", description),
-            Self::UnsupportedMediaType(expected) => {
-                answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", expected)
-            }
-            Self::BodyTooLarge => {
-                answer(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body may be 256 KiB at most")
-            }
-            Self::BodyTooSlow => {
-                answer(StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive within 5 seconds")
-            }
-            Self::Unauthorized => with_header(
-                answer(
-                    StatusCode::UNAUTHORIZED,
-                    "unauthorized",
-                    "send `Authorization: Bearer` with the content of the store's credential file",
-                ),
-                header::WWW_AUTHENTICATE,
-                "Bearer",
-            ),
-            Self::PreconditionRequired => answer(
-                StatusCode::PRECONDITION_REQUIRED,
-                "precondition_required",
-                "send `If-Match` with the ETag of the version you read",
-            ),
-            Self::NotFound => answer(StatusCode::NOT_FOUND, "not_found", "there is no such route"),
-            Self::MethodNotAllowed => {
-                answer(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")
-            }
-            Self::Failed(Failure::Refused(refusal)) => refused(refusal),
-            Self::Failed(failure) => unavailable(&failure),
+        let (status, body) = self.told();
+        let response = (status, Json(body)).into_response();
+        match status {
+            StatusCode::UNAUTHORIZED => with_header(response, header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::SERVICE_UNAVAILABLE => with_header(response, header::RETRY_AFTER, "1"),
+            _ => response,
         }
     }
 }
 
-fn refused(refusal: Refusal) -> Response {
+fn refused(refusal: Refusal) -> (StatusCode, Value) {
     let (status, error) = match refusal {
         Refusal::UnknownClient => (StatusCode::NOT_FOUND, "unknown_client"),
         Refusal::Replayed { .. } => (StatusCode::CONFLICT, "replayed"),
@@ -86,31 +111,15 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
         Refusal::JtiExpired | Refusal::JtiTooFarAhead => (StatusCode::BAD_REQUEST, "invalid_request"),
     };
-    let description = refusal.to_string();
-    match refusal {
-        Refusal::Replayed { index } => {
-            let body = json!({ "error": error, "error_description": description, "replayed": index });
-            (status, Json(body)).into_response()
-        }
-        _ => answer(status, error, &description),
+    let (status, mut body) = told(status, error, &refusal.to_string());
+    if let (Refusal::Replayed { index }, Some(members)) = (refusal, body.as_object_mut()) {
+        members.insert("replayed".to_owned(), index.into());
     }
+    (status, body)
 }
 
-fn unavailable(failure: &Failure) -> Response {
-    tracing::error!(%failure, "an operation failed and was undone");
-    with_header(
-        answer(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "temporarily_unavailable",
-            "the store cannot do this now; nothing was changed, try again",
-        ),
-        header::RETRY_AFTER,
-        "1",
-    )
-}
-
-fn answer(status: StatusCode, error: &str, description: &str) -> Response {
-    (status, Json(json!({ "error": error, "error_description": description }))).into_response()
+fn told(status: StatusCode, error: &str, description: &str) -> (StatusCode, Value) {
+    (status, json!({ "error": error, "error_description": description }))
 }
 
 fn with_header(mut response: Response, name: header::HeaderName, value: &'static str) -> Response {

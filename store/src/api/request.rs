@@ -9,9 +9,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
+use super::observe::is_request_id;
 use super::problem::Problem;
+use crate::database::Refusal;
 use crate::model::{Jti, MAX_LIFETIME, NewClient, NewToken, Record, Replacement, Software};
 
 /// A body may take no longer than this to arrive: a graceful stop waits for it.
@@ -24,6 +26,7 @@ const MAX_JTI_COUNT: usize = 8;
 const MAX_SCOPE: usize = 4096;
 const MAX_TOKEN: usize = 4096;
 const THUMBPRINT: usize = 43;
+const MAX_TOKENS: usize = 64;
 
 /// The `client_id` of the path. One that the store cannot have made is unknown.
 pub(super) struct ClientId(pub(super) String);
@@ -44,10 +47,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let unknown = || Problem::Failed(crate::database::Refusal::UnknownClient.into());
-        let Path(client_id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| unknown())?;
-        let well_formed = (1..=MAX_CLIENT_ID).contains(&client_id.len()) && client_id.bytes().all(is_base64url);
-        if well_formed { Ok(Self(client_id)) } else { Err(unknown()) }
+        let Path(client_id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| unknown_client())?;
+        if is_client_id(&client_id) { Ok(Self(client_id)) } else { Err(unknown_client()) }
     }
 }
 
@@ -75,17 +76,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse) {
             Some(Ok(version)) => Ok(Self(version)),
             _ => Err(malformed),
-        }
-    }
-}
-
-impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
-            Err(Problem::PreconditionRequired) => Ok(None),
-            version => version.map(Some),
         }
     }
 }
@@ -134,7 +124,7 @@ pub(super) struct NewClientShape {
     #[serde(default)]
     registration_access_token: bool,
     consume_jti: Vec<Jti>,
-    record: Map<String, Value>,
+    record: Box<RawValue>,
 }
 
 impl FromBody for NewClient {
@@ -147,7 +137,7 @@ impl FromBody for NewClient {
         let NewClientShape { software, single_registration, registration_access_token, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
-        let record = Record::new(&record).map_err(|_| Problem::Invalid(Self::TAKES))?;
+        let record = Record::of_body(record).ok_or(Problem::Invalid(Self::TAKES))?;
         Ok(Self { software, single_registration, registration_access_token, consume_jti, record })
     }
 }
@@ -157,7 +147,7 @@ impl FromBody for NewClient {
 pub(super) struct ReplacementShape {
     software: Software,
     consume_jti: Vec<Jti>,
-    record: Map<String, Value>,
+    record: Box<RawValue>,
 }
 
 impl FromBody for Replacement {
@@ -169,14 +159,48 @@ impl FromBody for Replacement {
         let ReplacementShape { software, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
-        let record = Record::new(&record).map_err(|_| Problem::Invalid(Self::TAKES))?;
+        let record = Record::of_body(record).ok_or(Problem::Invalid(Self::TAKES))?;
         Ok(Self { software, consume_jti, record })
+    }
+}
+
+/// Tokens asked for in one request, by several callers of a gateway. Each is read for itself: what is wrong with one is its own matter.
+pub(super) struct TokenOrders(pub(super) Vec<TokenOrder>);
+
+/// One of them.
+pub(super) struct TokenOrder {
+    /// The request of the gateway's caller, for the log.
+    pub(super) request_id: Option<String>,
+    /// What is asked for, or what is wrong with it.
+    pub(super) new: Result<NewToken, Problem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenOrdersShape {
+    tokens: Vec<Box<RawValue>>,
+}
+
+impl FromBody for TokenOrders {
+    type Shape = TokenOrdersShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects";
+
+    fn check(TokenOrdersShape { tokens }: TokenOrdersShape) -> Result<Self, Problem> {
+        if !(1..=MAX_TOKENS).contains(&tokens.len()) {
+            return Err(Problem::Invalid(Self::TAKES));
+        }
+        Ok(Self(tokens.iter().map(|text| TokenOrder::read(text.get())).collect()))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewTokenShape {
+struct NewTokenShape {
+    #[serde(default)]
+    request_id: Option<String>,
+    client_id: String,
+    #[serde(default)]
+    version: Option<i64>,
     scope: String,
     expires_in: i64,
     cnf: Confirmation,
@@ -191,21 +215,46 @@ struct Confirmation {
     certificate_thumbprint: String,
 }
 
-impl FromBody for NewToken {
-    type Shape = NewTokenShape;
-    const TAKES: &'static str = "the body must be a JSON object with exactly `scope` (a string), `expires_in` (seconds), \
-        `cnf` ({`x5t#S256`}) and `consume_jti` (a list of {`issuer`, `jti`, `expires_at`})";
+impl TokenOrder {
+    const TAKES: &'static str = "each of `tokens` must be an object with exactly `client_id`, `scope` (strings), `expires_in` \
+        (seconds), `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number) \
+        and `request_id` (a string)";
 
-    fn check(shape: NewTokenShape) -> Result<Self, Problem> {
-        let NewTokenShape { scope, expires_in, cnf, consume_jti } = shape;
+    fn read(text: &str) -> Self {
+        match serde_json::from_str::<NewTokenShape>(text) {
+            Ok(mut shape) => {
+                let request_id = shape.request_id.take().filter(|id| is_request_id(id));
+                Self { request_id, new: shape.check() }
+            }
+            Err(_) => Self { request_id: None, new: Err(Problem::Invalid(Self::TAKES)) },
+        }
+    }
+}
+
+impl NewTokenShape {
+    fn check(self) -> Result<NewToken, Problem> {
+        let Self { client_id, version, scope, expires_in, cnf, consume_jti, .. } = self;
         check_scope(&scope)?;
         if !(1..=MAX_LIFETIME).contains(&expires_in) {
             return Err(Problem::Invalid("`expires_in` must be 1 to 31622400 seconds (366 days)"));
         }
         check_thumbprint(&cnf.certificate_thumbprint)?;
         check_jti(&consume_jti)?;
-        Ok(Self { scope, expires_in, certificate_thumbprint: cnf.certificate_thumbprint, consume_jti })
+        if !is_client_id(&client_id) {
+            return Err(unknown_client());
+        }
+        let certificate_thumbprint = cnf.certificate_thumbprint;
+        Ok(NewToken { client_id, version, scope, expires_in, certificate_thumbprint, consume_jti })
     }
+}
+
+/// Whether the store can have made it.
+fn is_client_id(text: &str) -> bool {
+    (1..=MAX_CLIENT_ID).contains(&text.len()) && text.bytes().all(is_base64url)
+}
+
+fn unknown_client() -> Problem {
+    Problem::Failed(Refusal::UnknownClient.into())
 }
 
 fn check_software(software: &Software) -> Result<(), Problem> {

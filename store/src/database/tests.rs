@@ -58,13 +58,19 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     }
 }
 
-fn new_token(expires_in: i64) -> NewToken {
+fn new_token(client_id: &str, expires_in: i64) -> NewToken {
     NewToken {
+        client_id: client_id.to_owned(),
+        version: None,
         scope: "accounts".to_owned(),
         expires_in,
         certificate_thumbprint: "A".repeat(43),
         consume_jti: Vec::new(),
     }
+}
+
+async fn issued(rig: &Rig, new: NewToken) -> IssuedToken {
+    rig.database.issue_tokens(vec![new]).await.unwrap().remove(0).unwrap()
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
@@ -266,8 +272,8 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
         client_id = rig.database.create_client(new_client(every)).await.unwrap().client.client_id;
     }
-    let short = rig.database.issue_token(client_id.clone(), None, new_token(10)).await.unwrap().access_token;
-    let long = rig.database.issue_token(client_id.clone(), None, new_token(1000)).await.unwrap().access_token;
+    let short = issued(&rig, new_token(&client_id, 10)).await.access_token;
+    let long = issued(&rig, new_token(&client_id, 1000)).await.access_token;
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 5, live_tokens: 2, jti_kept: 10 });
     assert_eq!(purge_all(&rig.database).await.unwrap(), 0);
 
@@ -284,7 +290,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
     let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
-    let token = rig.database.issue_token(client_id.clone(), None, new_token(600)).await.unwrap().access_token;
+    let token = issued(&rig, new_token(&client_id, 600)).await.access_token;
 
     rig.set_time(NOW + 599);
     let active = rig.database.introspect(&token).await.unwrap().unwrap();
@@ -303,8 +309,8 @@ async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
     let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
     let kept = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
-    rig.database.issue_token(client_id.clone(), None, new_token(600)).await.unwrap();
-    rig.database.issue_token(kept.clone(), None, new_token(600)).await.unwrap();
+    issued(&rig, new_token(&client_id, 600)).await;
+    issued(&rig, new_token(&kept, 600)).await;
     rig.database.delete_client(client_id).await.unwrap();
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 1, live_tokens: 1, jti_kept: 0 });
 }

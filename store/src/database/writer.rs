@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::Failure;
 use super::orders::{Message, Order, Orders, Queue};
 
 /// The most operations of one transaction. More would only let the first wait longer.
@@ -74,10 +75,37 @@ fn transaction(
 }
 
 fn run(work: &Connection, order: &mut dyn Order) -> Result<(), rusqlite::Error> {
-    work.prepare_cached("SAVEPOINT an_order")?.execute([])?;
-    if !order.run(work)? {
-        work.prepare_cached("ROLLBACK TO an_order")?.execute([])?;
+    in_savepoint(work, || Ok(((), order.run(work)?)))
+}
+
+/// Does one of several operations of an order: what it wrote is undone if it is refused, and only that.
+///
+/// # Errors
+/// Only what ends the whole transaction.
+pub(super) fn one_of_several<T>(
+    work: &Connection,
+    operation: impl FnOnce() -> Result<T, Failure>,
+) -> Result<Result<T, Failure>, Failure> {
+    Ok(in_savepoint(work, || match operation() {
+        // After some failures SQLite has undone the whole transaction, savepoints and all.
+        Err(Failure::Database(error)) => Err(error),
+        result => {
+            let stays = result.is_ok();
+            Ok((result, stays))
+        }
+    })?)
+}
+
+/// `operation` returns, beside its result, whether what it wrote is to stay.
+fn in_savepoint<T>(
+    work: &Connection,
+    operation: impl FnOnce() -> Result<(T, bool), rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    work.prepare_cached("SAVEPOINT an_operation")?.execute([])?;
+    let (result, stays) = operation()?;
+    if !stays {
+        work.prepare_cached("ROLLBACK TO an_operation")?.execute([])?;
     }
-    work.prepare_cached("RELEASE an_order")?.execute([])?;
-    Ok(())
+    work.prepare_cached("RELEASE an_operation")?.execute([])?;
+    Ok(result)
 }

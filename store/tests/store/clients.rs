@@ -54,6 +54,23 @@ async fn read_answers_what_create_answered() {
 }
 
 #[tokio::test]
+async fn a_record_is_kept_as_it_is_written() {
+    let rig = Rig::new().await;
+    let record =
+        format!(r#"{{"number": 1.50e+2 , "text":"\u0041", "deep": {}0{} }}"#, "[".repeat(200), "]".repeat(200));
+    let body = with(new_client(json!([])), "/record", json!("here")).to_string().replace("\"here\"", &record);
+    let request = Request::post("/v1/clients").header("content-type", "application/json");
+    let created = rig.send(request.body(Body::from(body)).unwrap()).await;
+    assert!(created.assert_status(201).text.contains(&record));
+    let client_id = created.text.split('"').nth(3).unwrap();
+    assert!(rig.get(&format!("/v1/clients/{client_id}")).await.assert_status(200).text.contains(&record));
+    for none in ["[]", "\"{}\"", "null", "1"] {
+        let body = with(new_client(json!([])), "/record", serde_json::from_str(none).unwrap());
+        rig.post("/v1/clients", &body).await.assert_refused(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_is_not_there_is_unknown_to_every_operation() {
     let rig = Rig::new().await;
     let too_long = "a".repeat(65);
@@ -62,7 +79,7 @@ async fn a_client_that_is_not_there_is_unknown_to_every_operation() {
         rig.get(&path).await.assert_refused(404, "unknown_client");
         rig.delete(&path).await.assert_refused(404, "unknown_client");
         rig.put(&path, "\"1\"", &replacement(json!([]))).await.assert_refused(404, "unknown_client");
-        let tokens = rig.post(&format!("{path}/tokens"), &crate::support::new_token(json!([]))).await;
+        let tokens = rig.issue(&path, &crate::support::new_token(json!([]))).await;
         tokens.assert_refused(404, "unknown_client");
     }
 }

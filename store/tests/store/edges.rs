@@ -10,7 +10,7 @@ use http_body_util::channel::Channel;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{NOW, Rig, database_file, form_request, jti, new_client, new_token, post, replacement};
+use crate::support::{NOW, Rig, database_file, form_request, issue, jti, new_client, new_token, post, replacement};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
@@ -35,9 +35,8 @@ async fn only_json_is_taken_as_json() {
 async fn what_is_not_json_is_refused_without_being_repeated() {
     let rig = Rig::new().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let deep_record =
-        new_client(json!([])).to_string().replace("null}", &format!("{}0{}}}", "[".repeat(200), "]".repeat(200)));
-    let bodies = ["", "{", "{\"software\": \"marker\"}", "\u{feff}{}", &deep, &deep_record, "{} {}", "marker"];
+    let broken_record = new_client(json!([])).to_string().replace("1.5", "1.5.5");
+    let bodies = ["", "{", "{\"software\": \"marker\"}", "\u{feff}{}", &deep, &broken_record, "{} {}", "marker"];
     for body in bodies.map(|body| body.as_bytes().to_vec()).into_iter().chain([vec![0xff, 0xfe], vec![0; 64]]) {
         let request = Request::post("/v1/clients").header("content-type", "application/json");
         let answer = rig.send(request.body(Body::from(body)).unwrap()).await;
@@ -66,11 +65,15 @@ async fn a_body_over_256_kib_is_refused() {
 #[tokio::test]
 async fn unknown_routes_and_methods_are_named_as_such() {
     let rig = Rig::new().await;
-    for path in ["/", "/v1", "/v1/clients/", "/v1/clients/a/b", "/v2/clients", "//v1/clients", "/v1/clients/a/tokens/b"]
-    {
+    for path in ["/", "/v1", "/v1/clients/", "/v1/clients/a/b", "/v2/clients", "//v1/clients", "/v1/clients/a/tokens"] {
         rig.get(path).await.assert_refused(404, "not_found");
     }
-    for (path, allowed) in [("/v1/clients", "POST"), ("/v1/tokens/introspect", "POST"), ("/v1/tokens/revoke", "POST")] {
+    for (path, allowed) in [
+        ("/v1/clients", "POST"),
+        ("/v1/tokens", "POST"),
+        ("/v1/tokens/introspect", "POST"),
+        ("/v1/tokens/revoke", "POST"),
+    ] {
         let answer = rig.get(path).await;
         answer.assert_refused(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), allowed);
@@ -89,7 +92,7 @@ async fn with_a_credential_every_call_has_to_show_it() {
             (404, Request::get("/v1/clients/a").body(Body::empty()).unwrap()),
             (428, put),
             (404, Request::delete("/v1/clients/a").body(Body::empty()).unwrap()),
-            (404, post("/v1/clients/a/tokens", &new_token(json!([])))),
+            (200, issue("/v1/clients/a", &new_token(json!([])))),
             (200, form_request("/v1/tokens/introspect", "token=a")),
             (200, form_request("/v1/tokens/revoke", "token=a")),
         ]
@@ -125,7 +128,7 @@ async fn a_failing_database_is_unavailable_and_keeps_its_words_to_itself() {
         rig.get(&path).await,
         rig.put(&path, "\"1\"", &replacement(json!([]))).await,
         rig.delete(&path).await,
-        rig.post(&format!("{path}/tokens"), &new_token(json!([]))).await,
+        rig.issue(&path, &new_token(json!([]))).await,
         rig.form("/v1/tokens/introspect", "token=a").await,
         rig.form("/v1/tokens/revoke", "token=a").await,
         rig.get("/readyz").await,
@@ -173,7 +176,7 @@ async fn metrics_count_by_route_template_and_show_what_is_kept() {
     rig.get(&client).await.assert_status(200);
     rig.get("/v1/clients/unknown").await.assert_status(404);
     rig.get("/some/random/path").await.assert_status(404);
-    rig.post(&format!("{client}/tokens"), &new_token(json!([jti("t")]))).await.assert_status(201);
+    rig.issue(&client, &new_token(json!([jti("t")]))).await.assert_status(201);
 
     let metrics = rig.get("/metrics").await;
     for line in [

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::atomicity::now_jti;
-use crate::support::{Process, asking_for_token, command, form_request, log, new_client, new_token, post, until};
+use crate::support::{
+    Process, asking_for_token, command, form_request, issue, log, new_client, new_token, post, until,
+};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
@@ -24,8 +26,7 @@ async fn what_was_answered_201_survives_kill_9() {
 
     let store = Process::start(folder.path(), &[]).await;
     let path = format!("/v1/clients/{}", created.assert_status(201).member("client_id"));
-    let issue = post(&format!("{path}/tokens"), &new_token(json!([now_jti("t")])));
-    let issued = store.send(issue).await;
+    let issued = store.send(issue(&path, &new_token(json!([now_jti("t")])))).await.of_one_token();
     store.kill();
 
     let store = Process::start(folder.path(), &[]).await;
@@ -92,14 +93,18 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     let created = store.send(post("/v1/clients", &create)).await;
     let registration_token = created.assert_status(201).member("registration_access_token");
     store.send(form_request("/v1/tokens/introspect", &format!("token={registration_token}"))).await.assert_status(200);
-    let path = format!("/v1/clients/{}/tokens", created.assert_status(201).member("client_id"));
-    let mut issue = post(&path, &new_token(json!([now_jti("jti-of-the-assertion")])));
-    issue.headers_mut().insert("x-request-id", "request-42".parse().unwrap());
-    let token = store.send(issue).await.assert_status(201).member("access_token");
+    let client = created.member("client_id");
+    let mut asked = new_token(json!([now_jti("jti-of-the-assertion")]));
+    asked["request_id"] = json!("asked-first");
+    let mut request = issue(&client, &asked);
+    request.headers_mut().insert("x-request-id", "request-42".parse().unwrap());
+    let token = store.send(request).await.of_one_token().assert_status(201).member("access_token");
     for route in ["introspect", "revoke", "introspect"] {
         store.send(form_request(&format!("/v1/tokens/{route}"), &format!("token={token}"))).await.assert_status(200);
     }
-    let kept = store.send(post(&path, &new_token(json!([])))).await.assert_status(201).member("access_token");
+    let mut forged = new_token(json!([]));
+    forged["request_id"] = json!("forged\" status=");
+    let kept = store.send(issue(&client, &forged)).await.of_one_token().assert_status(201).member("access_token");
 
     let on_disk = |name: &str| std::fs::read(folder.path().join(name)).unwrap_or_default();
     let contains = |content: &[u8], text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
@@ -112,12 +117,18 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     }
 
     let log = log(folder.path());
-    let line = log.lines().find(|line| line.contains("request-42") && line.contains("answered")).unwrap();
-    let line: Value = serde_json::from_str(line).unwrap();
-    assert_eq!(line["status"], 201);
-    assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
-    assert_eq!(line["span"]["method"], "POST");
-    assert_eq!(line["span"]["route"], "/v1/clients/{client_id}/tokens");
+    let line = |wanted: [&str; 2]| -> Value {
+        let line = log.lines().find(|line| wanted.iter().all(|text| line.contains(text)));
+        serde_json::from_str(line.unwrap_or_else(|| panic!("{wanted:?}"))).unwrap()
+    };
+    let answered = line(["request-42", "answered"]);
+    assert_eq!(answered["status"], 200);
+    assert!(answered["duration_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(answered["span"]["method"], "POST");
+    assert_eq!(answered["span"]["route"], "/v1/tokens");
+    let told = line(["asked-first", "\"token\""]);
+    assert_eq!((&told["status"], &told["span"]["request_id"]), (&json!(201), &json!("request-42")));
+    assert!(!log.contains("forged"), "an id that could forge a line is left out");
     for secret in [&token, &kept, &registration_token, "jti-of-the-request", "jti-of-the-assertion", "tpp.example"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }

@@ -45,6 +45,16 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, text, body }
     }
 
+    /// What became of the one token that was asked for, as if it were the answer; a request that was refused as a whole stays as it is.
+    pub(crate) fn of_one_token(mut self) -> Self {
+        if let Some([told]) = self.body.pointer_mut("/tokens").and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
+            let status = told.as_object_mut().unwrap().remove("status").unwrap();
+            self.status = StatusCode::from_u16(status.as_u64().unwrap().try_into().unwrap()).unwrap();
+            self.body = told.take();
+        }
+        self
+    }
+
     /// Asserts a refusal: its status, its code, a description, for a replay which `jti` it was, and no other members.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: u16, error: &str) {
@@ -125,6 +135,11 @@ impl Rig {
         self.send(Request::delete(path).body(Body::empty()).unwrap()).await
     }
 
+    /// Asks for one token for the client of that path.
+    pub(crate) async fn issue(&self, client: &str, token: &Value) -> Answer {
+        self.send(issue(client, token)).await.of_one_token()
+    }
+
     pub(crate) async fn form(&self, path: &str, form: &str) -> Answer {
         self.send(form_request(path, form)).await
     }
@@ -142,6 +157,15 @@ pub(crate) fn database_file(folder: &TempDir) -> PathBuf {
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
     Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+}
+
+/// Asks for one token for the client of that path.
+pub(crate) fn issue(client: &str, token: &Value) -> Request<Body> {
+    let mut token = token.clone();
+    if let Some(members) = token.as_object_mut() {
+        members.insert("client_id".to_owned(), json!(client.trim_start_matches("/v1/clients/")));
+    }
+    post("/v1/tokens", &json!({ "tokens": [token] }))
 }
 
 pub(crate) fn form_request(path: &str, form: &str) -> Request<Body> {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Rig, asking_for_token, jti, new_client, new_token, post, replacement, with};
+use crate::support::{NOW, Rig, asking_for_token, jti, new_client, new_token, replacement, with};
 
 async fn issued(rig: &Rig, client: &str) -> String {
-    rig.post(&format!("{client}/tokens"), &new_token(json!([]))).await.assert_status(201).member("access_token")
+    rig.issue(client, &new_token(json!([]))).await.assert_status(201).member("access_token")
 }
 
 async fn introspected(rig: &Rig, token: &str) -> Value {
@@ -18,12 +18,18 @@ async fn introspected(rig: &Rig, token: &str) -> Value {
 async fn issue_answers_a_bearer_token_that_is_not_cached() {
     let rig = Rig::new().await;
     let client = rig.registered().await;
-    let answer = rig.post(&format!("{client}/tokens"), &new_token(json!([jti("t")]))).await;
+    let answer = rig.issue(&client, &new_token(json!([jti("t")]))).await;
     answer.assert_status(201);
     let token = answer.member("access_token");
     assert_eq!(
         answer.body,
-        json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600, "scope": "accounts openid" })
+        json!({
+            "client_id": client.strip_prefix("/v1/clients/").unwrap(),
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": 600,
+            "scope": "accounts openid",
+        })
     );
     assert_eq!(answer.header("cache-control"), "no-store");
     assert!(token.len() == 43 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -32,9 +38,9 @@ async fn issue_answers_a_bearer_token_that_is_not_cached() {
 #[tokio::test]
 async fn a_replayed_assertion_gets_no_token() {
     let rig = Rig::new().await;
-    let tokens = format!("{}/tokens", rig.registered().await);
-    rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_status(201);
-    rig.post(&tokens, &new_token(json!([jti("t")]))).await.assert_refused(409, "replayed");
+    let client = rig.registered().await;
+    rig.issue(&client, &new_token(json!([jti("t")]))).await.assert_status(201);
+    rig.issue(&client, &new_token(json!([jti("t")]))).await.assert_refused(409, "replayed");
     assert_eq!(rig.database.counts().await.unwrap().live_tokens, 1);
 }
 
@@ -42,22 +48,78 @@ async fn a_replayed_assertion_gets_no_token() {
 async fn a_token_is_issued_only_at_the_version_that_is_named() {
     let rig = Rig::new().await;
     let client = rig.registered().await;
-    let issue = async |version: &str| {
-        let mut request = post(&format!("{client}/tokens"), &new_token(json!([jti("t")])));
-        request.headers_mut().insert("if-match", version.parse().unwrap());
-        rig.send(request).await
+    let issue = async |version: Value| {
+        let mut token = new_token(json!([jti("t")]));
+        token["version"] = version;
+        rig.issue(&client, &token).await
     };
     rig.put(&client, "\"1\"", &replacement(json!([]))).await.assert_status(200);
-    for other in ["\"1\"", "\"3\""] {
-        issue(other).await.assert_refused(412, "version_mismatch");
+    for other in [1, 3] {
+        issue(json!(other)).await.assert_refused(412, "version_mismatch");
     }
-    for malformed in ["2", "*", "\"2\", \"3\"", "W/\"2\""] {
+    for malformed in [json!("2"), json!(2.5), json!(true)] {
         issue(malformed).await.assert_refused(400, "invalid_request");
     }
     // None of these consumed the jti.
-    issue("\"2\"").await.assert_status(201);
-    issue("\"1\"").await.assert_refused(412, "version_mismatch");
-    issue("\"2\"").await.assert_refused(409, "replayed");
+    issue(json!(2)).await.assert_status(201);
+    issue(json!(1)).await.assert_refused(412, "version_mismatch");
+    issue(json!(2)).await.assert_refused(409, "replayed");
+}
+
+/// Several callers of a gateway in one request: what is wrong with one is its own matter.
+#[tokio::test]
+async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
+    let rig = Rig::new().await;
+    let client = rig.registered().await;
+    let of = |client_id: &str, consume: Value| {
+        let mut token = new_token(consume);
+        token["client_id"] = json!(client_id.trim_start_matches("/v1/clients/"));
+        token
+    };
+    let tokens = json!([
+        of(&client, json!([jti("a")])),
+        of("unknown", json!([jti("b")])),
+        "nothing like it",
+        of(&client, json!([jti("a")])),
+        with(of(&client, json!([jti("b")])), "/scope", json!("a  b")),
+        of("a/../b", json!([])),
+        of(&client, json!([jti("b")])),
+    ]);
+    let answer = rig.post("/v1/tokens", &json!({ "tokens": tokens })).await;
+    assert_eq!(answer.assert_status(200).header("cache-control"), "no-store");
+    let told = answer.body["tokens"].as_array().unwrap();
+    let outcomes: Vec<_> = told.iter().map(|told| (told["status"].as_u64().unwrap(), told["error"].as_str())).collect();
+    assert_eq!(
+        outcomes,
+        [
+            (201, None),
+            (404, Some("unknown_client")),
+            (400, Some("invalid_request")),
+            (409, Some("replayed")),
+            (400, Some("invalid_request")),
+            (404, Some("unknown_client")),
+            (201, None),
+        ]
+    );
+    let issued: Vec<&str> = told.iter().filter_map(|told| told["access_token"].as_str()).collect();
+    assert!(issued.len() == 2 && issued.first() != issued.last());
+    for token in issued {
+        assert_eq!(introspected(&rig, token).await["active"], true);
+    }
+    assert_eq!(rig.database.counts().await.unwrap().live_tokens, 2);
+}
+
+#[tokio::test]
+async fn a_request_asks_for_1_to_64_tokens() {
+    let rig = Rig::new().await;
+    let one = |_| json!({});
+    for tokens in [json!([]), json!({}), json!(null), (0..65).map(one).collect()] {
+        rig.post("/v1/tokens", &json!({ "tokens": tokens })).await.assert_refused(400, "invalid_request");
+    }
+    rig.post("/v1/tokens", &json!({ "tokens": [{}], "more": 1 })).await.assert_refused(400, "invalid_request");
+    let most: Value = (0..64).map(one).collect();
+    let answer = rig.post("/v1/tokens", &json!({ "tokens": most })).await;
+    assert_eq!(answer.assert_status(200).body["tokens"].as_array().unwrap().len(), 64);
 }
 
 #[tokio::test]
@@ -194,7 +256,7 @@ async fn a_refused_registration_leaves_no_token() {
 #[tokio::test]
 async fn issue_refuses_every_body_out_of_shape() {
     let rig = Rig::new().await;
-    let tokens = format!("{}/tokens", rig.registered().await);
+    let client = rig.registered().await;
     let good = new_token(json!([]));
     let mut bodies: Vec<Value> = ["/scope", "/expires_in", "/cnf", "/cnf/x5t#S256", "/consume_jti"]
         .into_iter()
@@ -221,9 +283,9 @@ async fn issue_refuses_every_body_out_of_shape() {
     bodies.push(with(good.clone(), "/cnf", json!({ "x5t#S256": thumbprint, "jkt": thumbprint })));
     bodies.push(with(good.clone(), "/cnf", json!({})));
     for body in bodies {
-        rig.post(&tokens, &body).await.assert_refused(400, "invalid_request");
+        rig.issue(&client, &body).await.assert_refused(400, "invalid_request");
     }
-    rig.post(&tokens, &good).await.assert_status(201);
+    rig.issue(&client, &good).await.assert_status(201);
     assert_eq!(rig.database.counts().await.unwrap().live_tokens, 1);
 }
 

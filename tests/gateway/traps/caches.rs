@@ -15,11 +15,11 @@ const JWT: (&str, &str) = ("content-type", "application/jwt");
 /// Connections enough that no worker goes without one.
 const CONNECTIONS: usize = 32;
 
-async fn gateway(workers: u32, plugin: Value) -> Gateway {
+pub(super) async fn gateway(workers: u32, plugin: Value) -> Gateway {
     Gateway::builder(PKI.clone()).workers(workers).plugin(plugin).start().await.unwrap()
 }
 
-async fn connect(gateway: &Gateway) -> Http2 {
+pub(super) async fn connect(gateway: &Gateway) -> Http2 {
     let port = gateway.url().rsplit_once(':').unwrap().1.parse().unwrap();
     Http2::tls(port, Some(&PKI.tpp.transport)).await
 }
@@ -182,7 +182,7 @@ fn a_client_is_kept_at_hand_and_its_changes_count_at_once() {
 }
 
 /// How often a signature was checked, whatever the algorithm.
-async fn signature_checks(gateway: &Gateway) -> u64 {
+pub(super) async fn signature_checks(gateway: &Gateway) -> u64 {
     gateway.stats("^wasmcustom\\.dcr\\.signature_checks\\.").await.unwrap().values().sum()
 }
 

@@ -1,0 +1,140 @@
+//! Tokens are asked for together. Behind the store is one disk, whose flush all share who come at the same time, so that a call of one's own
+//! would be no quicker: while a call is out, whoever comes waits for its end, and the next call takes all who wait. A call costs Envoy more
+//! than verifying a signature; under load several requests pay for it together. Alone, nobody waits.
+//!
+//! The calls are background work: they belong to no request, and the end of one does not end what others wait for.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Store, StoreError, Told};
+use crate::arrival::Arrival;
+use crate::host::Host;
+use crate::policy::Timestamp;
+
+/// The most orders of one call, and the most bytes: the store takes 64 and 256 KiB.
+const ORDERS: usize = 64;
+const BYTES: usize = 192 * 1024;
+
+/// How many wait for a call's end before another one leaves, and how many calls are out at most. One that hangs holds up few.
+const CROWD: usize = 8;
+const CALLS: usize = 4;
+
+/// How long after its timeout a call counts as lost. The clock shows seconds.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The orders that wait for a call.
+#[derive(Debug, Default)]
+pub(super) struct TokenOrders {
+    waiting: VecDeque<Order>,
+    /// How many are sending, one call after the other.
+    senders: usize,
+    /// When the last call left.
+    sent_at: Timestamp,
+}
+
+type Outcome = Result<Rc<Told>, StoreError>;
+
+#[derive(Debug)]
+struct Order {
+    text: Vec<u8>,
+    outcome: Arrival<Outcome>,
+}
+
+impl TokenOrders {
+    /// Queues an order. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
+    /// host lost never ends; whoever has sent nothing for longer than `longest` counts no more.
+    fn join(&mut self, order: Order, now: Timestamp, longest: Duration) -> bool {
+        self.waiting.push_back(order);
+        if now.abs_diff(self.sent_at) > longest.as_secs() {
+            self.senders = 0;
+        }
+        let is_due = self.senders == 0 || (self.senders < CALLS && self.waiting.len() >= CROWD);
+        if is_due {
+            self.senders = self.senders.saturating_add(1);
+            self.sent_at = now;
+        }
+        is_due
+    }
+
+    /// The orders of the next call: all that wait, up to its bounds. Those whose request has ended are not sent. If nobody waits, there is
+    /// one sender less.
+    fn next(&mut self, now: Timestamp) -> Vec<Order> {
+        let (mut group, mut bytes) = (Vec::new(), 0_usize);
+        self.waiting.retain(|order| order.outcome.is_shared());
+        while let Some(order) = self.waiting.front() {
+            bytes = bytes.saturating_add(order.text.len());
+            if group.len() == ORDERS || (bytes > BYTES && !group.is_empty()) {
+                break;
+            }
+            group.extend(self.waiting.pop_front());
+        }
+        if group.is_empty() {
+            self.senders = self.senders.saturating_sub(1);
+        } else {
+            self.sent_at = now;
+        }
+        group
+    }
+}
+
+impl<H: Host> Store<H> {
+    /// Orders a token, and returns what the store tells of it: the status and the body it would have had as an answer of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub(super) async fn order_token(&self, text: Vec<u8>) -> Outcome {
+        let outcome = Arrival::default();
+        let order = Order { text, outcome: outcome.clone() };
+        let longest = self.config.timeout.saturating_add(GRACE);
+        if self.token_orders.borrow_mut().join(order, self.host.now(), longest) {
+            let store = self.clone();
+            self.host.in_background(Box::pin(async move { store.send_orders().await }));
+        }
+        outcome.arrived().await
+    }
+
+    /// One call after the other, as long as anybody waits.
+    async fn send_orders(&self) {
+        loop {
+            let group = self.token_orders.borrow_mut().next(self.host.now());
+            if group.is_empty() {
+                return;
+            }
+            let outcomes = self.send(&group).await;
+            for (index, order) in group.iter().enumerate() {
+                let outcome = outcomes.as_ref().map_err(|error| *error);
+                // There are as many outcomes as orders.
+                order.outcome.bring(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
+            }
+        }
+    }
+
+    /// One call; an outcome for each order of the group.
+    async fn send(&self, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
+        let texts: Vec<&[u8]> = group.iter().map(|order| order.text.as_slice()).collect();
+        let body = [br#"{"tokens":["#, texts.join(&b',').as_slice(), b"]}"].concat();
+        let told = self.call("POST", "/v1/tokens".to_owned(), None, Some(("application/json", body))).await?;
+        if told.status != Some(200) {
+            return Err(self.error(&told, &[]));
+        }
+        let mut body = told.body.map_err(|problem| self.failed(problem))?;
+        match body.get_mut("tokens").map(Value::take) {
+            Some(Value::Array(all)) if all.len() == group.len() => {
+                Ok(all.into_iter().map(Told::among_others).collect())
+            }
+            _ => Err(self.failed("did not tell of each token that was asked for")),
+        }
+    }
+}
+
+impl Told {
+    /// Where several are told of in one answer, each has its status as a member.
+    fn among_others(body: Value) -> Rc<Self> {
+        let status = body.get("status").and_then(Value::as_u64).and_then(|status| status.try_into().ok());
+        Rc::new(Self { status, body: Ok(body) })
+    }
+}
