@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     seconds: f64,
 
     /// Third parties at a time, each with a connection that it keeps
-    #[arg(long, default_value_t = 16, value_parser = value_parser!(u16).range(1..=1000).map(usize::from))]
+    #[arg(long, default_value_t = 64, value_parser = value_parser!(u16).range(1..=1000).map(usize::from))]
     pub(crate) connections: usize,
 
     /// Envoy's worker threads (`--concurrency`), each with its own VM; the ext_authz service has as many
@@ -100,6 +100,11 @@ impl Arguments {
     /// How far the growth is followed.
     pub(crate) fn sizes(&self) -> Sizes {
         let (clients, key_sets) = if self.full { (100_000, 10_000) } else { (10_000, 2_000) };
-        Sizes { clients: vec![1, 1_000, clients], key_sets: vec![1, 1_000, key_sets], keys: vec![1, 10, 100] }
+        Sizes {
+            connections: vec![1, 16, 64, 256],
+            clients: vec![1, 1_000, clients],
+            key_sets: vec![1, 1_000, key_sets],
+            keys: vec![1, 10, 100],
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a token costs as the gateway's world grows: more clients, more key sets, more keys in a set.
+//! What a token costs as the gateway's world grows: more connections, more clients, more key sets, more keys in a set.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ const AT_ONCE: usize = 64;
 /// How far each dimension goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
+    /// Third parties at a time.
+    pub(crate) connections: Vec<usize>,
     /// Clients in the store.
     pub(crate) clients: Vec<usize>,
     /// Key sets, one a client.
@@ -50,7 +52,7 @@ pub(crate) struct Sizes {
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    /// `clients`, `key_sets` or `keys_in_set`.
+    /// `connections`, `clients`, `key_sets` or `keys_in_set`.
     pub(crate) of: &'static str,
     /// How many.
     pub(crate) number: usize,
@@ -81,6 +83,11 @@ pub(crate) async fn measure(
 
     let mut points = Vec::new();
     let mut clients = vec![registered.ps256];
+    for &number in &sizes.connections {
+        world.load = connect_to_gateway(&world.gateway, number).await?;
+        points.push(world.measure("connections", number, &clients).await?);
+    }
+    world.load = connect_to_gateway(&world.gateway, connections).await?;
     for &number in &sizes.clients {
         let missing = number.saturating_sub(clients.len());
         clients.extend(world.register(missing, |_| None).await?);
