@@ -263,6 +263,14 @@ impl Database {
         purged.await
     }
 
+    /// Moves what is in the write-ahead log into the database file, as far as nobody is in the way. Nobody waits for it.
+    ///
+    /// # Errors
+    /// Only failures of the database.
+    pub async fn checkpoint(&self) -> Result<(), Failure> {
+        self.counter.give(|data| Ok(data.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)).await
+    }
+
     /// Takes the write lock and gives it back: the database can be written to.
     ///
     /// # Errors

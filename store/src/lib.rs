@@ -10,9 +10,11 @@
 //! - [`credential`]: the bearer credential that callers show
 //! - [`metrics`]: what Prometheus reads
 //! - [`purge`]: the task that forgets what has expired
+//! - [`checkpoint`]: the task that moves the write-ahead log into the database file
 //! - [`clock`]: where the time comes from
 
 pub mod api;
+pub mod checkpoint;
 pub mod clock;
 pub mod credential;
 pub mod database;

@@ -12,7 +12,7 @@ use axum::serve::ListenerExt;
 use clap::Parser;
 use dcr_store::clock::Clock;
 use dcr_store::database::{Database, Failure, OpenError};
-use dcr_store::{api, purge};
+use dcr_store::{api, checkpoint, purge};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -81,6 +81,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
     let serving = tokio::spawn(server.into_future());
     let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
+    let checkpointing = tokio::spawn(checkpoint::run(database.clone(), checkpoint::INTERVAL));
     ready_file.write(&url)?;
     tracing::info!(url, database = arguments.database, "listening");
 
@@ -89,6 +90,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     drop(ready_file);
     drop(stop);
     purging.abort();
+    checkpointing.abort();
     if timeout(STOP_TIMEOUT, serving).await.is_err() {
         tracing::warn!("requests were still running after {} seconds and are cut off", STOP_TIMEOUT.as_secs());
     }

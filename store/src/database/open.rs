@@ -98,8 +98,8 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
 /// the process.
 ///
 /// Digests and `jti` are random, and so are the pages of their indexes that each operation changes: they have room in a cache of 64 MiB
-/// (SQLite's own default has 2). The log is merged into the file when it is 16 MiB long instead of 4: a page that was changed several times
-/// is written there once, and whoever commits waits for that more rarely.
+/// (SQLite's own default has 2). Whoever commits when the log is 64 MiB long (by default 4) waits until the rest of it is in the database
+/// file; most of it has been moved there by then ([`crate::checkpoint`]).
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -107,7 +107,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000;",
+         PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000;",
     )?;
     Ok(connection)
 }

@@ -93,6 +93,24 @@ async fn a_commit_waits_for_the_disk() {
 }
 
 #[tokio::test]
+async fn the_log_is_moved_into_the_file_while_others_write() {
+    let rig = Rig::new().await;
+    let held = |name: &str| {
+        let content = std::fs::read(rig.folder.path().join(name)).unwrap();
+        content.windows(7).any(|window| window == b"in-file")
+    };
+    let record = Record::from_text(r#"{"in-file":1}"#.to_owned()).unwrap();
+    rig.database.create_client(NewClient { record, ..new_client(vec![]) }).await.unwrap();
+    assert!(held("store.db-wal") && !held("store.db"));
+
+    // Another has the write lock, and nothing waits for it.
+    let other = Connection::open(file_in(&rig.folder)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    rig.database.checkpoint().await.unwrap();
+    assert!(held("store.db"));
+}
+
+#[tokio::test]
 async fn readers_cannot_write() {
     let rig = Rig::new().await;
     for reader in [&rig.database.reader, &rig.database.counter] {
