@@ -1,5 +1,4 @@
-//! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them one
-//! after the other, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
+//! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them in turn, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
 
 use std::time::Duration;
 
@@ -116,7 +115,9 @@ pub(crate) async fn measure(
             0 => "warming up:".to_owned(),
             _ => format!("round {number} of {rounds}:"),
         });
-        for row in rows.iter_mut() {
+        // Each round begins with another row, so that none is always the one that follows the busiest.
+        let (last, first) = rows.split_at_mut(number % rows.len().max(1));
+        for row in first.iter_mut().chain(last) {
             let result = row.round(scene, row.requests_for(round), connections).await?;
             screen::progress(&format!(" {} {:.0}/s", row.key, result.run.rate()));
             if number == 0 {
