@@ -22,6 +22,10 @@ const CONNECTIONS: usize = 32;
 /// Requests after which a VM counts as warm, for each worker.
 const WARM: usize = 20_000;
 
+/// Requests before the soak begins: as many as fill the caches that are bounded. The slowest to be full is that of verified statements, 4096
+/// of them, and one request in twenty brings one.
+const FILL: usize = 80_000;
+
 /// Requests of a mix that are made at once.
 const PORTION: usize = 2_000;
 
@@ -56,15 +60,13 @@ impl Memory {
 
 /// Starts Envoy four times, and sends each a mix of requests; to those with one worker, and so one VM, `soak` more.
 pub(crate) async fn measure(pki: &Arc<Pki>, es256: &SigningKey, folder: &Path, soak: usize) -> Result<Memory, Error> {
-    let [one_bare, grown_bare] = Subject::start(pki, es256, folder, 1, false).await?.soak(soak).await?;
-    let [one, grown] = Subject::start(pki, es256, folder, 1, true).await?.soak(soak).await?;
-    let [more_bare, _] = Subject::start(pki, es256, folder, MORE, false).await?.soak(0).await?;
-    let [more, _] = Subject::start(pki, es256, folder, MORE, true).await?.soak(0).await?;
-    Ok(Memory {
-        with_filter: [one, more],
-        without_filter: [one_bare, more_bare],
-        growth: [grown - one, grown_bare - one_bare],
-    })
+    let mut bare = Subject::start(pki, es256, folder, 1, false).await?;
+    let (one_bare, grown_bare) = (bare.warm().await?, bare.soak(soak).await?);
+    let mut subject = Subject::start(pki, es256, folder, 1, true).await?;
+    let (one, grown) = (subject.warm().await?, subject.soak(soak).await?);
+    let more_bare = Subject::start(pki, es256, folder, MORE, false).await?.warm().await?;
+    let more = Subject::start(pki, es256, folder, MORE, true).await?.warm().await?;
+    Ok(Memory { with_filter: [one, more], without_filter: [one_bare, more_bare], growth: [grown, grown_bare] })
 }
 
 /// An Envoy under observation.
@@ -103,18 +105,26 @@ impl Subject {
         Ok(Self { title, gateway, load, mix, warm: WARM * usize::try_from(workers)? })
     }
 
-    /// Resident memory when warm, and after so many more requests.
-    async fn soak(mut self, more: usize) -> Result<[f64; 2], Error> {
+    /// Resident memory when warm.
+    async fn warm(&mut self) -> Result<f64, Error> {
         self.send(self.warm).await?;
         let warm = resident_bytes(self.gateway.envoy_id())?;
-        screen::progress(&format!("{}: {} when warm", self.title, mebibytes(warm)));
-        self.send(more).await?;
+        screen::line(&format!("{}: {} when warm", self.title, mebibytes(warm)));
+        Ok(warm)
+    }
+
+    /// What so many requests more add to it, once its caches are full.
+    async fn soak(mut self, requests: usize) -> Result<f64, Error> {
+        self.send(FILL).await?;
+        let before = resident_bytes(self.gateway.envoy_id())?;
+        self.send(requests).await?;
         let after = resident_bytes(self.gateway.envoy_id())?;
-        screen::line(&match more {
-            0 => String::new(),
-            _ => format!(", {} after {more} more requests", mebibytes(after)),
-        });
-        Ok([warm, after])
+        let (before_text, after_text) = (mebibytes(before), mebibytes(after));
+        screen::line(&format!(
+            "{}: {before_text} with full caches, {after_text} after {requests} more requests",
+            self.title
+        ));
+        Ok(after - before)
     }
 
     async fn send(&mut self, number: usize) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them in turn, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
+//! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them in
+//! turn, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
 
 use std::time::Duration;
 
