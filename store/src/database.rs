@@ -202,11 +202,13 @@ impl Database {
     /// [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`]. For all, failures of the database: then none was issued.
     pub async fn issue_tokens(&self, every: Vec<NewToken>) -> Result<Vec<Result<IssuedToken, Failure>>, Failure> {
         let clock = self.clock.clone();
-        let every: Vec<(NewToken, String)> =
-            every.into_iter().map(|new| Ok((new, random_token()?))).collect::<Result<_, Failure>>()?;
+        // Drawn and digested here: the thread that writes has enough to do.
+        let drawn = |new| random_token().map(|token| (new, digest(&token), token));
+        let every: Vec<(NewToken, String, String)> = every.into_iter().map(drawn).collect::<Result<_, _>>()?;
         let issued = self.writer.give(move |work| {
             let now = clock.now();
-            let one = |(new, token)| writer::one_of_several(work, || issue_token(work, new, token, now));
+            let one =
+                |(new, digest, token)| writer::one_of_several(work, || issue_token(work, new, digest, token, now));
             every.into_iter().map(one).collect()
         });
         issued.await
@@ -345,7 +347,13 @@ fn find_registration_token(data: &Connection, digest: &str) -> Result<Option<Act
     Ok(found.optional()?)
 }
 
-fn issue_token(work: &Connection, new: NewToken, access_token: String, now: i64) -> Result<IssuedToken, Failure> {
+fn issue_token(
+    work: &Connection,
+    new: NewToken,
+    digest: String,
+    access_token: String,
+    now: i64,
+) -> Result<IssuedToken, Failure> {
     let NewToken { client_id, version, scope, expires_in, certificate_thumbprint, consume_jti } = new;
     let current = version_of(work, &client_id)?.ok_or(Refusal::UnknownClient)?;
     if version.is_some_and(|version| version != current) {
@@ -357,7 +365,7 @@ fn issue_token(work: &Connection, new: NewToken, access_token: String, now: i64)
         "INSERT INTO access_tokens (token_digest, client_id, scope, certificate_thumbprint, issued_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![digest(&access_token), client_id, scope, certificate_thumbprint, now, expires_at])?;
+    .execute(params![digest, client_id, scope, certificate_thumbprint, now, expires_at])?;
     Ok(IssuedToken { client_id, access_token, scope, expires_in })
 }
 

@@ -22,10 +22,14 @@ fn reads(host: &MockHost) -> usize {
     host.calls.borrow().iter().filter(|call| call.method == "GET" && call.path.starts_with("/v1/clients/")).count()
 }
 
-async fn token(gate: &Gate<MockHost>, client_id: &str, more: &str) -> Answer {
-    let assertion = mint::client_assertion(client_id, ISSUER).sign(&PKI.tpp.signing).unwrap();
+pub(super) fn token_request(assertion: &Token, more: &str) -> Request {
+    let assertion = assertion.sign(&PKI.tpp.signing).unwrap();
     let body = format!("grant_type=client_credentials&client_assertion_type={TYPE}&client_assertion={assertion}{more}");
-    answered(gate, &Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await
+    request("POST", FORM, Some(&PKI.tpp.transport), &body)
+}
+
+pub(super) async fn token(gate: &Gate<MockHost>, client_id: &str, more: &str) -> Answer {
+    answered(gate, &Endpoint::Token, &token_request(&mint::client_assertion(client_id, ISSUER), more)).await
 }
 
 #[test]

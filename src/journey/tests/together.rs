@@ -6,18 +6,10 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use futures_util::{FutureExt, poll};
 
+use super::caches::{token, token_request};
 use super::*;
 use crate::host::Host;
 use crate::host::mock::{answer as response, run};
-
-const FORM: &str = "application/x-www-form-urlencoded";
-const TYPE: &str = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
-
-fn by(assertion: &Token) -> Request {
-    let assertion = assertion.sign(&PKI.tpp.signing).unwrap();
-    let body = format!("grant_type=client_credentials&client_assertion_type={TYPE}&client_assertion={assertion}");
-    request("POST", FORM, Some(&PKI.tpp.transport), &body)
-}
 
 /// How many tokens each call has asked for.
 fn groups(host: &MockHost) -> Vec<usize> {
@@ -30,25 +22,21 @@ fn groups(host: &MockHost) -> Vec<usize> {
 async fn gate_and_client(host: &MockHost) -> (Rc<Gate<MockHost>>, String) {
     let gate = gate(host);
     let client = registered(&gate, &registration()).await;
-    assert_eq!(token(&gate, &client).await.status, 200);
+    assert_eq!(token(&gate, &client, "").await.status, 200);
     assert_eq!(groups(host), [1]);
     host.calls.borrow_mut().clear();
     (gate, client)
-}
-
-async fn token(gate: &Gate<MockHost>, client: &str) -> Answer {
-    answered(gate, &Endpoint::Token, &by(&mint::client_assertion(client, ISSUER))).await
 }
 
 #[test]
 fn who_comes_while_a_call_is_out_shares_the_next() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
-        let first = token(&gate, &client);
+        let first = token(&gate, &client, "");
         let others = async {
             // Not before the first one's call has left.
             host.sleep(Duration::ZERO).await;
-            join_all((0..6).map(|_| token(&gate, &client))).await
+            join_all((0..6).map(|_| token(&gate, &client, ""))).await
         };
         let (first, others) = join(first, others).await;
         assert_eq!(groups(&host), [1, 6]);
@@ -70,8 +58,8 @@ fn each_client_gets_its_own_token_and_each_refusal_is_its_own() {
         let (gate, one) = gate_and_client(&host).await;
         let other = registered(&gate, &registration()).await;
         let replayed = mint::client_assertion(&one, ISSUER);
-        assert_eq!(answered(&gate, &Endpoint::Token, &by(&replayed)).await.status, 200);
-        assert_eq!(token(&gate, &other).await.status, 200);
+        assert_eq!(answered(&gate, &Endpoint::Token, &token_request(&replayed, "")).await.status, 200);
+        assert_eq!(token(&gate, &other, "").await.status, 200);
         host.calls.borrow_mut().clear();
 
         let assertions = [
@@ -80,7 +68,7 @@ fn each_client_gets_its_own_token_and_each_refusal_is_its_own() {
             mint::client_assertion(&other, ISSUER),
             mint::client_assertion(&one, ISSUER),
         ];
-        let requests: Vec<Request> = assertions.iter().map(by).collect();
+        let requests: Vec<Request> = assertions.iter().map(|assertion| token_request(assertion, "")).collect();
         let answers = join_all(requests.iter().map(|request| answered(&gate, &Endpoint::Token, request))).await;
         assert_eq!(groups(&host), [4]);
         assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 401, 200, 200]);
@@ -105,7 +93,7 @@ fn each_client_gets_its_own_token_and_each_refusal_is_its_own() {
 fn a_call_takes_64_at_most_and_where_many_wait_more_than_one_is_out() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
-        let answers = join_all((0..150).map(|_| token(&gate, &client))).await;
+        let answers = join_all((0..150).map(|_| token(&gate, &client, ""))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
         assert_eq!(groups(&host), [64, 64, 22]);
     });
@@ -127,7 +115,7 @@ fn an_answer_that_does_not_tell_of_each_is_none() {
         run(0, move |host| async move {
             let (gate, client) = gate_and_client(&host).await;
             host.instead(move |call| (call.path == "/v1/tokens").then(|| Ok(response(200, answer.clone()))));
-            let answers = join_all((0..2).map(|_| token(&gate, &client))).await;
+            let answers = join_all((0..2).map(|_| token(&gate, &client, ""))).await;
             assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), expected, "{what}");
             for answer in answers.iter().filter(|answer| answer.status == 503) {
                 assert_eq!(body(answer)["error"], "temporarily_unavailable", "{what}");
@@ -140,10 +128,10 @@ fn an_answer_that_does_not_tell_of_each_is_none() {
 fn who_has_left_is_not_asked_for_and_keeps_nobody_from_a_token() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
-        let mut leaving = Box::pin(token(&gate, &client));
+        let mut leaving = Box::pin(token(&gate, &client, ""));
         assert!(poll!(leaving.as_mut()).is_pending());
         drop(leaving);
-        assert_eq!(token(&gate, &client).await.status, 200);
+        assert_eq!(token(&gate, &client, "").await.status, 200);
         assert_eq!(groups(&host), [1]);
     });
 }
@@ -154,18 +142,18 @@ fn lost_work_is_done_by_whoever_comes_later() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         host.loses_work.set(true);
-        let mut stuck = Box::pin(token(&gate, &client));
+        let mut stuck = Box::pin(token(&gate, &client, ""));
         assert!(poll!(stuck.as_mut()).is_pending());
         host.loses_work.set(false);
 
-        let mut early = Box::pin(token(&gate, &client));
+        let mut early = Box::pin(token(&gate, &client, ""));
         for _ in 0..10 {
             host.sleep(Duration::ZERO).await;
             assert!(poll!(early.as_mut()).is_pending());
         }
         // `store.timeout` is 2 s.
         host.now.set(host.now.get() + 5);
-        assert_eq!(token(&gate, &client).await.status, 200);
+        assert_eq!(token(&gate, &client, "").await.status, 200);
         assert_eq!(groups(&host), [3]);
         for waited in [stuck, early] {
             assert_eq!(waited.now_or_never().unwrap().status, 200);
@@ -178,7 +166,7 @@ fn the_stores_log_can_tell_the_requests_apart() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         for (id, sent) in [("0b6c7a0e-8a53", Some("0b6c7a0e-8a53")), ("a b", None), ("", None)] {
-            let mut request = by(&mint::client_assertion(&client, ISSUER));
+            let mut request = token_request(&mint::client_assertion(&client, ISSUER), "");
             request.head.headers.push(("x-request-id".to_owned(), id.as_bytes().to_vec()));
             assert_eq!(answered(&gate, &Endpoint::Token, &request).await.status, 200);
             let calls = host.calls.borrow();

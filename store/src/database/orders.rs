@@ -82,6 +82,17 @@ pub(super) trait Order: Send {
     fn answer(self: Box<Self>, transaction: Result<(), Arc<rusqlite::Error>>);
 }
 
+/// What became of an operation, if that concerns it alone.
+///
+/// # Errors
+/// After some failures SQLite has undone the whole transaction, savepoints and all.
+pub(super) fn of_its_own<T>(result: Result<T, Failure>) -> Result<Result<T, Failure>, rusqlite::Error> {
+    match result {
+        Err(Failure::Database(error)) => Err(error),
+        result => Ok(result),
+    }
+}
+
 struct Pending<T, F> {
     operation: Option<F>,
     result: Option<Result<T, Failure>>,
@@ -95,15 +106,10 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Result<bool, rusqlite::Error> {
         let Some(operation) = self.operation.take().filter(|_| !self.answer.is_closed()) else { return Ok(true) };
-        match operation(connection) {
-            // After some failures SQLite has undone the whole transaction, savepoints and all.
-            Err(Failure::Database(error)) => Err(error),
-            result => {
-                let stays = result.is_ok();
-                self.result = Some(result);
-                Ok(stays)
-            }
-        }
+        let result = of_its_own(operation(connection))?;
+        let stays = result.is_ok();
+        self.result = Some(result);
+        Ok(stays)
     }
 
     fn answer(self: Box<Self>, transaction: Result<(), Arc<rusqlite::Error>>) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Failure;
-use super::orders::{Message, Order, Orders, Queue};
+use super::orders::{Message, Order, Orders, Queue, of_its_own};
 
 /// The most operations of one transaction. More would only let the first wait longer.
 const GROUP: usize = 64;
@@ -86,13 +86,10 @@ pub(super) fn one_of_several<T>(
     work: &Connection,
     operation: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<Result<T, Failure>, Failure> {
-    Ok(in_savepoint(work, || match operation() {
-        // After some failures SQLite has undone the whole transaction, savepoints and all.
-        Err(Failure::Database(error)) => Err(error),
-        result => {
-            let stays = result.is_ok();
-            Ok((result, stays))
-        }
+    Ok(in_savepoint(work, || {
+        let result = of_its_own(operation())?;
+        let stays = result.is_ok();
+        Ok((result, stays))
     })?)
 }
 
