@@ -82,7 +82,7 @@ $(TARGET)/shipped/%.wasm: Makefile
 	.tools/wasm-opt/node_modules/.bin/wasm-opt -Oz --converge --low-memory-unused --const-hoisting --reorder-functions \
 		--strip-debug --strip-producers \
 		--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
-		--enable-reference-types --enable-sign-ext \
+		--enable-reference-types --enable-sign-ext --enable-simd --enable-relaxed-simd \
 		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_response_*' --remove-exports='proxy_on_*stream_*' \
 		--remove-exports=proxy_on_new_connection --remove-exports=proxy_on_foreign_function --remove-exports=proxy_on_log \
 		$(filter %.wasm,$^) -o $@

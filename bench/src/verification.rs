@@ -54,7 +54,7 @@ impl Probe {
         let cases = [("ps256_2048", &pki.tpp.signing), ("ps256_4096", &large), ("es256", es256)];
         let signatures = cases.iter().map(|(_, key)| signature(key)).collect::<Result<Vec<_>, _>>()?;
         let looks: Vec<&Value> = signatures.iter().cycle().take(signatures.len() * (COLD + WARM)).collect();
-        let configuration = json!({ "host": true, "signatures": looks });
+        let configuration = json!({ "host": true, "floats": true, "signatures": looks });
         let bootstrap = folder.join("probe.json");
         std::fs::write(&bootstrap, bootstrap_of(&module, &configuration).to_string())?;
         Ok(Self { envoy: envoy.into(), bootstrap, cases: cases.iter().map(|(name, _)| *name).collect() })

@@ -1,14 +1,15 @@
-//! The RSA public operation against num-bigint, on moduli and signatures of the fuzzer's choice.
+//! The RSA public operation, in both arithmetics, against num-bigint, on moduli and signatures of the fuzzer's choice.
 
 #![no_main]
 
-use dcr_rsa::RsaPublicKey;
+use dcr_rsa::{Arithmetic, RsaPublicKey};
 use libfuzzer_sys::fuzz_target;
 use num_bigint::BigUint;
 
 fuzz_target!(|input: (Vec<u8>, [u8; 4], Vec<u8>)| {
     let (n, e, signature) = input;
-    let Ok(key) = RsaPublicKey::from_components(&n, &e) else { return };
+    let Ok(key) = RsaPublicKey::computing(Arithmetic::Integers, &n, &e) else { return };
+    let in_floats = RsaPublicKey::computing(Arithmetic::Floats, &n, &e).unwrap();
     let (modulus, exponent) = (BigUint::from_bytes_be(&n), BigUint::from_bytes_be(&e));
     let length = key.modulus_bits().div_ceil(8);
 
@@ -20,5 +21,6 @@ fuzz_target!(|input: (Vec<u8>, [u8; 4], Vec<u8>)| {
         [vec![0; length - power.len()], power].concat()
     });
     assert_eq!(key.public_operation(&signature).ok(), expected);
+    assert_eq!(in_floats.public_operation(&signature).ok(), expected);
     assert!(key.verify_pss_sha256(&n, &signature).is_err());
 });

@@ -11,6 +11,7 @@ mod tests;
 
 use core::fmt;
 
+pub use montgomery::Arithmetic;
 use montgomery::{Modulus, bit_length};
 use sha2::{Digest, Sha256};
 
@@ -64,6 +65,14 @@ impl RsaPublicKey {
     /// # Errors
     /// Says which of these conditions is not met.
     pub fn from_components(n: &[u8], e: &[u8]) -> Result<RsaPublicKey, RsaKeyError> {
+        Self::computing(Arithmetic::chosen(), n, e)
+    }
+
+    /// The same, whichever arithmetic was chosen.
+    ///
+    /// # Errors
+    /// As [`from_components`](Self::from_components).
+    pub fn computing(arithmetic: Arithmetic, n: &[u8], e: &[u8]) -> Result<RsaPublicKey, RsaKeyError> {
         let n = without_leading_zeros(n);
         let modulus_bits = bit_length(n);
         if modulus_bits < MIN_MODULUS_BITS {
@@ -76,7 +85,7 @@ impl RsaPublicKey {
             return Err(RsaKeyError::EvenModulus);
         }
         let exponent = exponent(e)?;
-        Ok(RsaPublicKey { modulus: Modulus::new(n), modulus_bits, exponent })
+        Ok(RsaPublicKey { modulus: Modulus::new(arithmetic, n), modulus_bits, exponent })
     }
 
     /// The length of the modulus in bits, 2048 to 4096.

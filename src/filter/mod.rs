@@ -16,7 +16,7 @@ use proxy_wasm::types::{Action, ContextType, LogLevel};
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
-use crate::jose::es256;
+use crate::jose::{es256, rsa};
 use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
 use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;
@@ -47,13 +47,14 @@ impl Root {
         hostcalls::log(
             LogLevel::Info,
             &format!(
-                "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}, ES256 {}",
+                "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}, ES256 {}, PS256 {}",
                 env!("CARGO_PKG_VERSION"),
                 config.profile.name,
                 config.directories.len(),
                 config.profile.paths.registration,
                 config.profile.paths.token,
                 es256::choose(verify_signature::es256),
+                rsa::Arithmetic::choose(),
             ),
         );
         for danger in &config.dangers {

@@ -110,7 +110,8 @@ fn es256_is_verified_by_envoy_or_without_its_help_in_wasm() {
             let log = gateway.envoy_log();
             let configured: Vec<&str> = log.lines().filter(|line| line.contains(" configured: ")).collect();
             assert!(
-                !configured.is_empty() && configured.iter().all(|line| line.ends_with(&format!(", ES256 {way}"))),
+                !configured.is_empty()
+                    && configured.iter().all(|line| line.ends_with(&format!(", ES256 {way}, PS256 in floats"))),
                 "{log}"
             );
 

@@ -3,9 +3,9 @@
 //! It shows in the place where it counts, Envoy's V8 or another host, that the code is right and how long it takes. Envoy runs it with
 //! `--mode validate`, because all happens while it is configured.
 //!
-//! Configuration: `{"host": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in base64url.
-//! With `host` ES256 is verified by the host's function if it has one. The log line is `dcr-probe: ` and
-//! `{"es256": "by host", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
+//! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in base64url.
+//! With `host` ES256 is verified by the host's function if it has one, with `floats` PS256 in floating-point numbers if the machine is fit
+//! for it. The log line is `dcr-probe: ` and `{"es256": "by host", "ps256": "in floats", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
 
 #![cfg(target_os = "wasi")]
 
@@ -14,6 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_gate::jose::es256::{self, Es256};
 use dcr_gate::jose::jwk::{KeySet, KeySetLimits};
+use dcr_gate::jose::rsa::Arithmetic;
 use dcr_gate::jose::{Algorithm, json};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, RootContext};
@@ -54,9 +55,11 @@ fn probe(configuration: &[u8]) -> Option<Value> {
     let configuration = json::parse_object(configuration, 16).ok()?;
     let with_host = configuration.get("host")?.as_bool()?;
     let es256 = if with_host { es256::choose(verify_signature::es256) } else { Es256::InWasm };
+    let with_floats = configuration.get("floats")?.as_bool()?;
+    let ps256 = if with_floats { Arithmetic::choose() } else { Arithmetic::Integers };
     let signatures = configuration.get("signatures")?.as_array()?;
     let results = signatures.iter().map(|signature| verify(signature.as_object()?)).collect::<Option<Vec<_>>>()?;
-    Some(json!({ "es256": es256.to_string(), "signatures": results }))
+    Some(json!({ "es256": es256.to_string(), "ps256": ps256.to_string(), "signatures": results }))
 }
 
 fn verify(case: &Map<String, Value>) -> Option<Value> {
