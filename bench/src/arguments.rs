@@ -14,11 +14,11 @@ use crate::rows::Row;
 #[command(name = "dcr-bench", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Rounds; every round measures every row once, and a figure is the median of the rounds
-    #[arg(long, default_value_t = 5, value_parser = value_parser!(u16).range(1..=1000).map(usize::from))]
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u16).range(1..=1000).map(usize::from))]
     pub(crate) rounds: usize,
 
     /// About how long a row is measured in each round, in seconds
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.25)]
     seconds: f64,
 
     /// Third parties at a time, each with a connection that it keeps
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 const AFTER_HELP: &str = "\
 Examples:
   make bench                                 everything, in about ten minutes
-  make bench ARGS='--parts rows --rounds 3'  the table only
+  make bench ARGS='--parts rows --rounds 8'  the table only
   make bench ARGS='--parts rows --rows no_filter,token_ps256,oidc_provider_token_ps256'
 
 The report is target/bench/report.json; the logs of everything that ran are beside it. docs/performance.md says what the figures mean.
@@ -75,7 +75,7 @@ pub(crate) enum Part {
 impl Arguments {
     /// How long a row is measured in each round.
     pub(crate) fn round(&self) -> Duration {
-        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::from_secs(1))
+        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::from_millis(250))
     }
 
     /// Whether this part is asked for.

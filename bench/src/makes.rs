@@ -1,5 +1,6 @@
 //! Requests by the thousand: who makes them, and which status each must be answered with.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
@@ -32,9 +33,14 @@ impl Makes {
         })
     }
 
-    /// See [`Requests::other_path`].
-    pub(crate) fn other_path(&self) -> Make {
-        self.make(200, "00000000000000000000000000000000", Requests::other_path)
+    /// The same where nobody looks at it. So a few of them are signed and come again and again.
+    pub(crate) fn unread_assertion_in_header(&self) -> Result<Make, Error> {
+        again_and_again(&self.assertion_in_header(By::Ps256))
+    }
+
+    /// See [`Requests::other_path`]. Nobody looks at these assertions either.
+    pub(crate) fn other_path(&self) -> Result<Make, Error> {
+        again_and_again(&self.make(200, "00000000000000000000000000000000", Requests::other_path))
     }
 
     /// See [`Requests::token`].
@@ -90,6 +96,17 @@ impl Makes {
         let (requests, client_id) = (self.0.clone(), client_id.to_owned());
         Box::new(move || Ok((make(&requests, &client_id)?, status)))
     }
+}
+
+/// How many requests stand for all, where nobody looks at what is in them.
+const A_FEW: usize = 256;
+
+fn again_and_again(make: &Make) -> Result<Make, Error> {
+    let (requests, next) = (prepare(A_FEW, make)?, AtomicUsize::new(0));
+    Ok(Box::new(move || {
+        let next = next.fetch_add(1, Ordering::Relaxed) % A_FEW;
+        Ok(requests.get(next).ok_or("there is no request")?.clone())
+    }))
 }
 
 /// Makes so many requests, on all processors.

@@ -18,6 +18,9 @@ const FEW: usize = 400;
 /// The most requests of a round: they are all in memory.
 const MANY: usize = 60_000;
 
+/// The row that the others' processor time is compared with.
+const NO_FILTER: &str = "no_filter";
+
 /// One row.
 pub(crate) struct Row {
     /// Its name in the report and for `--rows`.
@@ -50,6 +53,8 @@ pub(crate) struct Figures {
     pub(crate) p99_us: f64,
     /// Processor time a request in Envoy, all its threads, in microseconds.
     pub(crate) envoy_us: f64,
+    /// How much that is more than without a filter, round by round: what slows the machine for a while slows both.
+    pub(crate) above_us: Option<f64>,
     /// Processor time a request in the store (or in node-oidc-provider), in microseconds.
     pub(crate) service_us: f64,
     /// Processor time a request in this program, which is the third parties and the ext_authz service, in microseconds.
@@ -59,14 +64,14 @@ pub(crate) struct Figures {
 }
 
 /// All rows, in the table's order.
-pub(crate) fn all(scene: &Scene) -> Vec<Row> {
+pub(crate) fn all(scene: &Scene) -> Result<Vec<Row>, Error> {
     use Listener::{ExtAuthz, Gateway, JwtAuthn, NoFilter, NoopWasm, OidcProvider};
 
     let make = Makes::of(scene);
     let retrieval = make.retrieval(&scene.clients.ps256, &scene.clients.access_token);
-    vec![
-        row("no_filter", "no filter", NoFilter, make.assertion_in_header(By::Ps256)),
-        row("noop_wasm", "no-op wasm filter", NoopWasm, make.assertion_in_header(By::Ps256)),
+    Ok(vec![
+        row(NO_FILTER, "no filter", NoFilter, make.unread_assertion_in_header()?),
+        row("noop_wasm", "no-op wasm filter", NoopWasm, make.unread_assertion_in_header()?),
         row("jwt_authn_ps256", "jwt_authn PS256", JwtAuthn, make.assertion_in_header(By::Ps256)),
         row("jwt_authn_es256", "jwt_authn ES256", JwtAuthn, make.assertion_in_header(By::Es256)),
         row("token_ps256", "dcr-gate token PS256", Gateway, make.token(&scene.clients.ps256, By::Ps256)),
@@ -86,7 +91,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Row> {
             make.expired_token(&scene.clients.ps256),
         ),
         row("refusal_method", "dcr-gate refusal: wrong method", Gateway, make.wrong_method()),
-        row("other_path", "dcr-gate, a path of the upstream", Gateway, make.other_path()),
+        row("other_path", "dcr-gate, a path of the upstream", Gateway, make.other_path()?),
         row("ext_authz_token_ps256", "ext_authz token PS256", ExtAuthz, make.token(&scene.clients.ps256, By::Ps256)),
         row("ext_authz_register", "ext_authz registration", ExtAuthz, make.registration()),
         row(
@@ -96,7 +101,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Row> {
             make.oidc_token(&scene.oidc_client),
         ),
         row("oidc_provider_register", "node-oidc-provider registration", OidcProvider, make.oidc_registration()),
-    ]
+    ])
 }
 
 /// Warms all rows up, then measures each in every round for about so long.
@@ -131,15 +136,27 @@ pub(crate) async fn measure(
     Ok(())
 }
 
+/// What all rows came to, with their keys and titles.
+pub(crate) fn figures(rows: &[Row]) -> Vec<(&'static str, &'static str, Figures)> {
+    let no_filter = rows.iter().find(|row| row.key == NO_FILTER);
+    let others = |row: &&Row| no_filter.filter(|_| row.key != NO_FILTER);
+    rows.iter().map(|row| (row.key, row.title, row.figures(others(&row)))).collect()
+}
+
 impl Row {
-    /// The medians of its rounds.
-    pub(crate) fn figures(&self) -> Figures {
+    /// The medians of its rounds, beside the rounds of the row without a filter.
+    fn figures(&self, no_filter: Option<&Row>) -> Figures {
         let of = |figure: fn(&Round) -> f64| median(self.rounds.iter().map(figure).collect());
+        let above = |no_filter: &Row| {
+            let both = self.rounds.iter().zip(&no_filter.rounds);
+            median(both.map(|(own, none)| own.envoy_us - none.envoy_us).collect())
+        };
         Figures {
             rate: of(|round| round.run.rate()),
             p50_us: of(|round| round.run.quantile_us(50)),
             p99_us: of(|round| round.run.quantile_us(99)),
             envoy_us: of(|round| round.envoy_us),
+            above_us: no_filter.map(above),
             service_us: of(|round| round.service_us),
             own_us: of(|round| round.own_us),
             requests: self.rounds.iter().map(|round| round.run.requests()).sum(),
