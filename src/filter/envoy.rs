@@ -41,7 +41,7 @@ impl Envoy {
 
 impl Host for Envoy {
     fn now(&self) -> Timestamp {
-        hostcalls::now()
+        executor::now()
     }
 
     async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {

@@ -4,7 +4,7 @@
 //! A VM has one thread, so this is all thread-local. Envoy enters through a callback of some context; whatever became ready meanwhile is
 //! polled before the callback returns, and the callback's own context is restored.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::hostcalls;
 use crate::host::{Background, Call, CallNotSent, CallResponse};
+use crate::policy::Timestamp;
 
 /// Whose future it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +100,8 @@ thread_local! {
     static EXECUTOR: RefCell<Executor> = RefCell::default();
     // Apart from the executor: a waker may be called while the executor is borrowed.
     static READY: RefCell<VecDeque<Task>> = RefCell::default();
+    /// The time, once the task being polled has asked for it.
+    static NOW: Cell<Option<Timestamp>> = const { Cell::new(None) };
 }
 
 struct TaskWaker(Task);
@@ -182,6 +185,7 @@ pub(super) fn run_ready(own: u32) {
 
 fn poll(task: Task, mut work: Work) {
     let outer = EXECUTOR.with_borrow_mut(|executor| executor.current.replace(task));
+    NOW.set(None);
     let waker = Waker::from(Arc::new(TaskWaker(task)));
     let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
     EXECUTOR.with_borrow_mut(|executor| {
@@ -190,6 +194,13 @@ fn poll(task: Task, mut work: Work) {
             executor.work.insert(task, work);
         }
     });
+}
+
+/// The time. It stands still while a task is polled, which is shorter than the clock's second: Envoy is asked once for all its questions.
+pub(super) fn now() -> Timestamp {
+    let now = NOW.get().unwrap_or_else(hostcalls::now);
+    NOW.set(EXECUTOR.with_borrow(|executor| executor.current.map(|_| now)));
+    now
 }
 
 /// Drops a task: its client is gone.

@@ -47,7 +47,8 @@ enum Error {
     CloseTimeout,
 }
 
-#[tokio::main]
+// One thread for HTTP: the database has threads of its own, and handing requests from one to another costs more than serving them.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = start_log(&arguments) {
