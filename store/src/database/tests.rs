@@ -445,7 +445,10 @@ async fn tokens_and_client_ids_have_their_shape_and_differ() {
     let (one, other) = (random_token().unwrap(), random_token().unwrap());
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(&one).unwrap().len(), 32);
     assert_ne!(one, other);
-    let (one, other) = (random_client_id().unwrap(), random_client_id().unwrap());
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let (one, other) = (new_client_id().unwrap(), new_client_id().unwrap());
     assert!(one.len() == 32 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
-    assert_ne!(one, other);
+    let ((time, random), (later, more)) = (one.split_at(12), other.split_at(12));
+    assert_ne!(random, more);
+    assert!(format!("{before:012x}").as_str() <= time && time <= later, "{one} {other}");
 }
