@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Examples:
-  make bench                                 everything, in about ten minutes
+  make bench                                 everything, in about seven minutes
   make bench ARGS='--parts rows --rounds 8'  the table only
   make bench ARGS='--parts rows --rows no_filter,token_ps256,oidc_provider_token_ps256'
 

@@ -185,9 +185,9 @@ pub(super) fn run_ready(own: u32) {
 
 fn poll(task: Task, mut work: Work) {
     let outer = EXECUTOR.with_borrow_mut(|executor| executor.current.replace(task));
-    NOW.set(None);
     let waker = Waker::from(Arc::new(TaskWaker(task)));
     let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+    NOW.set(None);
     EXECUTOR.with_borrow_mut(|executor| {
         executor.current = outer;
         if polled.is_pending() {
