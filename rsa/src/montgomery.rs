@@ -66,10 +66,9 @@ pub(super) enum Modulus {
 impl Modulus {
     /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
     pub(super) fn new(arithmetic: Arithmetic, big_endian: &[u8]) -> Self {
-        let integers = integers::Modulus::new(big_endian);
         match arithmetic {
-            Arithmetic::Integers => Self::Integers(integers),
-            Arithmetic::Floats => Self::Floats(floats::Modulus::new(&integers, big_endian)),
+            Arithmetic::Integers => Self::Integers(integers::Modulus::new(big_endian)),
+            Arithmetic::Floats => Self::Floats(floats::Modulus::new(big_endian)),
         }
     }
 

@@ -99,19 +99,17 @@ pub(crate) fn agree_with_integers() -> bool {
     let octets = |factor: u8| (0..=u8::MAX).map(move |index| index.wrapping_mul(factor) ^ index.rotate_left(3) | 1);
     let modulus: Vec<u8> = octets(0x5b).map(|octet| octet | 0x80).collect();
     let base: Vec<u8> = octets(0x35).map(|octet| octet & 0x7f).collect();
-    let integers = integers::Modulus::new(&modulus);
-    let floats = Modulus::new(&integers, &modulus);
-    let powers = (power(&integers, &base, 65537), power(&floats, &base, 65537));
-    powers.0.is_some() && powers.0 == powers.1
+    let in_integers = power(&integers::Modulus::new(&modulus), &base, 65537);
+    in_integers.is_some() && in_integers == power(&Modulus::new(&modulus), &base, 65537)
 }
 
 impl Modulus {
-    /// The modulus `n`, of these octets.
-    pub(super) fn new(n: &integers::Modulus, big_endian: &[u8]) -> Self {
+    /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
+    pub(super) fn new(big_endian: &[u8]) -> Self {
         // Two bits to spare: 4n <= R.
         let length = (bit_length(big_endian) + 2).div_ceil(BLOCK * LIMB_BITS) * BLOCK;
         let limbs = limbs::from_octets::<LIMB_BITS>(big_endian, length);
-        let r_squared = n.power_of_two(2 * length * LIMB_BITS, big_endian.len());
+        let r_squared = integers::power_of_two(2 * length * LIMB_BITS, big_endian);
         Self {
             negated_inverse: limbs::negated_inverse::<LIMB_BITS>(limbs[0]),
             pairs: pairs(&limbs),

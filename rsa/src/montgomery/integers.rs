@@ -65,23 +65,18 @@ pub(crate) struct Modulus {
 impl Modulus {
     /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
     pub(super) fn new(big_endian: &[u8]) -> Modulus {
-        let bits = bit_length(big_endian);
-        // Two bits to spare: 4n <= R.
-        let blocks = blocks_from_octets(big_endian, (bits + 2).div_ceil(BLOCK * LIMB_BITS));
-        let negated_inverse = limbs::negated_inverse::<LIMB_BITS>(blocks[0][0]);
-        let mut modulus = Modulus { bits, blocks, negated_inverse, r_squared: Vec::new() };
+        let mut modulus = Modulus::without_r_squared(big_endian);
         // R² is R in Montgomery's form.
         modulus.r_squared = modulus.form_of_power_of_two(modulus.r_bits());
         modulus
     }
 
-    /// 2^exponent mod n, big-endian, in so many octets; `exponent` is at least 1.
-    pub(super) fn power_of_two(&self, exponent: usize, length: usize) -> Vec<u8> {
-        let mut power = self.form_of_power_of_two(exponent);
-        let mut one = vec![ZERO; self.blocks.len()];
-        one[0][0] = 1;
-        self.multiply(&mut power, &one, &mut self.room());
-        self.octets(power, length)
+    fn without_r_squared(big_endian: &[u8]) -> Modulus {
+        let bits = bit_length(big_endian);
+        // Two bits to spare: 4n <= R.
+        let blocks = blocks_from_octets(big_endian, (bits + 2).div_ceil(BLOCK * LIMB_BITS));
+        let negated_inverse = limbs::negated_inverse::<LIMB_BITS>(blocks[0][0]);
+        Modulus { bits, blocks, negated_inverse, r_squared: Vec::new() }
     }
 
     /// 2^exponent in Montgomery's form, by doubling and squaring; `exponent` is at least 1.
@@ -147,6 +142,16 @@ impl Modulus {
         }
         (quotient, carry)
     }
+}
+
+/// 2^exponent mod n, big-endian, in as many octets as `n`, which is as [`Modulus::new`] takes it; `exponent` is at least 1.
+pub(super) fn power_of_two(exponent: usize, n: &[u8]) -> Vec<u8> {
+    let modulus = Modulus::without_r_squared(n);
+    let mut power = modulus.form_of_power_of_two(exponent);
+    let mut one = vec![ZERO; modulus.blocks.len()];
+    one[0][0] = 1;
+    modulus.multiply(&mut power, &one, &mut modulus.room());
+    modulus.octets(power, n.len())
 }
 
 impl Montgomery for Modulus {

@@ -3,9 +3,11 @@
 //! It shows in the place where it counts, Envoy's V8 or another host, that the code is right and how long it takes. Envoy runs it with
 //! `--mode validate`, because all happens while it is configured.
 //!
-//! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in base64url.
+//! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in
+//! base64url.
 //! With `host` ES256 is verified by the host's function if it has one, with `floats` PS256 in floating-point numbers if the machine is fit
-//! for it. The log line is `dcr-probe: ` and `{"es256": "by host", "ps256": "in floats", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
+//! for it. The log line is `dcr-probe: ` and
+//! `{"es256": "by host", "ps256": "in floats", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
 
 #![cfg(target_os = "wasi")]
 
