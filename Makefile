@@ -85,6 +85,7 @@ $(TARGET)/shipped/%.wasm: Makefile
 		--enable-reference-types --enable-sign-ext --enable-simd --enable-relaxed-simd \
 		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_response_*' --remove-exports='proxy_on_*stream_*' \
 		--remove-exports=proxy_on_new_connection --remove-exports=proxy_on_foreign_function --remove-exports=proxy_on_log \
+		--remove-exports=proxy_on_done \
 		$(filter %.wasm,$^) -o $@
 
 # Installed beside and moved at the end, so that an interrupted download leaves nothing half done.

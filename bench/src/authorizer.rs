@@ -89,7 +89,7 @@ async fn serve(listener: TcpListener, settings: Settings) -> Result<(), Error> {
 
 async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let endpoint = match gate.routes.find(head.method.as_str(), head.uri.path()) {
+    let endpoint = match gate.routes.find(head.uri.path(), || head.method.as_str()) {
         Route::Pass => return Response::new(Full::default()),
         Route::Refuse { endpoint, refusal, allow } => return response(gate.refuse(endpoint, refusal, allow)),
         Route::Serve(endpoint) => endpoint,
@@ -100,7 +100,6 @@ async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Respo
         Err(_) => sender.too_large(),
     }
     let head = Head {
-        method: head.method.to_string(),
         query: head.uri.query().map(str::to_owned),
         certificate: certificate(&head.headers).map(Rc::new),
         headers: pairs(&head.headers),
@@ -116,7 +115,7 @@ fn certificate(headers: &HeaderMap) -> Option<Certificate> {
 }
 
 fn response(served: Served) -> Response<Full<Bytes>> {
-    let Served::Answer(answer) = served else { return Response::new(Full::default()) };
+    let Served::Answer(answer, _) = served else { return Response::new(Full::default()) };
     let status = if answer.status == 200 { INSTEAD_OF_200 } else { answer.status };
     let mut builder = Response::builder().status(status);
     for (name, value) in answer.headers {

@@ -101,7 +101,6 @@ impl Case {
         let (sender, received) = Body::channel();
         sender.complete(body.as_bytes().to_vec());
         let head = Head {
-            method: "POST".into(),
             query: None,
             headers: vec![("content-type".into(), media_type.as_bytes().to_vec())],
             certificate: self.certificate.map(Rc::new),

@@ -250,9 +250,9 @@ impl Demo {
         let logged =
             self.gateway.access_logged(|line| line.get("request_id").is_some_and(|logged| *logged == id)).await?;
         screen::line("     in Envoy's access log");
-        screen::members(&["dcr_outcome", "dcr_rule", "dcr_reason"], |name| logged.get(name));
+        screen::members(&["details"], |name| logged.get(name));
 
-        let by_rule = logged.get("dcr_rule").is_some_and(|logged| logged == rule);
+        let by_rule = Gateway::broken_rule(&logged).is_some_and(|(broken, _)| broken == rule);
         let as_told = answer.status == status && answer.says("error", error) && by_rule;
         self.judge(as_told, &format!("refused by rule {rule}"), answer);
         Ok(())

@@ -316,6 +316,13 @@ impl Gateway {
         wait_for("the line in the access log", self.folder(), find).await
     }
 
+    /// The rule and the reason by which the filter refused the request of a line of the access log.
+    pub fn broken_rule(line: &Value) -> Option<(&str, &str)> {
+        let details = line.get("details")?.as_str()?;
+        let broken = details.strip_prefix("dcr_denied{").or_else(|| details.strip_prefix("dcr_error{"))?;
+        broken.strip_suffix('}')?.split_once(':')
+    }
+
     /// Waits until Envoy's log holds the text.
     pub async fn envoy_logged(&self, text: &str) -> Result<(), Error> {
         let find = async || Ok(self.envoy_log().contains(text).then_some(()));

@@ -8,6 +8,7 @@ use proxy_wasm::types::LogLevel;
 use super::metrics::Metrics;
 use super::{executor, hostcalls};
 use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
+use crate::journey::Outcome;
 use crate::policy::{Refusal, Timestamp};
 
 /// Envoy, as one root context sees it.
@@ -72,7 +73,6 @@ impl Host for Envoy {
     fn record(&self, event: Event) {
         self.metrics.count(&event);
         match event {
-            Event::Allowed { .. } => hostcalls::set_filter_state("dcr.outcome", "allowed"),
             Event::Passed { .. } => hostcalls::set_filter_state("dcr.outcome", "passed"),
             Event::Watched { endpoint, refusals } => {
                 if let Some(first) = refusals.first() {
@@ -84,16 +84,12 @@ impl Host for Envoy {
                 }
             }
             Event::Denied { endpoint, refusal } => {
-                let outcome = super::metrics::outcome(&refusal);
-                hostcalls::set_filter_state("dcr.outcome", outcome);
-                hostcalls::set_filter_state("dcr.rule", refusal.rule.id);
-                hostcalls::set_filter_state("dcr.reason", refusal.rule.reason);
                 // The access log has it too, and whoever wants to fill the log could: Envoy's own filters tell their refusals as debug.
                 if hostcalls::shows_debug() {
-                    hostcalls::log(LogLevel::Debug, &told(outcome, endpoint, &refusal));
+                    hostcalls::log(LogLevel::Debug, &told(Outcome::of(&refusal).name(), endpoint, &refusal));
                 }
             }
-            Event::KeySetFetched | Event::Cache(..) | Event::SignatureCheck(_) => {}
+            Event::Allowed { .. } | Event::KeySetFetched | Event::Cache(..) | Event::SignatureCheck(_) => {}
             Event::KeySetFetchFailed { authority, problem } => {
                 hostcalls::log(LogLevel::Warn, &format!("dcr-gate has no new key set from {authority}: {problem}"));
             }

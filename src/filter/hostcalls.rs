@@ -10,10 +10,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
+use super::local_reply;
 use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
 use crate::host::{self, Call, CallResponse, Shared};
-use crate::journey::Answer;
+use crate::journey::{Answer, Outcome};
 use crate::policy::Timestamp;
 use crate::x509::{Certificate, Thumbprint, xfcc};
 
@@ -48,14 +49,14 @@ pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
     buffer(BufferType::PluginConfiguration, size)
 }
 
-/// `:method`; `None` where it is missing or not ASCII. Envoy takes no request in which a pseudo-header is repeated.
-pub(super) fn method() -> Option<String> {
-    pseudo_header(":method")
-}
-
-/// `:path`, query and all, likewise.
+/// `:path`, query and all; `None` where it is missing or not ASCII. Envoy takes no request in which a pseudo-header is repeated.
 pub(super) fn path() -> Option<String> {
     pseudo_header(":path")
+}
+
+/// `:method`, likewise.
+pub(super) fn method() -> Option<String> {
+    pseudo_header(":method")
 }
 
 fn pseudo_header(name: &str) -> Option<String> {
@@ -108,12 +109,8 @@ pub(super) fn dispatch(call: &Call) -> Option<u32> {
 }
 
 /// Answers the request of the effective context.
-pub(super) fn answer(answer: Answer) {
-    let mut headers = answer.headers;
-    headers.extend(answer.www_authenticate.as_deref().map(|challenge| ("www-authenticate", challenge)));
-    headers.extend(answer.interaction_id.as_deref().map(|id| ("x-fapi-interaction-id", id)));
-    let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());
-    if hostcalls::send_http_response(u32::from(answer.status), headers, body).is_err() {
+pub(super) fn answer(answer: Answer, outcome: Outcome) {
+    if !local_reply::send(answer, outcome) {
         close();
     }
 }

@@ -4,15 +4,13 @@
 use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
 use crate::jose::Algorithm;
-use crate::journey::Endpoint;
+use crate::journey::{Endpoint, Outcome};
+use crate::policy::Rule;
 use crate::policy::catalogue::RULES;
-use crate::policy::{ErrorCode, Refusal, Rule};
 
-const ALLOWED: &str = "allowed";
+/// What becomes of a request that is not answered here.
 const PASSED: &str = "passed";
 const SHADOW_DENIED: &str = "shadow_denied";
-const DENIED: &str = "denied";
-const ERROR: &str = "error";
 
 /// Envoy's ids of the counters. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
 #[derive(Debug)]
@@ -35,7 +33,8 @@ struct Counters<K>(Vec<(K, u32)>);
 impl Metrics {
     /// Defines every counter; `None` where Envoy refuses one.
     pub(super) fn define() -> Option<Self> {
-        let outcomes = [ALLOWED, PASSED, SHADOW_DENIED, DENIED, ERROR];
+        let [allowed, denied, error] = Outcome::NAMES;
+        let outcomes = [allowed, PASSED, SHADOW_DENIED, denied, error];
         let requests = Endpoint::NAMES.iter().flat_map(|endpoint| outcomes.map(|outcome| (*endpoint, outcome)));
         let caches = CacheName::ALL.iter().flat_map(|cache| CacheEvent::ALL.map(|event| (*cache, event)));
         Some(Self {
@@ -57,14 +56,14 @@ impl Metrics {
     /// Counts an event.
     pub(super) fn count(&self, event: &Event) {
         match *event {
-            Event::Allowed { endpoint } => self.requests.increment((endpoint, ALLOWED)),
+            Event::Allowed { endpoint } => self.requests.increment((endpoint, Outcome::Allowed.name())),
             Event::Passed { endpoint } => self.requests.increment((endpoint, PASSED)),
             Event::Watched { endpoint, ref refusals } => {
                 self.requests.increment((endpoint, SHADOW_DENIED));
                 refusals.iter().for_each(|refusal| self.shadow_refused.increment(refusal.rule));
             }
             Event::Denied { endpoint, ref refusal } => {
-                self.requests.increment((endpoint, outcome(refusal)));
+                self.requests.increment((endpoint, Outcome::of(refusal).name()));
                 self.refused.increment(refusal.rule);
             }
             Event::KeySetFetched => hostcalls::increment(self.key_set_fetched),
@@ -91,9 +90,4 @@ impl<K: Copy + PartialEq> Counters<K> {
 
 fn of_rule(rule: &Rule) -> String {
     format!("{}.{}", rule.id.replace('-', "_"), rule.reason)
-}
-
-/// Whether the caller was refused, or a service behind the gate failed it.
-pub(super) fn outcome(refusal: &Refusal) -> &'static str {
-    if refusal.error() == ErrorCode::TemporarilyUnavailable { ERROR } else { DENIED }
 }

@@ -4,6 +4,7 @@ mod configuration;
 mod envoy;
 mod executor;
 mod hostcalls;
+mod local_reply;
 mod metrics;
 mod verify_signature;
 
@@ -92,7 +93,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { context_id, gate: self.gate.clone(), body: None, passage: Rc::default() }))
+        Some(Box::new(Stream { context_id, gate: self.gate.clone(), journey: None }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -110,8 +111,14 @@ impl Context for Root {
 struct Stream {
     context_id: u32,
     gate: Option<Rc<Gate<Envoy>>>,
-    /// Where the body goes, while a journey may still want it.
-    body: Option<BodySender>,
+    /// Where it is served here.
+    journey: Option<Journey>,
+}
+
+/// A request's journey, as its stream knows it.
+struct Journey {
+    /// Where the body goes, while the journey may still want it.
+    body: BodySender,
     passage: Rc<Passage>,
 }
 
@@ -130,23 +137,24 @@ impl Passage {
             hostcalls::resume();
         }
     }
+
+    /// Runs, in a callback of the request, what may decide about it, and answers whether it goes on.
+    fn decide(&self, work: impl FnOnce()) -> Action {
+        self.in_callback.set(true);
+        work();
+        self.in_callback.set(false);
+        if self.is_open.get() { Action::Continue } else { Action::Pause }
+    }
 }
 
-impl Stream {
-    /// Hands out what the journeys said of the request.
-    fn end(passage: &Passage, served: Served) {
-        match served {
-            Served::Answer(answer) => hostcalls::answer(answer),
-            Served::Upstream => passage.open(),
+/// Does what was said of a request that nothing had to be awaited for.
+fn end_at_once(served: Served) -> Action {
+    match served {
+        Served::Answer(answer, outcome) => {
+            hostcalls::answer(answer, outcome);
+            Action::Pause
         }
-    }
-
-    /// Runs what may decide about the request, and answers whether it goes on.
-    fn decide(&self, work: impl FnOnce()) -> Action {
-        self.passage.in_callback.set(true);
-        work();
-        self.passage.in_callback.set(false);
-        if self.passage.is_open.get() { Action::Continue } else { Action::Pause }
+        Served::Upstream => Action::Continue,
     }
 }
 
@@ -157,21 +165,17 @@ impl HttpContext for Stream {
             hostcalls::close();
             return Action::Pause;
         };
-        // Most requests are the upstream's business: of those nothing else is read.
-        let (Some(method), Some(path)) = (hostcalls::method(), hostcalls::path()) else {
-            let served = gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None);
-            return self.decide(|| Self::end(&self.passage, served));
+        // Most requests are the upstream's business: of those nothing but the path is read.
+        let Some(path) = hostcalls::path() else {
+            return end_at_once(gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None));
         };
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path.as_str(), None),
         };
-        let endpoint = match gate.routes.find(&method, path) {
+        let endpoint = match gate.routes.find(path, || hostcalls::method().unwrap_or_default()) {
             Route::Pass => return Action::Continue,
-            Route::Refuse { endpoint, refusal, allow } => {
-                let served = gate.refuse(endpoint, refusal, allow);
-                return self.decide(|| Self::end(&self.passage, served));
-            }
+            Route::Refuse { endpoint, refusal, allow } => return end_at_once(gate.refuse(endpoint, refusal, allow)),
             Route::Serve(endpoint) => endpoint,
         };
 
@@ -182,30 +186,33 @@ impl HttpContext for Stream {
         if end_of_stream {
             sender.complete(Vec::new());
         }
-        self.body = Some(sender);
-        let request = Request { head: Head { method, query, headers, certificate }, body };
-        let passage = self.passage.clone();
+        let request = Request { head: Head { query, headers, certificate }, body };
+        let passage = Rc::new(Passage::default());
+        self.journey = Some(Journey { body: sender, passage: passage.clone() });
+        let way_out = passage.clone();
         let work = async move {
-            let served = gate.serve(&endpoint, &request).await;
-            Self::end(&passage, served);
+            match gate.serve(&endpoint, &request).await {
+                Served::Answer(answer, outcome) => hostcalls::answer(answer, outcome),
+                Served::Upstream => way_out.open(),
+            }
         };
-        self.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))
+        passage.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        let Some(body) = &self.body else { return Action::Continue };
+        let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
         if body_size > limit {
             body.too_large();
         } else if end_of_stream {
             body.complete(hostcalls::request_body(body_size));
         }
-        self.decide(|| executor::run_ready(self.context_id))
+        passage.decide(|| executor::run_ready(self.context_id))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
-        let Some(body) = &self.body else { return Action::Continue };
+        let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
         // One byte more than is taken tells a body that just fits from one that was too long before the trailers came.
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
         let arrived = hostcalls::request_body(limit.saturating_add(1));
@@ -214,7 +221,7 @@ impl HttpContext for Stream {
         } else {
             body.complete(arrived);
         }
-        self.decide(|| executor::run_ready(self.context_id))
+        passage.decide(|| executor::run_ready(self.context_id))
     }
 }
 
@@ -222,12 +229,13 @@ impl Context for Stream {
     fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
         executor::call_answered(token, body_size, self.context_id);
     }
+}
 
-    fn on_done(&mut self) -> bool {
-        // Only a journey has a body handed to it.
-        if self.body.is_some() {
+impl Drop for Stream {
+    /// Envoy is done with the request.
+    fn drop(&mut self) {
+        if self.journey.is_some() {
             executor::forget(Task::Stream(self.context_id));
         }
-        true
     }
 }

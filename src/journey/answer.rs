@@ -34,21 +34,19 @@ pub struct Answer {
 }
 
 impl Answer {
+    fn new(status: u16, headers: Vec<(&'static str, &'static str)>, body: Vec<u8>) -> Self {
+        Self { status, headers, www_authenticate: None, interaction_id: None, body }
+    }
+
     /// A JSON answer that nobody may keep (RFC 7591 section 3.2.1, RFC 6749 section 5.1).
     pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
-        Self {
-            status,
-            headers: vec![("content-type", "application/json"), ("cache-control", "no-store"), ("pragma", "no-cache")],
-            www_authenticate: None,
-            interaction_id: None,
-            body: json::text(body),
-        }
+        let headers = vec![("content-type", "application/json"), ("cache-control", "no-store"), ("pragma", "no-cache")];
+        Self::new(status, headers, json::text(body))
     }
 
     /// An answer without a body (RFC 7592 section 2.3).
     pub(super) fn no_content() -> Self {
-        let headers = vec![("cache-control", "no-store"), ("pragma", "no-cache")];
-        Self { status: 204, headers, www_authenticate: None, interaction_id: None, body: Vec::new() }
+        Self::new(204, vec![("cache-control", "no-store"), ("pragma", "no-cache")], Vec::new())
     }
 
     /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims. With it goes
@@ -65,7 +63,7 @@ impl Answer {
     /// The metadata document, which anybody may keep for a while.
     pub(super) fn metadata(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json"), ("cache-control", "public, max-age=300")];
-        Self { status: 200, headers, www_authenticate: None, interaction_id: None, body: json::text(body) }
+        Self::new(200, headers, json::text(body))
     }
 
     /// The same answer with the request's interaction id, where the ecosystem wants it back (RG-15).

@@ -27,7 +27,7 @@ use crate::jwks::KeySets;
 use crate::policy::catalogue::RG_15;
 use crate::policy::certificate_binding::Binding;
 use crate::policy::trail::Mode;
-use crate::policy::{Refusal, Trail};
+use crate::policy::{ErrorCode, Refusal, Rule, Trail};
 use crate::store::Store;
 use crate::x509::Certificate;
 
@@ -71,13 +71,13 @@ impl<H: Host> Gate<H> {
         } else if self.is_for_upstream(endpoint, request).await {
             Ok(Served::Upstream)
         } else {
-            self.act(endpoint, request, trail).await.map(Served::Answer)
+            self.act(endpoint, request, trail).await.map(|answer| Served::Answer(answer, Outcome::Allowed))
         };
         let served = match outcome {
             Ok(served) => {
                 self.tell_watched(name, trail.watched());
                 let event = match &served {
-                    Served::Answer(_) => Event::Allowed { endpoint: name },
+                    Served::Answer(..) => Event::Allowed { endpoint: name },
                     Served::Upstream => Event::Passed { endpoint: name },
                 };
                 self.host.record(event);
@@ -86,7 +86,9 @@ impl<H: Host> Gate<H> {
             Err(refusal) => self.refuse_after(trail.watched(), name, refusal, None),
         };
         match served {
-            Served::Answer(answer) => Served::Answer(answer.with_interaction_id(&self.config.profile, request)),
+            Served::Answer(answer, outcome) => {
+                Served::Answer(answer.with_interaction_id(&self.config.profile, request), outcome)
+            }
             Served::Upstream => Served::Upstream,
         }
     }
@@ -112,8 +114,9 @@ impl<H: Host> Gate<H> {
         }
         self.tell_watched(endpoint, watched);
         let answer = Answer::refused(&refusal, allow, &self.config.profile);
+        let outcome = Outcome::of(&refusal);
         self.host.record(Event::Denied { endpoint, refusal });
-        Served::Answer(answer)
+        Served::Answer(answer, outcome)
     }
 
     fn tell_watched(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
@@ -166,10 +169,44 @@ impl<H: Host> Gate<H> {
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
-    /// It is answered here.
-    Answer(Answer),
+    /// It is answered here; the outcome is for the operator, not for the caller.
+    Answer(Answer, Outcome),
     /// The route's upstream serves it.
     Upstream,
+}
+
+/// What became of a request that is answered here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is answered as it asked.
+    Allowed,
+    /// It is refused, by this rule.
+    Denied(&'static Rule),
+    /// A service behind the gate failed it, by this rule.
+    Error(&'static Rule),
+}
+
+impl Outcome {
+    /// The names of all, in metrics and logs.
+    pub const NAMES: [&'static str; 3] = ["allowed", "denied", "error"];
+
+    /// The outcome of a refused request.
+    pub fn of(refusal: &Refusal) -> Self {
+        match refusal.error() {
+            ErrorCode::TemporarilyUnavailable => Self::Error(refusal.rule),
+            _ => Self::Denied(refusal.rule),
+        }
+    }
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        let [allowed, denied, error] = Self::NAMES;
+        match self {
+            Self::Allowed => allowed,
+            Self::Denied(_) => denied,
+            Self::Error(_) => error,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ use crate::x509::Certificate;
 /// What arrives before the body.
 #[derive(Debug, Default)]
 pub struct Head {
-    /// `:method`.
-    pub method: String,
     /// `:path` after the question mark.
     pub query: Option<String>,
     /// The headers, names in lower case, repeated ones as often as they came.

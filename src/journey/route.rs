@@ -119,8 +119,8 @@ impl Routes {
         }
     }
 
-    /// Where a request goes, by its method and path (without the query).
-    pub fn find(&self, method: &str, path: &str) -> Route {
+    /// Where a request goes, by its path (without the query) and its method, which is asked for where it matters.
+    pub fn find<M: AsRef<str>>(&self, path: &str, method: impl FnOnce() -> M) -> Route {
         let Some(resource) = self.resource(path) else {
             return if self.has_lookalike(path) {
                 Route::Refuse { endpoint: "registration", refusal: Refusal::by(&GW_02).claim("path"), allow: None }
@@ -128,7 +128,7 @@ impl Routes {
                 Route::Pass
             };
         };
-        match (resource, method) {
+        match (resource, method().as_ref()) {
             (Resource::Registrations, "POST") => Route::Serve(Endpoint::Register),
             (Resource::Registration(id), "GET") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
             (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),

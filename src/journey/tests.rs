@@ -75,12 +75,11 @@ fn registration() -> Token {
     mint::registration_request(&PKI.tpp.software, ISSUER, &signed_statement())
 }
 
-fn request(method: &str, media_type: &str, certificate: Option<&Identity>, body: &str) -> Request {
+fn request(media_type: &str, certificate: Option<&Identity>, body: &str) -> Request {
     let (sender, received) = Body::channel();
     sender.complete(body.as_bytes().to_vec());
     Request {
         head: Head {
-            method: method.to_owned(),
             query: None,
             headers: vec![("content-type".to_owned(), media_type.as_bytes().to_vec())],
             certificate: certificate
@@ -98,14 +97,14 @@ fn with_token(mut request: Request, token: &str) -> Request {
 /// The gate's own answer.
 async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request) -> Answer {
     match gate.serve(endpoint, request).await {
-        Served::Answer(answer) => answer,
+        Served::Answer(answer, _) => answer,
         Served::Upstream => panic!("the request went to the upstream"),
     }
 }
 
 async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
     let body = token.sign(&PKI.tpp.signing).unwrap();
-    answered(gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+    answered(gate, &Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
 
 /// Registers and answers the client's id.

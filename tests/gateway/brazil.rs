@@ -71,7 +71,7 @@ impl Brazil {
         assert_eq!(answer.status, status, "{of}: {}", answer.json());
         let id = answer.header("x-request-id").unwrap();
         let logged = self.gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
-        assert_eq!(logged["dcr_reason"], reason, "{of}");
+        assert_eq!(Gateway::broken_rule(&logged).unwrap().1, reason, "{of}");
         for secret in ["client_id", "registration_access_token", "access_token"] {
             assert!(answer.json().get(secret).is_none(), "{of}: {}", answer.json());
         }

@@ -23,7 +23,7 @@ async fn assert_refused(gateway: &Gateway, answer: &Answer, status: u16, reason:
     assert_eq!(answer.status, status, "{of}: {}", answer.json());
     let id = answer.header("x-request-id").unwrap();
     let logged = gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
-    assert_eq!(logged["dcr_reason"], reason, "{of}");
+    assert_eq!(Gateway::broken_rule(&logged).unwrap().1, reason, "{of}");
 }
 
 #[track_caller]

@@ -41,7 +41,10 @@ impl Scene {
     async fn assert_refused(&self, answer: &Answer, status: u16, error: &str, reason: &str) {
         let body = answer.json();
         assert_eq!((answer.status, body["error"].as_str()), (status, Some(error)), "{body}");
-        self.gateway.access_logged(|line| line["dcr_reason"] == reason).await.unwrap();
+        self.gateway
+            .access_logged(|line| Gateway::broken_rule(line).is_some_and(|(_, broken)| broken == reason))
+            .await
+            .unwrap();
     }
 }
 

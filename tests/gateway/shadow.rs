@@ -127,15 +127,15 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
         assert_eq!(answer.json()["scope"], token.claims()["scope"], "{name}");
         let logged = logged(&gateway, &answer).await;
         assert_eq!(
-            (&logged["dcr_outcome"], &logged["dcr_shadow_reason"]),
-            (&json!("allowed"), &json!(watched)),
+            (&logged["details"], &logged["dcr_shadow_reason"]),
+            (&json!("dcr_allowed"), &json!(watched)),
             "{name}"
         );
     }
     let third = both.claim("grant_types", json!(["password"]));
     let answer = tpp.register(&third.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
     assert_eq!(answer.status, 400, "{}", answer.json());
-    assert_eq!(logged(&gateway, &answer).await["dcr_reason"], "grant_types");
+    assert_eq!(Gateway::broken_rule(&logged(&gateway, &answer).await).unwrap().1, "grant_types");
 
     // The certificate's rule is one rule wherever it is looked at.
     let other = gateway.client(Some(&PKI.other_tpp.transport)).unwrap();
@@ -169,7 +169,11 @@ async fn assert_passed_whole(gateway: &Gateway, watched: &Watched, answer: &Answ
     let sent = json!([watched.method.as_str(), watched.path, watched.body.len(), sha256(watched.body.as_bytes())]);
     assert_eq!(json!([seen["method"], seen["path"], seen["body_bytes"], seen["body_sha256"]]), sent, "{name}");
     let logged = logged(gateway, answer).await;
-    assert_eq!((&logged["dcr_shadow_reason"], &logged["dcr_reason"]), (&json!(watched.reason), &Value::Null), "{name}");
+    assert_eq!(
+        (&logged["dcr_shadow_reason"], &logged["details"]),
+        (&json!(watched.reason), &json!("via_upstream")),
+        "{name}"
+    );
     let is_ours = !watched.path.starts_with("/accounts");
     assert_eq!(logged["dcr_outcome"], if is_ours { json!("passed") } else { Value::Null }, "{name}");
 }

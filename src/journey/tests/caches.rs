@@ -25,7 +25,7 @@ fn reads(host: &MockHost) -> usize {
 pub(super) fn token_request(assertion: &Token, more: &str) -> Request {
     let assertion = assertion.sign(&PKI.tpp.signing).unwrap();
     let body = format!("grant_type=client_credentials&client_assertion_type={TYPE}&client_assertion={assertion}{more}");
-    request("POST", FORM, Some(&PKI.tpp.transport), &body)
+    request(FORM, Some(&PKI.tpp.transport), &body)
 }
 
 pub(super) async fn token(gate: &Gate<MockHost>, client_id: &str, more: &str) -> Answer {
@@ -264,22 +264,22 @@ fn own_updates_and_deletions_are_known_at_once() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
-        let certificate = request("GET", "", Some(&PKI.tpp.transport), "").head.certificate.unwrap();
+        let certificate = request("", Some(&PKI.tpp.transport), "").head.certificate.unwrap();
         host.store.borrow_mut().introspection =
             json!({ "active": true, "client_id": id, "cnf": { "x5t#S256": certificate.thumbprint().x5t_s256() } });
-        let manage = |method: &str, token: Option<&Token>| {
+        let manage = |token: Option<&Token>| {
             let body = token.map_or(String::new(), |token| token.sign(&PKI.tpp.signing).unwrap());
-            with_token(request(method, "application/jwt", Some(&PKI.tpp.transport), &body), "token")
+            with_token(request("application/jwt", Some(&PKI.tpp.transport), &body), "token")
         };
         assert_eq!(token(&gate, &id, "").await.status, 200);
         let update = registration().claim("client_id", id.clone());
-        let answer = answered(&gate, &Endpoint::Update(id.clone()), &manage("PUT", Some(&update))).await;
+        let answer = answered(&gate, &Endpoint::Update(id.clone()), &manage(Some(&update))).await;
         assert_eq!(answer.status, 200, "{}", body(&answer));
         let before = reads(&host);
         assert_eq!(token(&gate, &id, "").await.status, 200);
         assert_eq!(reads(&host), before + 1);
 
-        let answer = answered(&gate, &Endpoint::Delete(id.clone()), &manage("DELETE", None)).await;
+        let answer = answered(&gate, &Endpoint::Delete(id.clone()), &manage(None)).await;
         assert_eq!(answer.status, 204);
         let before = reads(&host);
         let answer = token(&gate, &id, "").await;

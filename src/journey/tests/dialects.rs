@@ -39,7 +39,7 @@ fn brazilian_request(statement: &str) -> Token {
 }
 
 async fn post_json(gate: &Gate<MockHost>, certificate: &Identity, request: &Token) -> Answer {
-    let request = super::request("POST", "application/json", Some(certificate), &request.to_json());
+    let request = super::request("application/json", Some(certificate), &request.to_json());
     answered(gate, &Endpoint::Register, &request).await
 }
 
@@ -53,7 +53,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
             |statement: &str| mint::registration_request(software, ISSUER, statement).claim("scope", "openid consents");
         let post = async |token: Token, certificate| {
             let body = token.sign(&PKI.tpp.signing).unwrap();
-            answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(certificate), &body)).await
+            answered(&gate, &Endpoint::Register, &request("application/jwt", Some(certificate), &body)).await
         };
         let answer = post(of_brazil(&signed_in_brazil(&brazilian_statement())), &PKI.tpp.brcac).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid consents")));
@@ -126,8 +126,7 @@ fn rq_06_cm_14_an_unsigned_request_is_its_certificates_word() {
         }
         let signed = brazilian_request(&statement).sign(&PKI.tpp.signing).unwrap();
         let answer =
-            answered(&gate, &Endpoint::Register, &request("POST", "application/json", Some(&PKI.tpp.brcac), &signed))
-                .await;
+            answered(&gate, &Endpoint::Register, &request("application/json", Some(&PKI.tpp.brcac), &signed)).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "request_malformed");
     });
 }
@@ -139,7 +138,7 @@ fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() 
         let statement = signed_in_brazil(&brazilian_statement());
         let answer = post_json(&gate, &PKI.tpp.brcac, &brazilian_request(&statement)).await;
         let id = body(&answer)["client_id"].as_str().unwrap().to_owned();
-        let get = |certificate| with_token(request("GET", "", Some(certificate), ""), "the-token");
+        let get = |certificate| with_token(request("", Some(certificate), ""), "the-token");
         let token_use = |token_use: &str| {
             host.store.borrow_mut().introspection = json!({ "active": true, "client_id": id, "token_use": token_use });
         };
@@ -148,7 +147,7 @@ fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() 
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.tpp.brcac)).await;
         assert_eq!((answer.status, &body(&answer)["registration_access_token"]), (200, &json!("the-token")));
         let update = brazilian_request(&statement).to_json();
-        let put = with_token(request("PUT", "application/json", Some(&PKI.tpp.brcac), &update), "the-token");
+        let put = with_token(request("application/json", Some(&PKI.tpp.brcac), &update), "the-token");
         let answer = answered(&gate, &Endpoint::Update(id.clone()), &put).await;
         assert_eq!((answer.status, &body(&answer)["registration_access_token"]), (200, &json!("the-token")));
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.other_tpp.brcac)).await;
@@ -173,7 +172,7 @@ fn cm_01_a_token_of_a_registration_is_no_access_token() {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
         host.store.borrow_mut().introspection = json!({ "active": true, "client_id": id, "token_use": "registration" });
-        let get = with_token(request("GET", "", Some(&PKI.tpp.transport), ""), "token");
+        let get = with_token(request("", Some(&PKI.tpp.transport), ""), "token");
         let answer = answered(&gate, &Endpoint::Retrieve(id), &get).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_of_another_kind");
     });
@@ -246,7 +245,7 @@ fn rg_15_an_interaction_id_comes_back_and_can_be_demanded() {
         let gate = gate_with(&host, config);
         let post = async |value: Option<&str>| {
             let body = registration().sign(&PKI.tpp.signing).unwrap();
-            let mut request = request("POST", "application/jwt", Some(&PKI.tpp.transport), &body);
+            let mut request = request("application/jwt", Some(&PKI.tpp.transport), &body);
             request
                 .head
                 .headers
@@ -284,7 +283,7 @@ fn ss_14_a_key_that_the_directory_has_revoked_signs_nothing() {
             "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A"),
             mint::client_assertion(&id, ISSUER).sign(&PKI.tpp.signing).unwrap()
         );
-        let form = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
+        let form = request("application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
         assert_refused(&host, &answered(&gate, &Endpoint::Token, &form).await, 401, "invalid_client", "key_revoked");
 
         for elsewhere in [json!("https://thief.example/none.jwks"), json!(null)] {

@@ -5,19 +5,19 @@ async fn managed(host: &MockHost, token_client: Option<&str>) -> (Rc<Gate<MockHo
     let gate = gate(host);
     let client_id = registered(&gate, &registration()).await;
     let owner = token_client.unwrap_or(&client_id).to_owned();
-    let thumbprint = request("GET", "", Some(&PKI.tpp.transport), "").head.certificate.unwrap().thumbprint().x5t_s256();
+    let thumbprint = request("", Some(&PKI.tpp.transport), "").head.certificate.unwrap().thumbprint().x5t_s256();
     host.store.borrow_mut().introspection =
         json!({ "active": true, "client_id": owner, "cnf": { "x5t#S256": thumbprint } });
     (gate, client_id)
 }
 
 fn get(certificate: Option<&Identity>) -> Request {
-    with_token(request("GET", "", certificate, ""), "token")
+    with_token(request("", certificate, ""), "token")
 }
 
 fn put(token: &Token) -> Request {
     let body = token.sign(&PKI.tpp.signing).unwrap();
-    with_token(request("PUT", "application/jwt", Some(&PKI.tpp.transport), &body), "token")
+    with_token(request("application/jwt", Some(&PKI.tpp.transport), &body), "token")
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn at_02_at_03_the_token_is_bound_to_the_certificate() {
         assert!(answer.www_authenticate.as_deref().unwrap().starts_with("Bearer error=\"invalid_token\""));
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(None)).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_without_certificate");
-        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("GET", "", None, "")).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("", None, "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
         assert!(host.store.borrow().revoked.is_empty(), "a thief must not be able to revoke what he stole");
     });
@@ -71,7 +71,7 @@ fn at_02_at_03_the_token_is_bound_to_the_certificate() {
 fn cm_15_a_token_of_a_foreign_certificate_does_not_help() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
-        let thief = request("GET", "", Some(&PKI.other_tpp.transport), "").head.certificate.unwrap();
+        let thief = request("", Some(&PKI.other_tpp.transport), "").head.certificate.unwrap();
         host.store.borrow_mut().introspection["cnf"]["x5t#S256"] = json!(thief.thumbprint().x5t_s256());
         let answer = answered(&gate, &Endpoint::Retrieve(id), &get(Some(&PKI.other_tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
@@ -85,7 +85,7 @@ fn at_01_at_05_inactive_and_missing_tokens() {
         host.store.borrow_mut().introspection = json!({ "active": false });
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_inactive");
-        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("GET", "", Some(&PKI.tpp.transport), "")).await;
+        let answer = answered(&gate, &Endpoint::Retrieve(id), &request("", Some(&PKI.tpp.transport), "")).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_missing");
         assert_eq!(answer.www_authenticate.as_deref(), Some("Bearer"), "no error code for who sent nothing");
     });

@@ -23,7 +23,7 @@ fn watched(host: &MockHost) -> Vec<&'static str> {
 
 async fn post(gate: &Gate<MockHost>, token: &Token) -> Served {
     let body = token.sign(&PKI.tpp.signing).unwrap();
-    gate.serve(&Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.transport), &body)).await
+    gate.serve(&Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
             assert_eq!(host.events.borrow().last(), Some(&Event::Passed { endpoint: "register" }));
         }
         for endpoint in [Endpoint::Discovery, Endpoint::Retrieve("x".into()), Endpoint::Delete("x".into())] {
-            assert_eq!(gate.serve(&endpoint, &request("GET", "", None, "")).await, Served::Upstream);
+            assert_eq!(gate.serve(&endpoint, &request("", None, "")).await, Served::Upstream);
         }
         assert_eq!(host.calls_to("dcr_store"), 0);
         assert!(gate.refuse("register", Refusal::by(&crate::policy::catalogue::RG_14), None) == Served::Upstream);
@@ -62,7 +62,7 @@ fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A"),
                 assertion.sign(&PKI.tpp.signing).unwrap()
             );
-            let request = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
+            let request = request("application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
             host.events.borrow_mut().clear();
             assert_eq!(gate.serve(&Endpoint::Token, &request).await, Served::Upstream);
             watched(&host)

@@ -64,7 +64,7 @@ fn ca_07_fapi_2_takes_the_issuer_as_a_string_and_nothing_else() {
                 "grant_type=client_credentials&client_assertion_type={}&client_assertion={assertion}",
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".replace(':', "%3A")
             );
-            let request = request("POST", "application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
+            let request = request("application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
             let answer = answered(&gate, &Endpoint::Token, &request).await;
             assert_eq!(answer.status, status, "{audience}");
             if status == 401 {
@@ -88,12 +88,9 @@ fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_aut
         let gate = gate_with(&host, of_profile("au-cdr"));
         let statement = cdr_statement().claim("scope", "openid unheard:of cdr:registration");
         let body = cdr_request(&statement).sign(&PKI.tpp.signing).unwrap();
-        let answer = answered(
-            &gate,
-            &Endpoint::Register,
-            &request("POST", "application/jwt", Some(&PKI.other_tpp.transport), &body),
-        )
-        .await;
+        let answer =
+            answered(&gate, &Endpoint::Register, &request("application/jwt", Some(&PKI.other_tpp.transport), &body))
+                .await;
         let registered = super::body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
         assert_eq!(registered["scope"], "openid cdr:registration", "what nobody knows is ignored");
@@ -165,7 +162,7 @@ fn at_07_au_wants_a_scope_for_managing_a_registration() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("au-cdr"));
         let id = registered(&gate, &cdr_request(&cdr_statement())).await;
-        let get = || with_token(request("GET", "", Some(&PKI.tpp.transport), ""), "token");
+        let get = || with_token(request("", Some(&PKI.tpp.transport), ""), "token");
         let thumbprint = get().head.certificate.unwrap().thumbprint().x5t_s256();
         for (scope, status) in [("bank:accounts.basic:read", 403), ("openid cdr:registration", 200)] {
             host.store.borrow_mut().introspection =
@@ -193,12 +190,11 @@ fn revolut_request(subject: &str) -> Token {
 fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("revolut"));
-        let asked = answered(&gate, &Endpoint::DistinguishedName, &request("GET", "", Some(&PKI.tpp.obwac), "")).await;
+        let asked = answered(&gate, &Endpoint::DistinguishedName, &request("", Some(&PKI.tpp.obwac), "")).await;
         let subject = body(&asked)["tls_client_auth_dn"].as_str().unwrap().to_owned();
         let signed = revolut_request(&subject).sign(&PKI.tpp.signing).unwrap();
         let answer =
-            answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", Some(&PKI.tpp.obwac), &signed))
-                .await;
+            answered(&gate, &Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.obwac), &signed)).await;
         let registered = body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
         assert_eq!(
@@ -207,7 +203,7 @@ fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
         );
         assert!(registered.get("tls_client_auth_subject_dn").is_none());
 
-        let nobody = answered(&gate, &Endpoint::DistinguishedName, &request("GET", "", None, "")).await;
+        let nobody = answered(&gate, &Endpoint::DistinguishedName, &request("", None, "")).await;
         assert_refused(&host, &nobody, 401, "invalid_client", "client_certificate_missing");
         let answer = register(&gate, &registration()).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "auth_method");
@@ -222,21 +218,21 @@ fn cm_11_revolut_changes_the_subject_over_the_old_certificate() {
         let gate = gate_with(&host, of_profile("revolut"));
         let (old, new) = (&PKI.tpp.transport, &PKI.tpp.obwac);
         let id = registered(&gate, &revolut_request(&old.subject_dn().unwrap())).await;
-        let call = |method: &str, certificate: &Identity, body: &str| {
-            let request = with_token(request(method, "application/jwt", Some(certificate), body), "token");
+        let call = |certificate: &Identity, body: &str| {
+            let request = with_token(request("application/jwt", Some(certificate), body), "token");
             let thumbprint = request.head.certificate.as_ref().unwrap().thumbprint().x5t_s256();
             host.store.borrow_mut().introspection =
                 json!({ "active": true, "client_id": id, "cnf": { "x5t#S256": thumbprint } });
             request
         };
         let update = revolut_request(&new.subject_dn().unwrap()).sign(&PKI.tpp.signing).unwrap();
-        let over_new = answered(&gate, &Endpoint::Update(id.clone()), &call("PUT", new, &update)).await;
+        let over_new = answered(&gate, &Endpoint::Update(id.clone()), &call(new, &update)).await;
         assert_refused(&host, &over_new, 401, "invalid_token", "certificate_subject_not_registered");
-        let over_old = answered(&gate, &Endpoint::Update(id.clone()), &call("PUT", old, &update)).await;
+        let over_old = answered(&gate, &Endpoint::Update(id.clone()), &call(old, &update)).await;
         assert_eq!(over_old.status, 200, "{}", body(&over_old));
 
-        assert_eq!(answered(&gate, &Endpoint::Retrieve(id.clone()), &call("GET", new, "")).await.status, 200);
-        let over_old = answered(&gate, &Endpoint::Retrieve(id.clone()), &call("GET", old, "")).await;
+        assert_eq!(answered(&gate, &Endpoint::Retrieve(id.clone()), &call(new, "")).await.status, 200);
+        let over_old = answered(&gate, &Endpoint::Retrieve(id.clone()), &call(old, "")).await;
         assert_refused(&host, &over_old, 401, "invalid_token", "certificate_subject_not_registered");
     });
 }

@@ -138,7 +138,7 @@ fn rg_01_no_certificate_no_registration() {
     run(0, |host| async move {
         let gate = gate(&host);
         let body = registration().sign(&PKI.tpp.signing).unwrap();
-        let answer = answered(&gate, &Endpoint::Register, &request("POST", "application/jwt", None, &body)).await;
+        let answer = answered(&gate, &Endpoint::Register, &request("application/jwt", None, &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
         assert_eq!(host.calls.borrow().len(), 0, "refused before anything was spent");
     });
@@ -155,18 +155,16 @@ fn rg_02_media_types() {
             "application/jwt;charset=UTF-8",
         ] {
             let body = registration().sign(&PKI.tpp.signing).unwrap();
-            let answer =
-                answered(&gate, &Endpoint::Register, &request("POST", good, Some(&PKI.tpp.transport), &body)).await;
+            let answer = answered(&gate, &Endpoint::Register, &request(good, Some(&PKI.tpp.transport), &body)).await;
             assert_eq!(answer.status, 201, "{good}");
         }
         for bad in
             ["application/json", "", "text/plain", "application/jwt, application/json", "application/jwtx", "jwt"]
         {
-            let answer =
-                answered(&gate, &Endpoint::Register, &request("POST", bad, Some(&PKI.tpp.transport), "x")).await;
+            let answer = answered(&gate, &Endpoint::Register, &request(bad, Some(&PKI.tpp.transport), "x")).await;
             assert_refused(&host, &answer, 400, "invalid_client_metadata", "media_type_unsupported");
         }
-        let mut twice = request("POST", "application/jwt", Some(&PKI.tpp.transport), "x");
+        let mut twice = request("application/jwt", Some(&PKI.tpp.transport), "x");
         twice.head.headers.push(("content-type".to_owned(), b"application/jwt".to_vec()));
         let answer = answered(&gate, &Endpoint::Register, &twice).await;
         assert_refused(&host, &answer, 400, "invalid_request", "header_repeated");
@@ -179,7 +177,7 @@ fn rg_13_a_body_too_large_is_refused() {
         let gate = gate(&host);
         let (sender, received) = Body::channel();
         sender.too_large();
-        let mut request = request("POST", "application/jwt", Some(&PKI.tpp.transport), "");
+        let mut request = request("application/jwt", Some(&PKI.tpp.transport), "");
         request.body = received;
         let answer = answered(&gate, &Endpoint::Register, &request).await;
         assert_refused(&host, &answer, 413, "invalid_client_metadata", "body_too_large");
@@ -198,7 +196,7 @@ fn jo_13_a_new_key_is_fetched_once() {
         let path = format!("keystore.example{}", PKI.tpp.software.key_set_path());
         host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk().unwrap()] }));
         let signed = |token: Token| token.sign(&new_key).unwrap();
-        let post = |body: String| request("POST", "application/jwt", Some(&PKI.tpp.transport), &body);
+        let post = |body: String| request("application/jwt", Some(&PKI.tpp.transport), &body);
         let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "kid_unknown");
         assert_eq!(host.calls_to("directory"), 2, "not asked again within the interval");

@@ -10,7 +10,7 @@ fn assertion(client_id: &str) -> Token {
 
 fn by(assertion: &str, more: &str) -> Request {
     let body = format!("grant_type=client_credentials&client_assertion_type={TYPE}&client_assertion={assertion}{more}");
-    request("POST", FORM, Some(&PKI.tpp.transport), &body)
+    request(FORM, Some(&PKI.tpp.transport), &body)
 }
 
 fn signed(token: &Token) -> String {
@@ -97,7 +97,7 @@ fn ca_03_a_client_cannot_fall_back_to_its_certificate() {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
         let body = format!("grant_type=client_credentials&client_id={id}");
-        let answer = answered(&gate, &Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        let answer = answered(&gate, &Endpoint::Token, &request(FORM, Some(&PKI.tpp.transport), &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "authentication_method_not_registered");
     });
 }
@@ -110,7 +110,7 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
         let id = registered(&gate, &registration().for_tls_client_auth(&subject)).await;
         let post = |certificate| {
             let body = format!("grant_type=client_credentials&client_id={id}&scope=accounts");
-            request("POST", FORM, Some(certificate), &body)
+            request(FORM, Some(certificate), &body)
         };
         let answer = answered(&gate, &Endpoint::Token, &post(&PKI.tpp.transport)).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (200, &json!("accounts")));
@@ -136,7 +136,7 @@ fn ca_15_a_client_of_a_directory_taken_off_the_list_is_nobodys() {
         let id = registered(&gate, &registration().for_tls_client_auth(&subject)).await;
         host.store.borrow_mut().clients.values_mut().for_each(|client| client["record"]["issuer"] = json!("elsewhere"));
         let body = format!("grant_type=client_credentials&client_id={id}");
-        let answer = answered(&gate, &Endpoint::Token, &request("POST", FORM, Some(&PKI.tpp.transport), &body)).await;
+        let answer = answered(&gate, &Endpoint::Token, &request(FORM, Some(&PKI.tpp.transport), &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_client_unknown");
     });
 }

@@ -71,7 +71,7 @@ fn judge_registration(folder: &Path, verdict: &Value) {
             (call.cluster == "directory").then(|| Ok(crate::host::mock::answer(200, keys.clone())))
         });
         let gate = Gate::new(Config::from_value(config).unwrap(), host.clone());
-        let mut request = request("POST", "application/jwt; charset=ISO-8859-1", None, &token);
+        let mut request = request("application/jwt; charset=ISO-8859-1", None, &token);
         request.head.certificate = Some(Rc::new(certificate));
         let answer = answered(&gate, &Endpoint::Register, &request).await;
         if verdict["verdict"] == "accept" {

@@ -232,7 +232,10 @@ impl Scene {
     async fn logged_reasons(&self, id: &str) -> HashMap<String, Option<String>> {
         self.gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
         let of_line = |line: Value| {
-            Some((line["request_id"].as_str()?.to_owned(), line["dcr_reason"].as_str().map(str::to_owned)))
+            Some((
+                line["request_id"].as_str()?.to_owned(),
+                Gateway::broken_rule(&line).map(|(_, reason)| reason.to_owned()),
+            ))
         };
         self.gateway.access_log().into_iter().filter_map(of_line).collect()
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use dcr_cli::client::Tpp;
 use dcr_dev::Gateway;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::caches::{connect, gateway, signature_checks};
 use super::wire::{After, Http2, Sent};
@@ -104,7 +104,7 @@ fn a_client_that_leaves_takes_no_others_token_with_it() {
         for (leaving, id) in [(first, "leaves-its-call"), (waits, "leaves-the-queue")] {
             leaving.cancel();
             let line = gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
-            assert_eq!((&line["status"], &line["dcr_outcome"]), (&json!(0), &Value::Null), "{line}");
+            assert!(line["status"] == 0 && !line["details"].as_str().unwrap().starts_with("dcr_"), "{line}");
         }
         signal(&gateway, "CONT");
         for sent in stay {
