@@ -45,7 +45,7 @@ pub(crate) struct Answer {
 }
 
 /// How a number of requests went.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
@@ -84,6 +84,13 @@ impl Load {
 }
 
 impl Run {
+    /// Adds what went on later.
+    pub(crate) fn extend(&mut self, later: Self) {
+        self.elapsed += later.elapsed;
+        self.latencies.extend(later.latencies);
+        self.latencies.sort_unstable();
+    }
+
     /// Requests a second.
     pub(crate) fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.elapsed.as_secs_f64()

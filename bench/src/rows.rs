@@ -1,11 +1,14 @@
 //! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them in
 //! turn, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
+//!
+//! Rows that a microsecond matters to take turns within a round, many times: the machine's speed changes by more than that from one
+//! second to the next, but rarely within hundredths of one.
 
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::listeners::Listener;
-use crate::load::{Run, count};
+use crate::load::{Expecting, Load, Run, count};
 use crate::makes::{Make, Makes, prepare};
 use crate::processes::cpu_time;
 use crate::requests::By;
@@ -18,6 +21,9 @@ const FEW: usize = 400;
 /// The most requests of a round: they are all in memory.
 const MANY: usize = 60_000;
 
+/// How often the rows that take turns do so in a round.
+const TURNS: usize = 10;
+
 /// The row that the others' processor time is compared with.
 const NO_FILTER: &str = "no_filter";
 
@@ -29,17 +35,27 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     listener: Listener,
     make: Make,
+    /// Whether it takes turns with its neighbours in the table that do too.
+    takes_turns: bool,
     rounds: Vec<Round>,
 }
 
+#[derive(Default)]
 struct Round {
     run: Run,
-    /// Processor time a request in Envoy, in microseconds.
-    envoy_us: f64,
-    /// The same in the store or in node-oidc-provider.
-    service_us: f64,
-    /// The same in this process: the load, and the ext_authz service.
-    own_us: f64,
+    /// Processor time: in Envoy; in the store or in node-oidc-provider; in this process, which is the load and the ext_authz service.
+    spent: [Duration; 3],
+}
+
+/// A row's part in a round.
+struct Part<'a> {
+    row: &'a Row,
+    /// Envoy, the service, this one.
+    processes: [Option<u32>; 3],
+    load: Load,
+    /// Those of each turn to come.
+    requests: Vec<Vec<Expecting>>,
+    round: Round,
 }
 
 /// What a row came to: medians of the rounds.
@@ -70,10 +86,12 @@ pub(crate) fn all(scene: &Scene) -> Result<Vec<Row>, Error> {
     let make = Makes::of(scene);
     let retrieval = make.retrieval(&scene.clients.ps256, &scene.clients.access_token);
     Ok(vec![
-        row(NO_FILTER, "no filter", NoFilter, make.unread_assertion_in_header()?),
-        row("noop_wasm", "no-op wasm filter", NoopWasm, make.unread_assertion_in_header()?),
-        row("jwt_authn_ps256", "jwt_authn PS256", JwtAuthn, make.assertion_in_header(By::Ps256)),
-        row("jwt_authn_es256", "jwt_authn ES256", JwtAuthn, make.assertion_in_header(By::Es256)),
+        row(NO_FILTER, "no filter", NoFilter, make.unread_assertion_in_header()?).taking_turns(),
+        row("noop_wasm", "no-op wasm filter", NoopWasm, make.unread_assertion_in_header()?).taking_turns(),
+        row("other_path", "dcr-gate, a path of the upstream", Gateway, make.other_path()?).taking_turns(),
+        row("refusal_method", "dcr-gate refusal: wrong method", Gateway, make.wrong_method()).taking_turns(),
+        row("jwt_authn_ps256", "jwt_authn PS256", JwtAuthn, make.assertion_in_header(By::Ps256)).taking_turns(),
+        row("jwt_authn_es256", "jwt_authn ES256", JwtAuthn, make.assertion_in_header(By::Es256)).taking_turns(),
         row("token_ps256", "dcr-gate token PS256", Gateway, make.token(&scene.clients.ps256, By::Ps256)),
         row("token_es256", "dcr-gate token ES256", Gateway, make.token(&scene.clients.es256, By::Es256)),
         row(
@@ -90,8 +108,6 @@ pub(crate) fn all(scene: &Scene) -> Result<Vec<Row>, Error> {
             Gateway,
             make.expired_token(&scene.clients.ps256),
         ),
-        row("refusal_method", "dcr-gate refusal: wrong method", Gateway, make.wrong_method()),
-        row("other_path", "dcr-gate, a path of the upstream", Gateway, make.other_path()?),
         row("ext_authz_token_ps256", "ext_authz token PS256", ExtAuthz, make.token(&scene.clients.ps256, By::Ps256)),
         row("ext_authz_register", "ext_authz registration", ExtAuthz, make.registration()),
         row(
@@ -113,27 +129,52 @@ pub(crate) async fn measure(
     connections: usize,
 ) -> Result<(), Error> {
     for row in rows.iter_mut() {
-        let warm = row.round(scene, FEW, connections).await?;
-        row.rounds.push(warm);
+        let warm = take_turns(scene, std::slice::from_mut(row), None, connections).await?;
+        row.rounds.extend(warm);
     }
     for number in 0..=rounds {
         screen::progress(&match number {
             0 => "warming up:".to_owned(),
             _ => format!("round {number} of {rounds}:"),
         });
-        // Each round begins with another row, so that none is always the one that follows the busiest.
-        let (last, first) = rows.split_at_mut(number % rows.len().max(1));
-        for row in first.iter_mut().chain(last) {
-            let result = row.round(scene, row.requests_for(round), connections).await?;
-            screen::progress(&format!(" {} {:.0}/s", row.key, result.run.rate()));
-            if number == 0 {
-                row.rounds.clear();
+        let mut groups: Vec<_> = rows.chunk_by_mut(|one, next| one.takes_turns && next.takes_turns).collect();
+        // Each round begins with others, so that none is always the one that follows the busiest.
+        let first = number % groups.len().max(1);
+        groups.rotate_left(first);
+        for group in groups {
+            let results = take_turns(scene, group, Some(round), connections).await?;
+            for (row, result) in group.iter_mut().zip(results) {
+                screen::progress(&format!(" {} {:.0}/s", row.key, result.run.rate()));
+                if number == 0 {
+                    row.rounds.clear();
+                }
+                row.rounds.push(result);
             }
-            row.rounds.push(result);
         }
         screen::line("");
     }
     Ok(())
+}
+
+/// Measures each of the rows for about so long, or with a few requests where no time is given. One alone has one turn.
+async fn take_turns(
+    scene: &Scene,
+    rows: &[Row],
+    time: Option<Duration>,
+    connections: usize,
+) -> Result<Vec<Round>, Error> {
+    let turns = if rows.len() > 1 { TURNS } else { 1 };
+    let mut parts = Vec::with_capacity(rows.len());
+    for row in rows {
+        parts.push(row.part(scene, time.map_or(FEW, |time| row.requests_for(time)), turns, connections).await?);
+    }
+    for turn in 0..turns {
+        let (last, first) = parts.split_at_mut(turn % rows.len());
+        for part in first.iter_mut().chain(last) {
+            part.turn().await.map_err(|error| format!("{}: {error}", part.row.title))?;
+        }
+    }
+    Ok(parts.into_iter().map(|part| part.round).collect())
 }
 
 /// What all rows came to, with their keys and titles.
@@ -149,18 +190,22 @@ impl Row {
         let of = |figure: fn(&Round) -> f64| median(self.rounds.iter().map(figure).collect());
         let above = |no_filter: &Row| {
             let both = self.rounds.iter().zip(&no_filter.rounds);
-            median(both.map(|(own, none)| own.envoy_us - none.envoy_us).collect())
+            median(both.map(|(own, none)| own.envoy_us() - none.envoy_us()).collect())
         };
         Figures {
             rate: of(|round| round.run.rate()),
             p50_us: of(|round| round.run.quantile_us(50)),
             p99_us: of(|round| round.run.quantile_us(99)),
-            envoy_us: of(|round| round.envoy_us),
+            envoy_us: of(Round::envoy_us),
             above_us: no_filter.map(above),
-            service_us: of(|round| round.service_us),
-            own_us: of(|round| round.own_us),
+            service_us: of(|round| round.each_us()[1]),
+            own_us: of(|round| round.each_us()[2]),
             requests: self.rounds.iter().map(|round| round.run.requests()).sum(),
         }
+    }
+
+    fn taking_turns(self) -> Self {
+        Self { takes_turns: true, ..self }
     }
 
     /// As many requests as the row answered in that time in its last round.
@@ -169,35 +214,54 @@ impl Row {
         answered.clamp(FEW, MANY)
     }
 
-    async fn round(&self, scene: &Scene, requests: usize, connections: usize) -> Result<Round, Error> {
-        let context = |error| format!("{}: {error}", self.title);
+    /// Gets ready for a round of so many requests.
+    async fn part(&self, scene: &Scene, requests: usize, turns: usize, connections: usize) -> Result<Part<'_>, Error> {
         let service = match self.listener {
             Listener::OidcProvider => Some(scene.oidc_provider.id()),
             _ => scene.gateway.store_id(),
         };
         let processes = [Some(scene.gateway.envoy_id()), service, Some(std::process::id())];
-        let used =
-            || processes.map(|id| id.map_or(Ok(Duration::ZERO), cpu_time)).into_iter().collect::<Result<Vec<_>, _>>();
-
         if self.listener == Listener::OidcProvider {
             scene.renew_oidc_client().await?;
         }
         let first = prepare(connections, &self.make)?;
-        let requests = prepare(requests, &self.make)?;
+        let at_a_turn = requests.div_ceil(turns);
+        let requests = (0..turns).map(|_| prepare(at_a_turn, &self.make)).collect::<Result<_, _>>()?;
         let mut load = scene.connect(self.listener, connections).await?;
         // Handshakes are not what is measured.
-        load.run(first).await.map_err(context)?;
-        let before = used()?;
-        let run = load.run(requests).await.map_err(context)?;
-        let after = used()?;
+        load.run(first).await.map_err(|error| format!("{}: {error}", self.title))?;
+        Ok(Part { row: self, processes, load, requests, round: Round::default() })
+    }
+}
 
-        // A thread that has ended takes its time with it.
-        let each = |(before, after): (Duration, Duration)| {
-            after.saturating_sub(before).as_secs_f64() * 1e6 / count(run.requests())
-        };
-        let mut spent = before.into_iter().zip(after).map(each);
-        let [envoy_us, service_us, own_us] = [(); 3].map(|()| spent.next().unwrap_or_default());
-        Ok(Round { run, envoy_us, service_us, own_us })
+impl Part<'_> {
+    async fn turn(&mut self) -> Result<(), Error> {
+        let Some(requests) = self.requests.pop() else { return Ok(()) };
+        let before = self.used()?;
+        let run = self.load.run(requests).await?;
+        let after = self.used()?;
+        self.round.run.extend(run);
+        for ((spent, before), after) in self.round.spent.iter_mut().zip(before).zip(after) {
+            // A thread that has ended takes its time with it.
+            *spent += after.saturating_sub(before);
+        }
+        Ok(())
+    }
+
+    fn used(&self) -> Result<Vec<Duration>, Error> {
+        self.processes.iter().map(|id| id.map_or(Ok(Duration::ZERO), cpu_time)).collect()
+    }
+}
+
+impl Round {
+    /// Processor time a request, in microseconds: in Envoy, in the service, in this process.
+    fn each_us(&self) -> [f64; 3] {
+        self.spent.map(|spent| spent.as_secs_f64() * 1e6 / count(self.run.requests()))
+    }
+
+    fn envoy_us(&self) -> f64 {
+        let [envoy, ..] = self.each_us();
+        envoy
     }
 }
 
@@ -208,5 +272,5 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn row(key: &'static str, title: &'static str, listener: Listener, make: Make) -> Row {
-    Row { key, title, listener, make, rounds: Vec::new() }
+    Row { key, title, listener, make, takes_turns: false, rounds: Vec::new() }
 }
