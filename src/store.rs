@@ -1,6 +1,6 @@
 //! The typed client of the store's API, and the clients that the token endpoint has at hand. Whatever the store answers that its API does not say is the same as no answer.
 
-mod token_orders;
+mod orders;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::token_orders::TokenOrders;
+use self::orders::Orders;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
@@ -32,7 +32,8 @@ pub struct Store<H> {
     /// How long a client at hand is taken as it is.
     max_age: Duration,
     clients: Rc<RefCell<Cache<String, KeptClient>>>,
-    token_orders: Rc<RefCell<TokenOrders>>,
+    new_clients: Rc<RefCell<Orders>>,
+    new_tokens: Rc<RefCell<Orders>>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,17 +65,11 @@ struct Written {
     client_id: String,
     client_id_issued_at: Timestamp,
     version: u64,
+    software: Software,
     registration_access_token: Option<String>,
 }
 
-object!(Written { client_id, client_id_issued_at, version, registration_access_token, .. });
-
-impl Written {
-    fn with(self, record: Record) -> Client {
-        let Self { client_id, client_id_issued_at, version, registration_access_token } = self;
-        Client { client_id, client_id_issued_at, version, record, registration_access_token }
-    }
-}
+object!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
 
 /// What the token endpoint needs to know of a client: its record without the statement.
 #[derive(Debug)]
@@ -246,21 +241,25 @@ impl Record {
         }
     }
 
-    fn software(&self) -> Software<'_> {
-        Software { issuer: &self.issuer, id: &self.binding.software_id }
+    fn software(&self) -> Software {
+        Software { issuer: self.issuer.clone(), id: self.binding.software_id.clone() }
     }
 }
 
 /// Whose registrations count as several of one software.
-#[derive(Serialize)]
-struct Software<'a> {
-    issuer: &'a str,
-    id: &'a str,
+#[derive(Debug, PartialEq, Serialize)]
+struct Software {
+    issuer: String,
+    id: String,
 }
+
+object!(Software { issuer, id, .. });
 
 #[derive(Serialize)]
 struct Creation<'a> {
-    software: Software<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    software: Software,
     single_registration: bool,
     consume_jti: &'a [SingleUse],
     record: &'a Record,
@@ -269,7 +268,7 @@ struct Creation<'a> {
 
 #[derive(Serialize)]
 struct Replacement<'a> {
-    software: Software<'a>,
+    software: Software,
     consume_jti: &'a [SingleUse],
     record: &'a Record,
 }
@@ -299,31 +298,35 @@ impl<H: Host> Store<H> {
         let bounds = Bounds { entries: config.cache.clients, bytes: config.cache.client_bytes };
         let clients = Rc::new(RefCell::new(Cache::new(bounds)));
         let (config, max_age) = (config.store.clone(), config.cache.client_max_age);
-        Self { host, config, max_age, clients, token_orders: Rc::default() }
+        let (new_clients, new_tokens) = (Orders::of("clients"), Orders::of("tokens"));
+        Self { host, config, max_age, clients, new_clients, new_tokens }
     }
 
     /// Consumes the ids, checks duplicates, creates, with a token to manage the registration by where `with_token`: one transaction.
+    /// `request_id` names the request in the store's log.
     ///
     /// # Errors
     /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
     pub async fn create(
         &self,
+        request_id: Option<&str>,
         record: Record,
         single_uses: Vec<SingleUse>,
         single: bool,
         with_token: bool,
     ) -> Result<Client, StoreError> {
-        let body = Creation {
+        let order = Creation {
+            request_id,
             software: record.software(),
             single_registration: single,
             consume_jti: &single_uses,
             record: &record,
             registration_access_token: with_token,
         };
-        let told = self.call("POST", "/v1/clients".to_owned(), vec![minimal()], json_body(&body)).await?;
+        let told = self.order(&self.new_clients, json::text(&order)).arrived().await?;
         let written: Written = self.expect(201, &told, &single_uses)?;
         if written.registration_access_token.is_some() == with_token {
-            Ok(written.with(record))
+            self.written(written, record)
         } else {
             Err(self.failed("made a client without its registration access token, or with one nobody asked for"))
         }
@@ -392,7 +395,7 @@ impl<H: Host> Store<H> {
         self.forget(&client.client_id);
         let written: Written = self.expect(200, &told?, &single_uses)?;
         if written.client_id == client.client_id {
-            Ok(written.with(record))
+            self.written(written, record)
         } else {
             Err(self.failed("answered with another client"))
         }
@@ -433,7 +436,11 @@ impl<H: Host> Store<H> {
             cnf: Confirmation { thumbprint },
             consume_jti: &jti,
         };
-        let issued = self.order_token(json::text(&order)).await.and_then(|told| self.expect(201, &told, &jti));
+        let issued = self
+            .order(&self.new_tokens, json::text(&order))
+            .arrived()
+            .await
+            .and_then(|told| self.expect(201, &told, &jti));
         if issued.is_err() {
             self.forget(&client.client_id);
         }
@@ -461,6 +468,16 @@ impl<H: Host> Store<H> {
     pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
         let told = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
         if told.status == Some(200) { Ok(()) } else { Err(self.error(&told, &[])) }
+    }
+
+    /// The client that was written, if it is the one that the record is of: where several are told of in one answer, each has to be its own.
+    fn written(&self, written: Written, record: Record) -> Result<Client, StoreError> {
+        let Written { client_id, client_id_issued_at, version, software, registration_access_token } = written;
+        if software == record.software() {
+            Ok(Client { client_id, client_id_issued_at, version, record, registration_access_token })
+        } else {
+            Err(self.failed("answered with another software's client"))
+        }
     }
 
     fn forget(&self, client_id: &str) {

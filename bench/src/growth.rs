@@ -133,10 +133,10 @@ impl World {
             body
         });
         let sent = bodies.map(|body| {
-            let request = http.post(&url).json(&body);
+            let request = http.post(&url).json(&json!({ "clients": [body] }));
             async move {
                 let created: Value = request.send().await?.error_for_status()?.json().await?;
-                let client_id = created.get("client_id").and_then(Value::as_str).map(str::to_owned);
+                let client_id = created.pointer("/clients/0/client_id").and_then(Value::as_str).map(str::to_owned);
                 client_id.ok_or_else(|| Error::from("the store made a client without client_id"))
             }
         });

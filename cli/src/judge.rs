@@ -152,7 +152,8 @@ impl Surroundings {
                 Ok((200, key_set.ok_or(CallNotSent)?))
             }
             (_, None, Some(client)) => Ok((200, issued(&client.client_id))),
-            _ => Ok((201, created(&call.body))),
+            (_, None, None) => Ok((200, created(&call.body))),
+            _ => Err(CallNotSent),
         }
     }
 
@@ -209,12 +210,18 @@ impl Host for Offline {
 /// What the store answers to a registration.
 fn created(body: &[u8]) -> Value {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut answer =
-        json!({ "client_id": "judged", "client_id_issued_at": 0, "version": 1, "record": body.get("record") });
-    if let (Some(Value::Bool(true)), Some(members)) = (body.get("registration_access_token"), answer.as_object_mut()) {
+    let asked = |member: &str| body.pointer(&format!("/clients/0/{member}"));
+    let mut client = json!({
+        "status": 201,
+        "client_id": "judged",
+        "client_id_issued_at": 0,
+        "version": 1,
+        "software": asked("software"),
+    });
+    if let (Some(Value::Bool(true)), Some(members)) = (asked("registration_access_token"), client.as_object_mut()) {
         members.insert("registration_access_token".into(), "judged".into());
     }
-    answer
+    json!({ "clients": [client] })
 }
 
 /// What it answers when it is asked for a token.

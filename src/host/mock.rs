@@ -168,12 +168,9 @@ impl MemoryStore {
         let segments: Vec<&str> = call.path.trim_start_matches("/v1/").split('/').collect();
         match (call.method, segments.as_slice()) {
             ("POST", ["clients"]) => {
-                let id = format!("client-{}", self.clients.len() + 1);
-                let mut client = self.put(&id, 1, &body);
-                if body["registration_access_token"] == true {
-                    client["registration_access_token"] = json!("token of the registration");
-                }
-                answer(201, client)
+                let told: Vec<Value> =
+                    body["clients"].as_array().unwrap().iter().map(|order| self.create(order)).collect();
+                answer(200, json!({ "clients": told }))
             }
             ("POST", ["tokens"]) => {
                 let told: Vec<Value> =
@@ -201,6 +198,21 @@ impl MemoryStore {
         }
     }
 
+    fn create(&mut self, order: &Value) -> Value {
+        let jti = order["consume_jti"].as_array().cloned().unwrap_or_default();
+        if let Some(replayed) = jti.iter().position(|jti| self.consumed.contains(jti)) {
+            return json!({ "status": 409, "error": "replayed", "replayed": replayed });
+        }
+        self.consumed.extend(jti);
+        let id = format!("client-{}", self.clients.len() + 1);
+        let mut client = self.put(&id, 1, order);
+        client["status"] = json!(201);
+        if order["registration_access_token"] == true {
+            client["registration_access_token"] = json!("token of the registration");
+        }
+        client
+    }
+
     fn issue(&mut self, order: &Value) -> Value {
         let jti = order["consume_jti"].as_array().cloned().unwrap_or_default();
         let client_id = &order["client_id"];
@@ -220,7 +232,7 @@ impl MemoryStore {
     }
 
     fn put(&mut self, id: &str, version: u64, body: &Value) -> Value {
-        let client = json!({ "client_id": id, "client_id_issued_at": 1_700_000_000, "version": version, "record": body["record"] });
+        let client = json!({ "client_id": id, "client_id_issued_at": 1_700_000_000, "version": version, "software": body["software"], "record": body["record"] });
         self.clients.insert(id.to_owned(), client.clone());
         client
     }

@@ -13,7 +13,8 @@ pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request, trail: 
     let rules = &gate.config.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
     let single_uses = approved.single_uses(gate);
-    let created = gate.store.create(approved.record, single_uses, rules.single_registration, with_token).await;
+    let (id, single) = (request.request_id(), rules.single_registration);
+    let created = gate.store.create(id, approved.record, single_uses, single, with_token).await;
     let client = trail.need(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
     Ok(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref()))
 }

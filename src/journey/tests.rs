@@ -102,6 +102,16 @@ async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request)
     }
 }
 
+/// The store answers every call with this refusal of the one registration that it is asked for.
+fn store_refuses(host: &MockHost, error: Value) {
+    let mut told = error;
+    told["status"] = json!(409);
+    host.instead(move |call| {
+        let answer = crate::host::mock::answer(200, json!({ "clients": [told.clone()] }));
+        (call.cluster == "dcr_store").then_some(Ok(answer))
+    });
+}
+
 async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
     let body = token.sign(&PKI.tpp.signing).unwrap();
     answered(gate, &Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.transport), &body)).await

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use der::asn1::{AnyRef, ObjectIdentifier};
-use der::{Decode, Tag, Tagged, pem};
+use der::{Decode, Tag, Tagged};
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, elements};
@@ -37,9 +37,9 @@ impl Certificate {
         if pem.len() > MAX_PEM_BYTES {
             return Err(CertificateError::TooLong);
         }
-        let block = first_block(pem).ok_or(CertificateError::Pem)?;
-        let (_, der) = pem::decode_vec(block).map_err(|_| CertificateError::Pem)?;
-        Self::from_der(&der)
+        let text = first_block(pem).ok_or(CertificateError::Pem)?;
+        let text: Vec<u8> = text.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
+        Self::from_der(&BASE64_STANDARD.decode(text).map_err(|_| CertificateError::Pem)?)
     }
 
     /// Reads one DER certificate, with nothing behind it.
@@ -155,13 +155,13 @@ impl fmt::Display for CertificateError {
 
 impl std::error::Error for CertificateError {}
 
-/// From the first `BEGIN CERTIFICATE` to the `END CERTIFICATE` that follows it, both included.
+/// What stands between the first `BEGIN CERTIFICATE` and the `END CERTIFICATE` that follows it: base64, with white space wherever (RFC 7468
+/// section 3, `laxbase64text`).
 fn first_block(pem: &[u8]) -> Option<&[u8]> {
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
     const END: &[u8] = b"-----END CERTIFICATE-----";
-    let from_begin = pem.get(position(pem, BEGIN)?..)?;
-    let length = position(from_begin, END)?.checked_add(END.len())?;
-    from_begin.get(..length)
+    let block = pem.get(position(pem, BEGIN)?..)?.strip_prefix(BEGIN)?;
+    block.get(..position(block, END)?)
 }
 
 fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {

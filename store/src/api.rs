@@ -17,11 +17,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::problem::Problem;
-use self::request::{Checked, ClientId, IfMatch, PrefersMinimal, TokenForm, TokenOrders};
+use self::request::{Checked, ClientId, IfMatch, Order, Orders, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
 use crate::database::{Database, Failure};
-use crate::metrics::{self, Metrics};
-use crate::model::{ActiveToken, Client, CreatedClient, IssuedToken, NewClient, NewToken, Replacement, TokenUse};
+use crate::metrics::{self, Kind, Metrics};
+use crate::model::{
+    ActiveToken, Client, CreatedClient, IssuedToken, NewClient, NewToken, Replacement, Software, TokenUse,
+};
 
 /// The largest body taken, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -31,7 +33,7 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 pub fn router(database: Database, credential: Option<Credential>) -> Router {
     let store = Arc::new(Store { database, metrics: Metrics::new(), credential });
     Router::new()
-        .route("/v1/clients", post(create_client))
+        .route("/v1/clients", post(create_clients))
         .route("/v1/clients/{client_id}", get(read_client).put(replace_client).delete(delete_client))
         .route("/v1/tokens", post(issue_tokens))
         .route("/v1/tokens/introspect", post(introspect_token))
@@ -59,14 +61,9 @@ struct Store {
 
 type Answer = Result<Response, Problem>;
 
-async fn create_client(
-    State(store): State<Shared>,
-    minimal: PrefersMinimal,
-    Checked(new): Checked<NewClient>,
-) -> Answer {
-    let created = store.database.create_client(new).await?;
-    let tag = etag(&created.client);
-    Ok((StatusCode::CREATED, tag, minimal.of(created)).into_response())
+async fn create_clients(State(store): State<Shared>, Checked(Orders(orders)): Checked<Orders<NewClient>>) -> Answer {
+    let create = async |new| store.database.create_clients(new).await;
+    store.do_each(Kind::Clients, orders, create, |created: CreatedClient| json!(Minimal::of(created))).await
 }
 
 async fn read_client(State(store): State<Shared>, ClientId(client_id): ClientId) -> Answer {
@@ -82,7 +79,7 @@ async fn replace_client(
 ) -> Answer {
     let client = store.database.replace_client(client_id, version, new).await?;
     let tag = etag(&client);
-    Ok((tag, minimal.of(client.into())).into_response())
+    Ok((tag, minimal.of(client)).into_response())
 }
 
 async fn delete_client(State(store): State<Shared>, ClientId(client_id): ClientId) -> Answer {
@@ -90,48 +87,49 @@ async fn delete_client(State(store): State<Shared>, ClientId(client_id): ClientI
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Each for itself, as if it had come alone: what becomes of one says nothing about the others.
-async fn issue_tokens(State(store): State<Shared>, Checked(TokenOrders(orders)): Checked<TokenOrders>) -> Answer {
-    let (request_ids, new): (Vec<_>, Vec<_>) = orders.into_iter().map(|order| (order.request_id, order.new)).unzip();
-    let told = request_ids.into_iter().zip(issue_each(&store.database, new).await?);
-    let told: Vec<Value> = told.map(|(request_id, outcome)| store.tell(request_id.as_deref(), outcome)).collect();
-    Ok(Json(json!({ "tokens": told })).into_response())
-}
-
-/// Those that can be issued go to the database together; the others have their outcome already.
-async fn issue_each(
-    database: &Database,
-    every: Vec<Result<NewToken, Problem>>,
-) -> Result<Vec<Result<IssuedToken, Problem>>, Problem> {
-    let mut asked = Vec::new();
-    let outcomes: Vec<Result<(), Problem>> = every.into_iter().map(|new| new.map(|new| asked.push(new))).collect();
-    let mut issued = database.issue_tokens(asked).await?.into_iter();
-    let each = |outcome: Result<(), Problem>| {
-        outcome.and_then(|()| issued.next().map_or(Err(Failure::Closed.into()), |issued| issued.map_err(Problem::from)))
+async fn issue_tokens(State(store): State<Shared>, Checked(Orders(orders)): Checked<Orders<NewToken>>) -> Answer {
+    let issue = async |new| store.database.issue_tokens(new).await;
+    let tell = |IssuedToken { client_id, access_token, scope, expires_in }| {
+        json!({
+            "client_id": client_id,
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": expires_in,
+            "scope": scope,
+        })
     };
-    Ok(outcomes.into_iter().map(each).collect())
+    store.do_each(Kind::Tokens, orders, issue, tell).await
 }
 
 impl Store {
-    /// What is told of one token, in the answer, in the log and in the metrics.
-    fn tell(&self, request_id: Option<&str>, outcome: Result<IssuedToken, Problem>) -> Value {
-        let (status, told) = match outcome {
-            Ok(IssuedToken { client_id, access_token, scope, expires_in }) => {
-                let told = json!({
-                    "status": 201,
-                    "client_id": client_id,
-                    "access_token": access_token,
-                    "token_type": "Bearer",
-                    "expires_in": expires_in,
-                    "scope": scope,
-                });
-                (StatusCode::CREATED, told)
+    /// Does each order for itself, as if it had come alone: what becomes of one says nothing about the others. Those that can be done go
+    /// to the database together; the others have their outcome already.
+    async fn do_each<N, D>(
+        &self,
+        kind: Kind,
+        orders: Vec<Order<N>>,
+        all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Failure>>, Failure>,
+        tell: impl Fn(D) -> Value,
+    ) -> Answer {
+        let mut new = Vec::with_capacity(orders.len());
+        let checked = |order: Order<N>| (order.request_id, order.new.map(|one| new.push(one)));
+        let orders: Vec<(Option<String>, Result<(), Problem>)> = orders.into_iter().map(checked).collect();
+        let mut done = all(new).await?.into_iter();
+        let told = orders.into_iter().map(|(request_id, order)| {
+            let next = |()| done.next().map_or(Err(Failure::Closed.into()), |done| done.map_err(Problem::from));
+            let (status, mut told) = match order.and_then(next) {
+                Ok(done) => (StatusCode::CREATED, tell(done)),
+                Err(problem) => problem.told(),
+            };
+            if let Some(members) = told.as_object_mut() {
+                members.insert("status".to_owned(), status.as_u16().into());
             }
-            Err(problem) => problem.among_others(),
-        };
-        self.metrics.token(status.as_u16());
-        tracing::info!(request_id, status = status.as_u16(), "token");
-        told
+            self.metrics.ordered(kind, status.as_u16());
+            tracing::info!(request_id, status = status.as_u16(), "{}", kind.one());
+            told
+        });
+        let told: Vec<Value> = told.collect();
+        Ok(Json(json!({ kind.name(): told })).into_response())
     }
 }
 
@@ -193,25 +191,31 @@ fn described(client: &Client) -> Response {
     (etag(client), Json(client)).into_response()
 }
 
-/// A client without what whoever wrote it has sent.
+/// What is told of a client that was just written to whoever wrote it: what that one does not know already, and whose it is.
 #[derive(Serialize)]
 struct Minimal {
     client_id: String,
     client_id_issued_at: i64,
     version: i64,
+    software: Software,
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_access_token: Option<String>,
 }
 
+impl Minimal {
+    fn of(CreatedClient { client, registration_access_token }: CreatedClient) -> Self {
+        let Client { client_id, client_id_issued_at, version, software, .. } = client;
+        Self { client_id, client_id_issued_at, version, software, registration_access_token }
+    }
+}
+
 impl PrefersMinimal {
-    /// What is told of a client that was written: all of it, or what whoever wrote it does not know already (RFC 7240 section 4.2).
-    fn of(self, written: CreatedClient) -> Response {
+    /// What is told of a client that was updated: all of it, or no more than has to be (RFC 7240 section 4.2).
+    fn of(self, client: Client) -> Response {
         if !self.0 {
-            return Json(written).into_response();
+            return Json(client).into_response();
         }
-        let CreatedClient { client: Client { client_id, client_id_issued_at, version, .. }, registration_access_token } =
-            written;
-        let told = Minimal { client_id, client_id_issued_at, version, registration_access_token };
+        let told = Minimal::of(CreatedClient { client, registration_access_token: None });
         ([("preference-applied", "return=minimal")], Json(told)).into_response()
     }
 }

@@ -119,31 +119,27 @@ impl Database {
         Ok(Self { writer, reader, counter, clock })
     }
 
-    /// Consumes the `jti` and creates a client, version 1, with a registration access token where one is asked for: 256 random bits as
-    /// base64url, of which only the digest is kept.
+    /// Creates clients, each for itself: of one that is refused nothing has happened, and the others do not notice. A client is at version
+    /// 1, its `jti` are consumed, and where a registration access token is asked for it has one: 256 random bits as base64url, of which
+    /// only the digest is kept. The results are in the order of what was asked.
     ///
     /// # Errors
-    /// [`Refusal::Replayed`], [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::DuplicateSoftware`].
-    pub async fn create_client(&self, new: NewClient) -> Result<CreatedClient, Failure> {
+    /// For one: [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`], [`Refusal::DuplicateSoftware`]. For all,
+    /// failures of the database: then none was created.
+    pub async fn create_clients(&self, every: Vec<NewClient>) -> Result<Vec<Result<CreatedClient, Failure>>, Failure> {
         let clock = self.clock.clone();
-        let client_id = new_client_id()?;
-        let registration_access_token = new.registration_access_token.then(random_token).transpose()?;
+        let drawn = |new: NewClient| {
+            let token = new.registration_access_token.then(random_token).transpose()?;
+            Ok((new_client_id()?, token, new))
+        };
+        let every: Vec<(String, Option<String>, NewClient)> =
+            every.into_iter().map(drawn).collect::<Result<_, Failure>>()?;
         let created = self.writer.give(move |work| {
             let now = clock.now();
-            let NewClient { software, record, .. } = new;
-            consume(work, &new.consume_jti, now)?;
-            if new.single_registration && is_registered(work, &software)? {
-                return Err(Refusal::DuplicateSoftware.into());
-            }
-            let digest = registration_access_token.as_deref().map(digest);
-            work.prepare_cached(
-                "INSERT INTO clients
-                     (client_id, issued_at, version, software_issuer, software_id, record, registration_token_digest)
-                 VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![client_id, now, software.issuer, software.id, record.text(), digest])?;
-            let client = Client { client_id, client_id_issued_at: now, version: 1, software, record };
-            Ok(CreatedClient { client, registration_access_token })
+            let one = |(client_id, token, new)| {
+                writer::one_of_several(work, || create_client(work, client_id, token, new, now))
+            };
+            every.into_iter().map(one).collect()
         });
         created.await
     }
@@ -346,6 +342,29 @@ fn find_registration_token(data: &Connection, digest: &str) -> Result<Option<Act
         Ok(ActiveToken { client_id: row.get(0)?, issued_at: row.get(1)?, token_use: TokenUse::Registration })
     });
     Ok(found.optional()?)
+}
+
+fn create_client(
+    work: &Connection,
+    client_id: String,
+    registration_access_token: Option<String>,
+    new: NewClient,
+    now: i64,
+) -> Result<CreatedClient, Failure> {
+    let NewClient { software, single_registration, consume_jti, record, .. } = new;
+    consume(work, &consume_jti, now)?;
+    if single_registration && is_registered(work, &software)? {
+        return Err(Refusal::DuplicateSoftware.into());
+    }
+    let digest = registration_access_token.as_deref().map(digest);
+    work.prepare_cached(
+        "INSERT INTO clients
+             (client_id, issued_at, version, software_issuer, software_id, record, registration_token_digest)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![client_id, now, software.issuer, software.id, record.text(), digest])?;
+    let client = Client { client_id, client_id_issued_at: now, version: 1, software, record };
+    Ok(CreatedClient { client, registration_access_token })
 }
 
 fn issue_token(

@@ -28,17 +28,47 @@ const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0
 ///
 /// - `dcr_store_requests_total{route,method,status}`; status 499 counts callers that went away before the answer
 /// - `dcr_store_request_duration_seconds{route,method}`
-/// - `dcr_store_tokens_total{status}`, each of those asked for in one request
+/// - `dcr_store_registrations_total{status}`, `dcr_store_tokens_total{status}`, each of those asked for in one request
 /// - `dcr_store_clients`, `dcr_store_live_tokens`, `dcr_store_jti_kept`
 #[derive(Clone)]
 pub struct Metrics {
     requests: Family<Answered, Counter>,
     durations: Family<Asked, Histogram>,
+    registrations: Family<Ordered, Counter>,
     tokens: Family<Ordered, Counter>,
     clients: Gauge,
     live_tokens: Gauge,
     jti_kept: Gauge,
     registry: Arc<Registry>,
+}
+
+/// What several may be asked for in one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Registrations.
+    Clients,
+    /// Access tokens.
+    Tokens,
+}
+
+impl Kind {
+    /// What the list of them is called, in the request and in the answer.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// What one of them is called in the log.
+    #[must_use]
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::Clients => "client",
+            Self::Tokens => "token",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,12 +95,13 @@ impl Metrics {
     pub fn new() -> Self {
         let requests = Family::<Answered, Counter>::default();
         let durations = Family::<Asked, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
-        let tokens = Family::<Ordered, Counter>::default();
+        let [registrations, tokens] = [(); 2].map(|()| Family::<Ordered, Counter>::default());
         let (clients, live_tokens, jti_kept) = (Gauge::default(), Gauge::default(), Gauge::default());
 
         let mut registry = Registry::with_prefix("dcr_store");
         registry.register("requests", "Requests answered", requests.clone());
         registry.register("request_duration_seconds", "Time from a request to its answer", durations.clone());
+        registry.register("registrations", "Registrations asked for", registrations.clone());
         registry.register("tokens", "Tokens asked for", tokens.clone());
         registry.register("clients", "Registered clients", clients.clone());
         registry.register("live_tokens", "Access tokens that have not expired", live_tokens.clone());
@@ -79,7 +110,16 @@ impl Metrics {
             "Used jti that are kept, expired ones that await the purge included",
             jti_kept.clone(),
         );
-        Self { requests, durations, tokens, clients, live_tokens, jti_kept, registry: Arc::new(registry) }
+        Self {
+            requests,
+            durations,
+            registrations,
+            tokens,
+            clients,
+            live_tokens,
+            jti_kept,
+            registry: Arc::new(registry),
+        }
     }
 
     /// Counts one answered request. `route` is the template that matched, never the path that came.
@@ -90,9 +130,13 @@ impl Metrics {
         self.requests.get_or_create(&Answered { route, method, status }).inc();
     }
 
-    /// Counts one token that was asked for, by what became of it.
-    pub fn token(&self, status: u16) {
-        self.tokens.get_or_create(&Ordered { status }).inc();
+    /// Counts one of what was asked for together, by what became of it.
+    pub fn ordered(&self, kind: Kind, status: u16) {
+        let counted = match kind {
+            Kind::Clients => &self.registrations,
+            Kind::Tokens => &self.tokens,
+        };
+        counted.get_or_create(&Ordered { status }).inc();
     }
 
     /// Sets the gauges.
@@ -148,7 +192,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered("/v1/clients", &Method::POST, 201, Duration::from_millis(3));
         metrics.answered("/v1/clients", &Method::from_bytes(b"BREW").unwrap(), 405, Duration::ZERO);
-        metrics.token(201);
+        metrics.ordered(Kind::Clients, 409);
+        metrics.ordered(Kind::Tokens, 201);
         metrics.kept(Counts { clients: 3, live_tokens: 2, jti_kept: 1 });
 
         let text = metrics.text().unwrap();
@@ -157,6 +202,7 @@ mod tests {
             r#"dcr_store_requests_total{route="/v1/clients",method="other",status="405"} 1"#,
             r#"dcr_store_request_duration_seconds_bucket{le="0.0025",route="/v1/clients",method="POST"} 0"#,
             r#"dcr_store_request_duration_seconds_bucket{le="0.005",route="/v1/clients",method="POST"} 1"#,
+            r#"dcr_store_registrations_total{status="409"} 1"#,
             r#"dcr_store_tokens_total{status="201"} 1"#,
             "dcr_store_clients 3",
             "dcr_store_live_tokens 2",

@@ -139,21 +139,12 @@ pub struct Client {
 }
 
 /// A client just created, and the only time its registration access token is shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CreatedClient {
     /// The client.
-    #[serde(flatten)]
     pub client: Client,
     /// Where one was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_access_token: Option<String>,
-}
-
-impl From<Client> for CreatedClient {
-    /// One that has no token to show.
-    fn from(client: Client) -> Self {
-        Self { client, registration_access_token: None }
-    }
 }
 
 /// What is known of a token that is active.

@@ -204,10 +204,7 @@ fn ss_08_a_statement_that_serves_once_is_consumed_with_the_request() {
             (0, "invalid_client_metadata", "request_replayed"),
             (1, "invalid_software_statement", "statement_replayed"),
         ] {
-            host.instead(move |call| {
-                let body = json!({ "error": "replayed", "replayed": index });
-                (call.cluster == "dcr_store").then(|| Ok(crate::host::mock::answer(409, body)))
-            });
+            store_refuses(&host, json!({ "error": "replayed", "replayed": index }));
             assert_refused(&host, &register(&gate, &token).await, 400, error, reason);
         }
     });

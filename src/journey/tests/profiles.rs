@@ -99,7 +99,7 @@ fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_aut
             (&json!("web"), &json!(PKI.tpp.software.client_name))
         );
         let asked: Value = serde_json::from_slice(&host.calls.borrow().last().unwrap().body).unwrap();
-        assert_eq!(asked["single_registration"], true);
+        assert_eq!(asked["clients"][0]["single_registration"], true);
     });
 }
 

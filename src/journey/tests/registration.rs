@@ -51,7 +51,7 @@ fn rq_04_a_refused_request_consumes_nothing() {
 fn rq_04_a_replayed_request_is_refused() {
     run(0, |host| async move {
         let gate = gate(&host);
-        host.instead(|call| (call.cluster == "dcr_store").then(|| Ok(response(409, json!({ "error": "replayed" })))));
+        store_refuses(&host, json!({ "error": "replayed" }));
         let answer = register(&gate, &registration()).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "request_replayed");
     });
@@ -63,11 +63,10 @@ fn md_26_a_software_registered_already_is_refused() {
         let mut config = config();
         config["registration"] = json!({ "single_registration": true });
         let gate = gate_with(&host, config);
-        host.instead(|call| {
-            let asks = || serde_json::from_slice::<Value>(&call.body).unwrap()["single_registration"] == true;
-            (call.cluster == "dcr_store" && asks()).then(|| Ok(response(409, json!({ "error": "duplicate_software" }))))
-        });
+        store_refuses(&host, json!({ "error": "duplicate_software" }));
         let answer = register(&gate, &registration()).await;
+        let asked: Value = serde_json::from_slice(&host.calls.borrow().last().unwrap().body).unwrap();
+        assert_eq!(asked["clients"][0]["single_registration"], true);
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "software_already_registered");
     });
 }

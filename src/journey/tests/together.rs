@@ -1,4 +1,4 @@
-//! Tokens that are asked for together: fewer calls, and each request's own outcome.
+//! Tokens and registrations that are asked for together: fewer calls, and each request's own outcome.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,9 +13,14 @@ use crate::host::mock::{answer as response, run};
 
 /// How many tokens each call has asked for.
 fn groups(host: &MockHost) -> Vec<usize> {
+    asked(host, "tokens").iter().map(Vec::len).collect()
+}
+
+/// What each call to create something has asked for.
+fn asked(host: &MockHost, what: &str) -> Vec<Vec<Value>> {
     let calls = host.calls.borrow();
-    let bodies = calls.iter().filter(|call| call.path == "/v1/tokens").map(|call| call.body.as_slice());
-    bodies.map(|body| serde_json::from_slice::<Value>(body).unwrap()["tokens"].as_array().unwrap().len()).collect()
+    let bodies = calls.iter().filter(|call| call.path == format!("/v1/{what}")).map(|call| call.body.as_slice());
+    bodies.map(|body| serde_json::from_slice::<Value>(body).unwrap()[what].as_array().unwrap().clone()).collect()
 }
 
 /// The gate, and a client that it has at hand.
@@ -133,6 +138,36 @@ fn who_has_left_is_not_asked_for_and_keeps_nobody_from_a_token() {
         drop(leaving);
         assert_eq!(token(&gate, &client, "").await.status, 200);
         assert_eq!(groups(&host), [1]);
+    });
+}
+
+#[test]
+fn registrations_share_a_call_and_each_has_its_own_outcome() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let replayed = registration();
+        assert_eq!(register(&gate, &replayed).await.status, 201);
+        let of_scope = |scope: &str| registration().claim("scope", scope);
+        let tokens = [of_scope("openid accounts"), of_scope("openid payments"), replayed];
+        let requests = tokens.iter().zip(["one", "two", "three"]).map(|(token, id)| {
+            let body = token.sign(&PKI.tpp.signing).unwrap();
+            let mut request = request("application/jwt", Some(&PKI.tpp.transport), &body);
+            request.head.headers.push(("x-request-id".to_owned(), id.as_bytes().to_vec()));
+            request
+        });
+        let requests: Vec<Request> = requests.collect();
+        let answers = join_all(requests.iter().map(|request| answered(&gate, &Endpoint::Register, request))).await;
+
+        let [alone, together] = asked(&host, "clients").try_into().unwrap();
+        assert_eq!(alone.len(), 1);
+        let ids: Vec<&str> = together.iter().map(|order| order["request_id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["one", "two", "three"]);
+        let [one, two, three] = answers.try_into().unwrap();
+        for (answer, scope) in [(&one, "openid accounts"), (&two, "openid payments")] {
+            assert_eq!((answer.status, body(answer)["scope"].as_str()), (201, Some(scope)));
+        }
+        assert_ne!(body(&one)["client_id"], body(&two)["client_id"]);
+        assert_refused(&host, &three, 400, "invalid_client_metadata", "request_replayed");
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 
 use super::der::{self, UTF8, tlv};
@@ -57,6 +58,11 @@ fn the_first_block_of_a_pem_text_is_read() {
     assert_eq!(names(&chain).as_deref(), Ok("CN=first"));
     assert_eq!(names(&der::pem(&first).replace('\n', "\r\n")).as_deref(), Ok("CN=first"));
     assert_eq!(names(der::pem(&first).trim_end()).as_deref(), Ok("CN=first"));
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let text = BASE64_STANDARD.encode(&first);
+    assert_eq!(names(&format!("{begin}{text}{end}")).as_deref(), Ok("CN=first"), "one line");
+    assert_eq!(names(&format!("{begin}\n{begin}\n{text}\n{end}\n")), Err(CertificateError::Pem));
+    assert_eq!(names(&format!("{begin}\nProc-Type: 4\n\n{text}\n{end}\n")), Err(CertificateError::Pem));
     assert_eq!(
         Certificate::from_pem(der::pem(&first).as_bytes()).unwrap().thumbprint(),
         Certificate::from_der(&first).unwrap().thumbprint()

@@ -44,17 +44,8 @@ impl From<Failure> for Problem {
 }
 
 impl Problem {
-    /// Its status, and what is told of it among other answers: its body with the status in it.
-    pub(super) fn among_others(&self) -> (StatusCode, Value) {
-        let (status, mut body) = self.told();
-        if let Some(members) = body.as_object_mut() {
-            members.insert("status".to_owned(), status.as_u16().into());
-        }
-        (status, body)
-    }
-
     /// Its status, and its body.
-    fn told(&self) -> (StatusCode, Value) {
+    pub(super) fn told(&self) -> (StatusCode, Value) {
         match self {
             Self::Invalid(description) => told(StatusCode::BAD_REQUEST, "invalid_request", description),
             Self::UnsupportedMediaType(expected) => {

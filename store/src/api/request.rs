@@ -26,7 +26,7 @@ const MAX_JTI_COUNT: usize = 8;
 const MAX_SCOPE: usize = 4096;
 const MAX_TOKEN: usize = 4096;
 const THUMBPRINT: usize = 43;
-const MAX_TOKENS: usize = 64;
+const MAX_ORDERS: usize = 64;
 
 /// The `client_id` of the path. One that the store cannot have made is unknown.
 pub(super) struct ClientId(pub(super) String);
@@ -118,32 +118,6 @@ pub(super) trait FromBody: Sized {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewClientShape {
-    software: Software,
-    single_registration: bool,
-    #[serde(default)]
-    registration_access_token: bool,
-    consume_jti: Vec<Jti>,
-    record: Box<RawValue>,
-}
-
-impl FromBody for NewClient {
-    type Shape = NewClientShape;
-    const TAKES: &'static str = "the body must be a JSON object with exactly `software` ({`issuer`, `id`}), \
-        `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), `record` (an object) and, if \
-        you like, `registration_access_token` (true or false)";
-
-    fn check(shape: NewClientShape) -> Result<Self, Problem> {
-        let NewClientShape { software, single_registration, registration_access_token, consume_jti, record } = shape;
-        check_software(&software)?;
-        check_jti(&consume_jti)?;
-        let record = Record::of_body(record).ok_or(Problem::Invalid(Self::TAKES))?;
-        Ok(Self { software, single_registration, registration_access_token, consume_jti, record })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ReplacementShape {
     software: Software,
     consume_jti: Vec<Jti>,
@@ -164,33 +138,76 @@ impl FromBody for Replacement {
     }
 }
 
-/// Tokens asked for in one request, by several callers of a gateway. Each is read for itself: what is wrong with one is its own matter.
-pub(super) struct TokenOrders(pub(super) Vec<TokenOrder>);
+/// What several callers of a gateway asked for, in one request. Each is checked for itself: what is wrong with one is its own matter.
+pub(super) struct Orders<T>(pub(super) Vec<Order<T>>);
 
 /// One of them.
-pub(super) struct TokenOrder {
+pub(super) struct Order<T> {
     /// The request of the gateway's caller, for the log.
     pub(super) request_id: Option<String>,
     /// What is asked for, or what is wrong with it.
-    pub(super) new: Result<NewToken, Problem>,
+    pub(super) new: Result<T, Problem>,
+}
+
+impl<T> Order<T> {
+    fn new(request_id: Option<String>, new: Result<T, Problem>) -> Self {
+        Self { request_id: request_id.filter(|id| is_request_id(id)), new }
+    }
+}
+
+impl<T> Orders<T> {
+    fn check<S>(shapes: Vec<S>, takes: &'static str, check: impl Fn(S) -> Order<T>) -> Result<Self, Problem> {
+        if !(1..=MAX_ORDERS).contains(&shapes.len()) {
+            return Err(Problem::Invalid(takes));
+        }
+        Ok(Self(shapes.into_iter().map(check).collect()))
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenOrdersShape {
-    tokens: Vec<Box<RawValue>>,
+pub(super) struct NewClientsShape {
+    clients: Vec<NewClientShape>,
 }
 
-impl FromBody for TokenOrders {
-    type Shape = TokenOrdersShape;
-    const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects";
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewClientShape {
+    #[serde(default)]
+    request_id: Option<String>,
+    software: Software,
+    single_registration: bool,
+    #[serde(default)]
+    registration_access_token: bool,
+    consume_jti: Vec<Jti>,
+    record: Box<RawValue>,
+}
 
-    fn check(TokenOrdersShape { tokens }: TokenOrdersShape) -> Result<Self, Problem> {
-        if !(1..=MAX_TOKENS).contains(&tokens.len()) {
-            return Err(Problem::Invalid(Self::TAKES));
-        }
-        Ok(Self(tokens.iter().map(|text| TokenOrder::read(text.get())).collect()))
+impl FromBody for Orders<NewClient> {
+    type Shape = NewClientsShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `clients`, a list of 1 to 64 objects, each with exactly \
+        `software` ({`issuer`, `id`}), `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), \
+        `record` (an object) and, if you like, `registration_access_token` (true or false) and `request_id` (a string)";
+
+    fn check(NewClientsShape { clients }: NewClientsShape) -> Result<Self, Problem> {
+        Self::check(clients, Self::TAKES, |mut shape| Order::new(shape.request_id.take(), shape.check()))
     }
+}
+
+impl NewClientShape {
+    fn check(self) -> Result<NewClient, Problem> {
+        let Self { software, single_registration, registration_access_token, consume_jti, record, .. } = self;
+        check_software(&software)?;
+        check_jti(&consume_jti)?;
+        let record = Record::of_body(record).ok_or(Problem::Invalid("`record` must be a JSON object"))?;
+        Ok(NewClient { software, single_registration, registration_access_token, consume_jti, record })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTokensShape {
+    tokens: Vec<NewTokenShape>,
 }
 
 #[derive(Deserialize)]
@@ -215,19 +232,14 @@ struct Confirmation {
     certificate_thumbprint: String,
 }
 
-impl TokenOrder {
-    const TAKES: &'static str = "each of `tokens` must be an object with exactly `client_id`, `scope` (strings), `expires_in` \
-        (seconds), `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number) \
-        and `request_id` (a string)";
+impl FromBody for Orders<NewToken> {
+    type Shape = NewTokensShape;
+    const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects, each with exactly \
+        `client_id`, `scope` (strings), `expires_in` (seconds), `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, \
+        `expires_at`}) and, if you like, `version` (a number) and `request_id` (a string)";
 
-    fn read(text: &str) -> Self {
-        match serde_json::from_str::<NewTokenShape>(text) {
-            Ok(mut shape) => {
-                let request_id = shape.request_id.take().filter(|id| is_request_id(id));
-                Self { request_id, new: shape.check() }
-            }
-            Err(_) => Self { request_id: None, new: Err(Problem::Invalid(Self::TAKES)) },
-        }
+    fn check(NewTokensShape { tokens }: NewTokensShape) -> Result<Self, Problem> {
+        Self::check(tokens, Self::TAKES, |mut shape| Order::new(shape.request_id.take(), shape.check()))
     }
 }
 

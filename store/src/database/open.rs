@@ -97,9 +97,13 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
 /// With `synchronous=FULL` a commit in WAL mode returns when the log is on the disk: the answer outlives a power loss, not only
 /// the process.
 ///
-/// Digests and `jti` are random, and so are the pages of their indexes that each operation changes: they have room in a cache of 64 MiB
-/// (SQLite's own default has 2). Whoever commits when the log is 64 MiB long (by default 4) waits until the rest of it is in the database
-/// file; most of it has been moved there by then ([`crate::checkpoint`]).
+/// Digests and `jti` are random, and so are the pages of their indexes that each operation changes. They have room in a cache of 8 MiB
+/// (SQLite's own default has 2), and so has what a transaction changes; a larger one is searched for longer at the end of many transactions
+/// than the operating system's cache takes to hand over a page. Whoever commits when the log is 64 MiB long (by default 4) waits until the
+/// rest of it is in the database file; most of it has been moved there by then ([`crate::checkpoint`]).
+///
+/// What a savepoint needs to undo its pages is kept in memory. Beyond 64 KiB, which a transaction of many operations exceeds, SQLite would
+/// write it to a file in the system's temporary folder, and that takes as long as the rest of the transaction.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -107,7 +111,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000;",
+         PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 16000; PRAGMA temp_store = MEMORY;",
     )?;
     Ok(connection)
 }

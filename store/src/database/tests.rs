@@ -80,6 +80,11 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
     }
 }
 
+/// Creates one.
+async fn create_client(database: &Database, new: NewClient) -> Result<CreatedClient, Failure> {
+    database.create_clients(vec![new]).await?.pop().unwrap()
+}
+
 #[tokio::test]
 async fn a_commit_waits_for_the_disk() {
     let rig = Rig::new().await;
@@ -100,7 +105,7 @@ async fn the_log_is_moved_into_the_file_while_others_write() {
         content.windows(7).any(|window| window == b"in-file")
     };
     let record = Record::from_text(r#"{"in-file":1}"#.to_owned()).unwrap();
-    rig.database.create_client(NewClient { record, ..new_client(vec![]) }).await.unwrap();
+    create_client(&rig.database, NewClient { record, ..new_client(vec![]) }).await.unwrap();
     assert!(held("store.db-wal") && !held("store.db"));
 
     // Another has the write lock, and nothing waits for it.
@@ -123,7 +128,7 @@ async fn readers_cannot_write() {
 async fn the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let rig = Rig::new().await;
-    rig.database.create_client(new_client(vec![])).await.unwrap();
+    create_client(&rig.database, new_client(vec![])).await.unwrap();
     for entry in std::fs::read_dir(rig.folder.path()).unwrap() {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode();
@@ -163,16 +168,16 @@ async fn a_file_of_something_else_is_not_touched() {
 async fn a_jti_is_kept_through_the_second_it_expires() {
     let rig = Rig::new().await;
     let expires_at = NOW + 10;
-    rig.database.create_client(new_client(vec![jti("a", expires_at)])).await.unwrap();
+    create_client(&rig.database, new_client(vec![jti("a", expires_at)])).await.unwrap();
 
     rig.set_time(expires_at);
     purge_all(&rig.database).await.unwrap();
-    let again = rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await;
+    let again = create_client(&rig.database, new_client(vec![jti("a", expires_at + 100)])).await;
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
 
     rig.set_time(expires_at + 1);
-    rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await.unwrap();
-    let again = rig.database.create_client(new_client(vec![jti("a", expires_at + 100)])).await;
+    create_client(&rig.database, new_client(vec![jti("a", expires_at + 100)])).await.unwrap();
+    let again = create_client(&rig.database, new_client(vec![jti("a", expires_at + 100)])).await;
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 }, "taken anew, it is used again");
 }
 
@@ -187,7 +192,7 @@ async fn a_jti_must_expire_within_bounds() {
         (NOW + MAX_LIFETIME + 1, Err(Refusal::JtiTooFarAhead)),
         (i64::MAX, Err(Refusal::JtiTooFarAhead)),
     ] {
-        let created = rig.database.create_client(new_client(vec![jti(&expires_at.to_string(), expires_at)])).await;
+        let created = create_client(&rig.database, new_client(vec![jti(&expires_at.to_string(), expires_at)])).await;
         match expected {
             Ok(()) => assert!(created.is_ok(), "{expires_at}: {created:?}"),
             Err(expected) => assert_eq!(refusal(created), expected, "{expires_at}"),
@@ -201,7 +206,7 @@ async fn a_request_that_queued_past_the_expiry_consumes_nothing() {
     let rig = Rig::new().await;
     let other = everybody_queues(&rig);
     let new = new_client(vec![jti("a", NOW + 1)]);
-    let mut queued = pin!(rig.database.create_client(new));
+    let mut queued = pin!(create_client(&rig.database, new));
     assert!(queued.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
 
     rig.set_time(NOW + 2);
@@ -223,9 +228,9 @@ async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
     let [first, again, last] = ["a", "a", "b"].map(|id| new_client(vec![jti(id, NOW + 9)]));
     let release = async { other.execute_batch("ROLLBACK").unwrap() };
     let (first, again, last, ()) = tokio::join!(
-        rig.database.create_client(first),
-        rig.database.create_client(again),
-        rig.database.create_client(last),
+        create_client(&rig.database, first),
+        create_client(&rig.database, again),
+        create_client(&rig.database, last),
         release
     );
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
@@ -242,11 +247,11 @@ async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
     let new = new_client(vec![jti("a", NOW + 9)]);
     let broken = rig.database.writer.give(|work| Ok(work.execute_batch("nonsense")?));
     let release = async { other.execute_batch("ROLLBACK").unwrap() };
-    let (created, broken, ()) = tokio::join!(rig.database.create_client(new.clone()), broken, release);
+    let (created, broken, ()) = tokio::join!(create_client(&rig.database, new.clone()), broken, release);
     assert!(matches!(created, Err(Failure::Transaction(_))), "{created:?}");
     assert!(matches!(broken, Err(Failure::Transaction(_))), "{broken:?}");
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
-    rig.database.create_client(new).await.unwrap();
+    create_client(&rig.database, new).await.unwrap();
 }
 
 #[tokio::test]
@@ -255,11 +260,11 @@ async fn whoever_leaves_before_its_turn_changes_nothing() {
     let other = everybody_queues(&rig);
     let new = new_client(vec![jti("a", NOW + 9)]);
     // The first is what the writer has in hand, the second waits in its queue and is given up there.
-    let mut first = pin!(rig.database.create_client(new));
+    let mut first = pin!(create_client(&rig.database, new));
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     {
         let left = new_client(vec![jti("b", NOW + 9)]);
-        let mut left = pin!(rig.database.create_client(left));
+        let mut left = pin!(create_client(&rig.database, left));
         assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     other.execute_batch("ROLLBACK").unwrap();
@@ -271,7 +276,7 @@ async fn whoever_leaves_before_its_turn_changes_nothing() {
 async fn a_jti_named_twice_in_one_request_is_a_replay() {
     let rig = Rig::new().await;
     let twice = new_client(vec![jti("a", NOW + 9), jti("a", NOW + 9)]);
-    assert_eq!(refusal(rig.database.create_client(twice).await), Refusal::Replayed { index: 1 });
+    assert_eq!(refusal(create_client(&rig.database, twice).await), Refusal::Replayed { index: 1 });
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 0, live_tokens: 0, jti_kept: 0 });
 }
 
@@ -279,7 +284,7 @@ async fn a_jti_named_twice_in_one_request_is_a_replay() {
 async fn the_same_jti_of_another_scope_is_another_jti() {
     let rig = Rig::new().await;
     let other_scope = Jti { issuer: "other".to_owned(), ..jti("a", NOW + 9) };
-    rig.database.create_client(new_client(vec![jti("a", NOW + 9), other_scope])).await.unwrap();
+    create_client(&rig.database, new_client(vec![jti("a", NOW + 9), other_scope])).await.unwrap();
 }
 
 #[tokio::test]
@@ -288,7 +293,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
     let mut client_id = String::new();
     for number in 0..5 {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
-        client_id = rig.database.create_client(new_client(every)).await.unwrap().client.client_id;
+        client_id = create_client(&rig.database, new_client(every)).await.unwrap().client.client_id;
     }
     let short = issued(&rig, new_token(&client_id, 10)).await.access_token;
     let long = issued(&rig, new_token(&client_id, 1000)).await.access_token;
@@ -307,7 +312,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 #[tokio::test]
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
+    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
     let token = issued(&rig, new_token(&client_id, 600)).await.access_token;
 
     rig.set_time(NOW + 599);
@@ -325,8 +330,8 @@ async fn a_token_is_active_until_the_second_it_expires() {
 #[tokio::test]
 async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
-    let client_id = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
-    let kept = rig.database.create_client(new_client(vec![])).await.unwrap().client.client_id;
+    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
+    let kept = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
     issued(&rig, new_token(&client_id, 600)).await;
     issued(&rig, new_token(&kept, 600)).await;
     rig.database.delete_client(client_id).await.unwrap();
@@ -337,7 +342,7 @@ async fn deleting_a_client_leaves_no_token_behind() {
 async fn a_registration_access_token_lives_as_long_as_its_client() {
     let rig = Rig::new().await;
     let new = NewClient { registration_access_token: true, ..new_client(vec![]) };
-    let created = rig.database.create_client(new).await.unwrap();
+    let created = create_client(&rig.database, new).await.unwrap();
     let token = created.registration_access_token.unwrap();
     let client_id = created.client.client_id;
     let active = ActiveToken { client_id: client_id.clone(), issued_at: NOW, token_use: TokenUse::Registration };
@@ -387,7 +392,7 @@ async fn a_database_of_the_first_schema_is_brought_up_to_date() {
             let database = Database::open(&url(&file), Clock::from_fn(|| NOW)).unwrap();
             assert_eq!(database.client("old".to_owned()).await.unwrap().version, 1);
             for _several in 0..2 {
-                database.create_client(new_client(vec![])).await.unwrap();
+                create_client(&database, new_client(vec![])).await.unwrap();
             }
             let counts = database.counts().await.unwrap();
             assert_eq!(counts.clients, clients, "any number of clients has no registration access token");

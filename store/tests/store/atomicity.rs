@@ -11,31 +11,31 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, Process, Rig, asking_for_token, form_request, jti, new_client, new_token, post, replacement, with,
+    Answer, Process, Rig, asking_for_token, creation, form_request, jti, new_client, new_token, post, replacement, with,
 };
 
 #[tokio::test]
 async fn a_refused_duplicate_has_not_consumed_its_jti() {
     let rig = Rig::new().await;
     let single = |id: &str| with(new_client(json!([jti(id)])), "/single_registration", json!(true));
-    rig.post("/v1/clients", &single("a")).await.assert_status(201);
-    rig.post("/v1/clients", &single("b")).await.assert_refused(409, "duplicate_software");
-    rig.post("/v1/clients", &new_client(json!([jti("b")]))).await.assert_status(201);
+    rig.create(&single("a")).await.assert_status(201);
+    rig.create(&single("b")).await.assert_refused(409, "duplicate_software");
+    rig.create(&new_client(json!([jti("b")]))).await.assert_status(201);
 }
 
 #[tokio::test]
 async fn a_replay_has_created_nothing_and_consumed_nothing_else() {
     let rig = Rig::new().await;
-    rig.post("/v1/clients", &new_client(json!([jti("used")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("used")]))).await.assert_status(201);
     for both in [json!([jti("fresh"), jti("used")]), json!([jti("used"), jti("fresh")])] {
         let which = both.as_array().unwrap().iter().position(|one| *one == jti("used"));
-        let refused = rig.post("/v1/clients", &new_client(both)).await;
+        let refused = rig.create(&new_client(both)).await;
         refused.assert_refused(409, "replayed");
         assert_eq!(refused.body["replayed"], json!(which));
     }
     let counts = rig.database.counts().await.unwrap();
     assert_eq!((counts.clients, counts.jti_kept), (1, 1));
-    rig.post("/v1/clients", &new_client(json!([jti("fresh")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("fresh")]))).await.assert_status(201);
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_refused_update_has_changed_nothing_and_consumed_nothing() {
     let rig = Rig::new().await;
     let path = rig.registered().await;
     let before = rig.get(&path).await.text;
-    rig.post("/v1/clients", &new_client(json!([jti("used")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("used")]))).await.assert_status(201);
 
     let fresh = replacement(json!([jti("fresh")]));
     rig.put(&path, "\"7\"", &fresh).await.assert_refused(412, "version_mismatch");
@@ -69,14 +69,14 @@ async fn an_expired_jti_among_good_ones_consumes_none() {
     let rig = Rig::new().await;
     let expired = crate::support::jti_until("old", crate::support::NOW - 1);
     let mixed = new_client(json!([jti("fresh"), expired]));
-    rig.post("/v1/clients", &mixed).await.assert_refused(400, "invalid_request");
-    rig.post("/v1/clients", &new_client(json!([jti("fresh")]))).await.assert_status(201);
+    rig.create(&mixed).await.assert_refused(400, "invalid_request");
+    rig.create(&new_client(json!([jti("fresh")]))).await.assert_status(201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_50_identical_creates_one_wins() {
     let rig = Rig::new().await;
-    let body = new_client(json!([jti("contested")]));
+    let body = one_client(&new_client(json!([jti("contested")])));
     let answers = all_at_once(rig, 50, move |_| ("/v1/clients".to_owned(), Method::POST, body.clone())).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
 }
@@ -87,7 +87,7 @@ async fn of_many_single_registrations_one_wins() {
     let single = with(new_client(json!([])), "/single_registration", json!(true));
     let answers = all_at_once(rig, 30, move |number| {
         let body = with(single.clone(), "/consume_jti", json!([jti(&number.to_string())]));
-        ("/v1/clients".to_owned(), Method::POST, body)
+        ("/v1/clients".to_owned(), Method::POST, one_client(&body))
     })
     .await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 duplicate_software".to_owned(), 29)]));
@@ -129,7 +129,7 @@ async fn callers_that_give_up_leave_all_or_nothing() {
     let mut finished = 0;
     for polls in 0..200 {
         let body = new_client(json!([jti(&polls.to_string())]));
-        let mut create = Box::pin(rig.post("/v1/clients", &body));
+        let mut create = Box::pin(rig.create(&body));
         for _poll in 0..polls {
             if create.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                 finished += 1;
@@ -138,7 +138,7 @@ async fn callers_that_give_up_leave_all_or_nothing() {
             std::thread::yield_now();
         }
     }
-    rig.post("/v1/clients", &new_client(json!([jti("last")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("last")]))).await.assert_status(201);
     let counts = rig.database.counts().await.unwrap();
     assert_eq!(counts.clients, counts.jti_kept);
     assert!(counts.clients > finished, "{counts:?}, {finished} answered");
@@ -149,7 +149,7 @@ async fn callers_that_give_up_leave_all_or_nothing() {
 async fn a_registration_access_token_is_known_and_dead_in_both_processes() {
     let pair = Pair::start().await;
     let [one, other] = &*pair.processes;
-    let created = one.send(post("/v1/clients", &asking_for_token(new_client(json!([]))))).await;
+    let created = one.send(creation(&asking_for_token(new_client(json!([]))))).await.of_one();
     let form = format!("token={}", created.assert_status(201).member("registration_access_token"));
     let known = other.send(form_request("/v1/tokens/introspect", &form)).await;
     assert_eq!(known.assert_status(200).body["token_use"], "registration");
@@ -164,7 +164,7 @@ async fn a_registration_access_token_is_known_and_dead_in_both_processes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_50_identical_creates_over_two_processes_one_wins() {
     let pair = Pair::start().await;
-    let body = asking_for_token(new_client(json!([now_jti("contested")])));
+    let body = one_client(&asking_for_token(new_client(json!([now_jti("contested")]))));
     let answers = pair.all_at_once(50, "/v1/clients", &body).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
     let won = answers.iter().find(|answer| answer.status.as_u16() == 201).unwrap();
@@ -177,7 +177,7 @@ async fn of_50_identical_creates_over_two_processes_one_wins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_in_two_processes_wait_for_each_other() {
     let pair = Pair::start().await;
-    let created = pair.processes[0].send(post("/v1/clients", &new_client(json!([])))).await;
+    let created = pair.processes[0].send(creation(&new_client(json!([])))).await.of_one();
     let body = one_token(&created.assert_status(201).member("client_id"));
     let answers = pair.all_at_once(60, "/v1/tokens", &body).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 60)]));
@@ -203,7 +203,7 @@ impl Pair {
         let mut running = JoinSet::new();
         for number in 0..requests {
             let (processes, request) = (self.processes.clone(), post(path, body));
-            running.spawn(async move { processes[number % 2].send(request).await.of_one_token() });
+            running.spawn(async move { processes[number % 2].send(request).await.of_one() });
         }
         running.join_all().await
     }
@@ -225,10 +225,14 @@ async fn all_at_once(rig: Rig, requests: usize, request: impl Fn(usize) -> (Stri
         let (rig, start) = (rig.clone(), start.clone());
         running.spawn(async move {
             start.wait().await;
-            rig.send(request).await.of_one_token()
+            rig.send(request).await.of_one()
         });
     }
     running.join_all().await
+}
+
+fn one_client(client: &Value) -> Value {
+    json!({ "clients": [client] })
 }
 
 fn one_token(client: &str) -> Value {

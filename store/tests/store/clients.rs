@@ -4,53 +4,108 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Rig, jti, jti_until, new_client, post, replacement, software, with};
+use crate::support::{NOW, Rig, asking_for_token, jti, jti_until, new_client, post, replacement, software, with};
 
 #[tokio::test]
-async fn create_answers_the_whole_client() {
+async fn create_answers_what_the_caller_does_not_know() {
     let rig = Rig::new().await;
     let sent = new_client(json!([jti("a")]));
-    let created = rig.post("/v1/clients", &sent).await;
+    let created = rig.create(&sent).await;
 
     created.assert_status(201);
     let client_id = created.member("client_id");
     assert!(client_id.len() == 32 && client_id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{client_id}");
     assert_eq!(
         created.body,
-        json!({
-            "client_id": client_id,
-            "client_id_issued_at": NOW,
-            "version": 1,
-            "software": sent["software"],
-            "record": sent["record"],
-        })
+        json!({ "client_id": client_id, "client_id_issued_at": NOW, "version": 1, "software": sent["software"] })
     );
-    assert_eq!(created.header("etag"), "\"1\"");
     assert_eq!(created.header("cache-control"), "no-store");
 }
 
 #[tokio::test]
-async fn who_wrote_a_record_need_not_be_told_it() {
+async fn read_answers_the_whole_client() {
     let rig = Rig::new().await;
-    let mut sent = new_client(json!([]));
-    sent["registration_access_token"] = json!(true);
-    let mut create = post("/v1/clients", &sent);
-    create.headers_mut().insert("prefer", "respond-async, return=minimal".parse().unwrap());
-    let created = rig.send(create).await;
-    created.assert_status(201);
-    let members: Vec<&String> = created.body.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["client_id", "client_id_issued_at", "version", "registration_access_token"]);
-    assert_eq!((created.header("etag"), created.header("preference-applied")), ("\"1\"", "return=minimal"));
+    let sent = new_client(json!([]));
+    let mut created = rig.create(&sent).await;
+    let read = rig.get(&format!("/v1/clients/{}", created.member("client_id"))).await;
+    created.body["record"] = sent["record"].clone();
+    assert_eq!(read.assert_status(200).body, created.body);
+    assert!(read.text.contains(&sent["record"].to_string()), "the order of the record's members is kept");
+    assert_eq!(read.header("etag"), "\"1\"");
+}
+
+/// What is wrong with one is its own matter, and what one would have written before it was refused is undone.
+#[tokio::test]
+async fn several_are_created_each_for_itself() {
+    let rig = Rig::new().await;
+    let used = rig.create(&new_client(json!([jti("used")]))).await.assert_status(201).member("client_id");
+    let of = |id: &str, client: Value| with(client, "/software/id", json!(id));
+    let orders = json!([
+        of("first", new_client(json!([jti("a")]))),
+        of("replayed", new_client(json!([jti("b"), jti("used")]))),
+        of("malformed\n", new_client(json!([jti("c")]))),
+        of("same jti as one that was refused", new_client(json!([jti("b")]))),
+        of("same jti as one that was created", new_client(json!([jti("a")]))),
+        of("single", with(new_client(json!([])), "/single_registration", json!(true))),
+        of("single", with(new_client(json!([])), "/single_registration", json!(true))),
+        asking_for_token(of("last", new_client(json!([])))),
+    ]);
+    let answer = rig.post("/v1/clients", &json!({ "clients": orders })).await;
+    let told = answer.assert_status(200).body["clients"].as_array().unwrap();
+    let outcomes: Vec<(u64, Option<&str>)> =
+        told.iter().map(|told| (told["status"].as_u64().unwrap(), told["error"].as_str())).collect();
+    let (replayed, created) = ((409, Some("replayed")), (201, None));
+    assert_eq!(
+        outcomes,
+        [
+            created,
+            replayed,
+            (400, Some("invalid_request")),
+            created,
+            replayed,
+            created,
+            (409, Some("duplicate_software")),
+            created
+        ]
+    );
+    assert_eq!((&told[1]["replayed"], &told[4]["replayed"]), (&json!(1), &json!(0)));
+    for (told, order) in told.iter().zip(orders.as_array().unwrap()).filter(|(told, _)| told["status"] == 201) {
+        assert_eq!(told["software"], order["software"]);
+        let read = rig.get(&format!("/v1/clients/{}", told["client_id"].as_str().unwrap())).await;
+        assert_eq!(read.assert_status(200).body["software"], order["software"]);
+        assert_ne!(told["client_id"], used);
+        assert_eq!(told.get("registration_access_token").is_some(), order["software"]["id"] == "last");
+    }
+    let counts = rig.database.counts().await.unwrap();
+    assert_eq!((counts.clients, counts.jti_kept), (5, 3));
 }
 
 #[tokio::test]
-async fn read_answers_what_create_answered() {
+async fn of_1_to_64_clients_each_is_told() {
     let rig = Rig::new().await;
-    let created = rig.post("/v1/clients", &new_client(json!([]))).await;
-    let read = rig.get(&format!("/v1/clients/{}", created.member("client_id"))).await;
-    read.assert_status(200);
-    assert_eq!(read.text, created.text, "to the byte: the order of the record's members is kept");
-    assert_eq!(read.header("etag"), "\"1\"");
+    let one = new_client(json!([]));
+    for clients in [json!([]), json!(vec![one.clone(); 65]), json!({}), json!("x"), json!([{}])] {
+        rig.post("/v1/clients", &json!({ "clients": clients })).await.assert_refused(400, "invalid_request");
+    }
+    rig.post("/v1/clients", &one).await.assert_refused(400, "invalid_request");
+    assert_eq!(rig.database.counts().await.unwrap().clients, 0);
+    let answer = rig.post("/v1/clients", &json!({ "clients": vec![one; 64] })).await;
+    assert_eq!(answer.assert_status(200).body["clients"].as_array().unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn who_updated_a_record_need_not_be_told_it() {
+    let rig = Rig::new().await;
+    let path = rig.registered().await;
+    let mut update = post(&path, &replacement(json!([])));
+    *update.method_mut() = axum::http::Method::PUT;
+    update.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
+    update.headers_mut().insert("prefer", "respond-async, return=minimal".parse().unwrap());
+    let updated = rig.send(update).await;
+    updated.assert_status(200);
+    let members: Vec<&String> = updated.body.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["client_id", "client_id_issued_at", "version", "software"]);
+    assert_eq!((updated.header("etag"), updated.header("preference-applied")), ("\"2\"", "return=minimal"));
 }
 
 #[tokio::test]
@@ -58,15 +113,15 @@ async fn a_record_is_kept_as_it_is_written() {
     let rig = Rig::new().await;
     let record =
         format!(r#"{{"number": 1.50e+2 , "text":"\u0041", "deep": {}0{} }}"#, "[".repeat(200), "]".repeat(200));
-    let body = with(new_client(json!([])), "/record", json!("here")).to_string().replace("\"here\"", &record);
+    let body = with(new_client(json!([])), "/record", json!("here"));
+    let body = json!({ "clients": [body] }).to_string().replace("\"here\"", &record);
     let request = Request::post("/v1/clients").header("content-type", "application/json");
-    let created = rig.send(request.body(Body::from(body)).unwrap()).await;
-    assert!(created.assert_status(201).text.contains(&record));
-    let client_id = created.text.split('"').nth(3).unwrap();
+    let created = rig.send(request.body(Body::from(body)).unwrap()).await.of_one();
+    let client_id = created.assert_status(201).member("client_id");
     assert!(rig.get(&format!("/v1/clients/{client_id}")).await.assert_status(200).text.contains(&record));
     for none in ["[]", "\"{}\"", "null", "1"] {
         let body = with(new_client(json!([])), "/record", serde_json::from_str(none).unwrap());
-        rig.post("/v1/clients", &body).await.assert_refused(400, "invalid_request");
+        rig.create(&body).await.assert_refused(400, "invalid_request");
     }
 }
 
@@ -88,36 +143,36 @@ async fn a_client_that_is_not_there_is_unknown_to_every_operation() {
 async fn several_registrations_of_a_software_unless_single_is_asked_for() {
     let rig = Rig::new().await;
     let single = with(new_client(json!([])), "/single_registration", json!(true));
-    rig.post("/v1/clients", &single).await.assert_status(201);
-    rig.post("/v1/clients", &single).await.assert_refused(409, "duplicate_software");
+    rig.create(&single).await.assert_status(201);
+    rig.create(&single).await.assert_refused(409, "duplicate_software");
 
     let other_id = with(single.clone(), "/software/id", json!("another"));
-    rig.post("/v1/clients", &other_id).await.assert_status(201);
+    rig.create(&other_id).await.assert_status(201);
     let other_issuer = with(single.clone(), "/software/issuer", json!("Another Directory"));
-    rig.post("/v1/clients", &other_issuer).await.assert_status(201);
-    rig.post("/v1/clients", &new_client(json!([]))).await.assert_status(201);
+    rig.create(&other_issuer).await.assert_status(201);
+    rig.create(&new_client(json!([]))).await.assert_status(201);
 }
 
 #[tokio::test]
 async fn a_software_may_register_again_after_deletion() {
     let rig = Rig::new().await;
     let single = with(new_client(json!([])), "/single_registration", json!(true));
-    let created = rig.post("/v1/clients", &single).await;
+    let created = rig.create(&single).await;
     rig.delete(&format!("/v1/clients/{}", created.member("client_id"))).await.assert_status(204);
-    rig.post("/v1/clients", &single).await.assert_status(201);
+    rig.create(&single).await.assert_status(201);
 }
 
 #[tokio::test]
 async fn a_jti_is_taken_once_until_it_expires() {
     let rig = Rig::new().await;
-    rig.post("/v1/clients", &new_client(json!([jti("a")]))).await.assert_status(201);
-    rig.post("/v1/clients", &new_client(json!([jti("a")]))).await.assert_refused(409, "replayed");
-    rig.post("/v1/clients", &new_client(json!([jti("b")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("a")]))).await.assert_status(201);
+    rig.create(&new_client(json!([jti("a")]))).await.assert_refused(409, "replayed");
+    rig.create(&new_client(json!([jti("b")]))).await.assert_status(201);
 
     rig.set_time(NOW + 601);
     let later = new_client(json!([jti_until("a", NOW + 700)]));
-    rig.post("/v1/clients", &later).await.assert_status(201);
-    rig.post("/v1/clients", &later).await.assert_refused(409, "replayed");
+    rig.create(&later).await.assert_status(201);
+    rig.create(&later).await.assert_refused(409, "replayed");
 }
 
 #[tokio::test]
@@ -222,11 +277,11 @@ async fn create_and_update_refuse_every_body_out_of_shape() {
         if let Some(members) = creation.as_object_mut() {
             members.insert("single_registration".to_owned(), json!(false));
         }
-        rig.post("/v1/clients", &creation).await.assert_refused(400, "invalid_request");
+        rig.create(&creation).await.assert_refused(400, "invalid_request");
     }
     let undecided = with(new_client(json!([])), "/single_registration", json!("false"));
-    rig.post("/v1/clients", &undecided).await.assert_refused(400, "invalid_request");
-    rig.post("/v1/clients", &good).await.assert_refused(400, "invalid_request");
+    rig.create(&undecided).await.assert_refused(400, "invalid_request");
+    rig.create(&good).await.assert_refused(400, "invalid_request");
     assert_eq!(rig.get(&path).await.body["version"], 1);
     assert_eq!(rig.database.counts().await.unwrap().clients, 1);
 }
@@ -238,7 +293,7 @@ async fn what_is_just_within_the_bounds_is_taken() {
     let body = new_client((0..8).map(|number| jti(&format!("{number}{}", "j".repeat(1023)))).collect());
     let body = with(body, "/software", json!({ "issuer": long(512), "id": long(512) }));
     let body = with(body, "/consume_jti/0/issuer", long(1024));
-    let created = rig.post("/v1/clients", &body).await;
+    let created = rig.create(&body).await;
     created.assert_status(201);
     assert_eq!(created.body["software"], body["software"]);
 }
@@ -249,7 +304,7 @@ async fn software_and_record_are_data_and_never_sql() {
     let hostile = "'; DROP TABLE clients; --";
     let body = with(new_client(json!([jti(hostile)])), "/software/id", json!(hostile));
     let body = with(body, "/record", json!({ hostile: hostile }));
-    let created = rig.post("/v1/clients", &body).await;
+    let created = rig.create(&body).await;
     let read = rig.get(&format!("/v1/clients/{}", created.assert_status(201).member("client_id"))).await;
     assert_eq!(read.assert_status(200).body["record"], body["record"]);
     assert_ne!(software(), read.body["software"]);

@@ -10,7 +10,9 @@ use http_body_util::channel::Channel;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{NOW, Rig, database_file, form_request, issue, jti, new_client, new_token, post, replacement};
+use crate::support::{
+    NOW, Rig, creation, database_file, form_request, issue, jti, new_client, new_token, post, replacement,
+};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
@@ -18,7 +20,7 @@ const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 async fn only_json_is_taken_as_json() {
     let rig = Rig::new().await;
     let send = async |content_types: &[&str]| {
-        let mut request = post("/v1/clients", &new_client(json!([])));
+        let mut request = creation(&new_client(json!([])));
         request.headers_mut().remove("content-type");
         for content_type in content_types {
             request.headers_mut().append("content-type", content_type.parse().unwrap());
@@ -28,14 +30,14 @@ async fn only_json_is_taken_as_json() {
     for wrong in [&[][..], &["text/plain"], &["application/jsonx"], &["application/json", "application/json"], &[""]] {
         send(wrong).await.assert_refused(415, "invalid_request");
     }
-    send(&["Application/JSON; charset=utf-8"]).await.assert_status(201);
+    send(&["Application/JSON; charset=utf-8"]).await.of_one().assert_status(201);
 }
 
 #[tokio::test]
 async fn what_is_not_json_is_refused_without_being_repeated() {
     let rig = Rig::new().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let broken_record = new_client(json!([])).to_string().replace("1.5", "1.5.5");
+    let broken_record = json!({ "clients": [new_client(json!([]))] }).to_string().replace("1.5", "1.5.5");
     let bodies = ["", "{", "{\"software\": \"marker\"}", "\u{feff}{}", &deep, &broken_record, "{} {}", "marker"];
     for body in bodies.map(|body| body.as_bytes().to_vec()).into_iter().chain([vec![0xff, 0xfe], vec![0; 64]]) {
         let request = Request::post("/v1/clients").header("content-type", "application/json");
@@ -49,14 +51,14 @@ async fn what_is_not_json_is_refused_without_being_repeated() {
 async fn a_body_over_256_kib_is_refused() {
     let rig = Rig::new().await;
     let sized = |size: usize| {
-        let body = new_client(json!([])).to_string();
+        let body = json!({ "clients": [new_client(json!([]))] }).to_string();
         let padding = " ".repeat(size - body.len());
         Request::post("/v1/clients")
             .header("content-type", "application/json")
             .body(Body::from(body + &padding))
             .unwrap()
     };
-    rig.send(sized(256 * 1024)).await.assert_status(201);
+    rig.send(sized(256 * 1024)).await.of_one().assert_status(201);
     rig.send(sized(256 * 1024 + 1)).await.assert_refused(413, "invalid_request");
     let form = form_request("/v1/tokens/introspect", &format!("token=x&y={}", "a".repeat(256 * 1024)));
     rig.send(form).await.assert_refused(413, "invalid_request");
@@ -88,7 +90,7 @@ async fn with_a_credential_every_call_has_to_show_it() {
         let mut put = post("/v1/clients/a", &replacement(json!([])));
         *put.method_mut() = axum::http::Method::PUT;
         [
-            (201, post("/v1/clients", &new_client(json!([])))),
+            (200, creation(&new_client(json!([])))),
             (404, Request::get("/v1/clients/a").body(Body::empty()).unwrap()),
             (428, put),
             (404, Request::delete("/v1/clients/a").body(Body::empty()).unwrap()),
@@ -124,7 +126,7 @@ async fn a_failing_database_is_unavailable_and_keeps_its_words_to_itself() {
     rig.database.clone().close().await.unwrap();
 
     for answer in [
-        rig.post("/v1/clients", &new_client(json!([jti("a")]))).await,
+        rig.create(&new_client(json!([jti("a")]))).await,
         rig.get(&path).await,
         rig.put(&path, "\"1\"", &replacement(json!([]))).await,
         rig.delete(&path).await,
@@ -150,14 +152,14 @@ async fn a_lock_that_is_not_given_back_is_unavailable_and_consumes_nothing() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
 
     let body = new_client(json!([jti("a")]));
-    let (created, ready) = tokio::join!(rig.post("/v1/clients", &body), rig.get("/readyz"));
+    let (created, ready) = tokio::join!(rig.create(&body), rig.get("/readyz"));
     created.assert_refused(503, "temporarily_unavailable");
     ready.assert_refused(503, "temporarily_unavailable");
     rig.get(&path).await.assert_status(200);
 
     other.execute_batch("ROLLBACK").unwrap();
     rig.get("/readyz").await.assert_status(200);
-    rig.post("/v1/clients", &body).await.assert_status(201);
+    rig.create(&body).await.assert_status(201);
 }
 
 #[tokio::test]
@@ -180,7 +182,9 @@ async fn metrics_count_by_route_template_and_show_what_is_kept() {
 
     let metrics = rig.get("/metrics").await;
     for line in [
-        r#"dcr_store_requests_total{route="/v1/clients",method="POST",status="201"} 1"#,
+        r#"dcr_store_requests_total{route="/v1/clients",method="POST",status="200"} 1"#,
+        r#"dcr_store_registrations_total{status="201"} 1"#,
+        r#"dcr_store_tokens_total{status="201"} 1"#,
         r#"dcr_store_requests_total{route="/v1/clients/{client_id}",method="GET",status="200"} 1"#,
         r#"dcr_store_requests_total{route="/v1/clients/{client_id}",method="GET",status="404"} 1"#,
         r#"dcr_store_requests_total{route="unmatched",method="GET",status="404"} 1"#,

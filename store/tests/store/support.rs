@@ -45,9 +45,11 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, text, body }
     }
 
-    /// What became of the one token that was asked for, as if it were the answer; a request that was refused as a whole stays as it is.
-    pub(crate) fn of_one_token(mut self) -> Self {
-        if let Some([told]) = self.body.pointer_mut("/tokens").and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
+    /// What became of the one client or token that was asked for, as if it were the answer; a request that was refused as a whole stays
+    /// as it is.
+    pub(crate) fn of_one(mut self) -> Self {
+        let all = ["/clients", "/tokens"].into_iter().find(|all| self.body.pointer(all).is_some()).unwrap_or_default();
+        if let Some([told]) = self.body.pointer_mut(all).and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
             let status = told.as_object_mut().unwrap().remove("status").unwrap();
             self.status = StatusCode::from_u16(status.as_u64().unwrap().try_into().unwrap()).unwrap();
             self.body = told.take();
@@ -135,9 +137,14 @@ impl Rig {
         self.send(Request::delete(path).body(Body::empty()).unwrap()).await
     }
 
+    /// Asks for one client.
+    pub(crate) async fn create(&self, client: &Value) -> Answer {
+        self.send(creation(client)).await.of_one()
+    }
+
     /// Asks for one token for the client of that path.
     pub(crate) async fn issue(&self, client: &str, token: &Value) -> Answer {
-        self.send(issue(client, token)).await.of_one_token()
+        self.send(issue(client, token)).await.of_one()
     }
 
     pub(crate) async fn form(&self, path: &str, form: &str) -> Answer {
@@ -146,7 +153,7 @@ impl Rig {
 
     /// Creates a client and returns its path.
     pub(crate) async fn registered(&self) -> String {
-        let created = self.post("/v1/clients", &new_client(json!([]))).await;
+        let created = self.create(&new_client(json!([]))).await;
         format!("/v1/clients/{}", created.assert_status(201).member("client_id"))
     }
 }
@@ -157,6 +164,11 @@ pub(crate) fn database_file(folder: &TempDir) -> PathBuf {
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
     Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+}
+
+/// Asks for one client.
+pub(crate) fn creation(client: &Value) -> Request<Body> {
+    post("/v1/clients", &json!({ "clients": [client] }))
 }
 
 /// Asks for one token for the client of that path.

@@ -79,7 +79,6 @@ async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
     let tokens = json!([
         of(&client, json!([jti("a")])),
         of("unknown", json!([jti("b")])),
-        "nothing like it",
         of(&client, json!([jti("a")])),
         with(of(&client, json!([jti("b")])), "/scope", json!("a  b")),
         of("a/../b", json!([])),
@@ -94,7 +93,6 @@ async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
         [
             (201, None),
             (404, Some("unknown_client")),
-            (400, Some("invalid_request")),
             (409, Some("replayed")),
             (400, Some("invalid_request")),
             (404, Some("unknown_client")),
@@ -112,12 +110,13 @@ async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
 #[tokio::test]
 async fn a_request_asks_for_1_to_64_tokens() {
     let rig = Rig::new().await;
-    let one = |_| json!({});
-    for tokens in [json!([]), json!({}), json!(null), (0..65).map(one).collect()] {
+    let mut one = new_token(json!([]));
+    one["client_id"] = json!("unknown");
+    for tokens in [json!([]), json!({}), json!(null), json!([one, "nothing like it"]), json!(vec![one.clone(); 65])] {
         rig.post("/v1/tokens", &json!({ "tokens": tokens })).await.assert_refused(400, "invalid_request");
     }
-    rig.post("/v1/tokens", &json!({ "tokens": [{}], "more": 1 })).await.assert_refused(400, "invalid_request");
-    let most: Value = (0..64).map(one).collect();
+    rig.post("/v1/tokens", &json!({ "tokens": [one], "more": 1 })).await.assert_refused(400, "invalid_request");
+    let most = vec![one; 64];
     let answer = rig.post("/v1/tokens", &json!({ "tokens": most })).await;
     assert_eq!(answer.assert_status(200).body["tokens"].as_array().unwrap().len(), 64);
 }
@@ -183,7 +182,7 @@ async fn tokens_die_with_their_client_and_live_through_its_update() {
 
 /// A client with a registration access token: its path and the token.
 async fn registered_with_token(rig: &Rig) -> (String, String) {
-    let created = rig.post("/v1/clients", &asking_for_token(new_client(json!([])))).await;
+    let created = rig.create(&asking_for_token(new_client(json!([])))).await;
     created.assert_status(201);
     (format!("/v1/clients/{}", created.member("client_id")), created.member("registration_access_token"))
 }
@@ -210,7 +209,7 @@ async fn a_registration_access_token_is_made_where_it_is_asked_for_and_shown_onc
     let rig = Rig::new().await;
     let declined = with(asking_for_token(new_client(json!([]))), "/registration_access_token", json!(false));
     for plain in [new_client(json!([])), declined] {
-        let created = rig.post("/v1/clients", &plain).await;
+        let created = rig.create(&plain).await;
         assert_eq!(created.assert_status(201).body.get("registration_access_token"), None);
     }
     let (client, token) = registered_with_token(&rig).await;
@@ -243,12 +242,12 @@ async fn a_registration_access_token_can_be_revoked_and_dies_with_its_client() {
 #[tokio::test]
 async fn a_refused_registration_leaves_no_token() {
     let rig = Rig::new().await;
-    rig.post("/v1/clients", &asking_for_token(new_client(json!([jti("used")])))).await.assert_status(201);
-    let refused = rig.post("/v1/clients", &asking_for_token(new_client(json!([jti("used")])))).await;
+    rig.create(&asking_for_token(new_client(json!([jti("used")])))).await.assert_status(201);
+    let refused = rig.create(&asking_for_token(new_client(json!([jti("used")])))).await;
     refused.assert_refused(409, "replayed");
     for wrong in [json!(null), json!("true"), json!(1)] {
         let body = with(asking_for_token(new_client(json!([]))), "/registration_access_token", wrong);
-        rig.post("/v1/clients", &body).await.assert_refused(400, "invalid_request");
+        rig.create(&body).await.assert_refused(400, "invalid_request");
     }
     assert_eq!(rig.database.counts().await.unwrap().clients, 1);
 }

@@ -171,8 +171,9 @@ impl Scene {
             "record": {},
         });
         let url = format!("{}/v1/clients", self.gateway.store_url());
-        let answer = self.anonymous.send(self.anonymous.request(Method::POST, &url).json(&client)).await.unwrap();
-        Ok(text(&starting_point(&answer, 201)?, "registration_access_token"))
+        let body = json!({ "clients": [client] });
+        let answer = self.anonymous.send(self.anonymous.request(Method::POST, &url).json(&body)).await.unwrap();
+        Ok(text(&starting_point(&answer, 200)?["clients"][0], "registration_access_token"))
     }
 
     async fn registered(&self, client: &Tpp, request: String) -> Result<Value, String> {

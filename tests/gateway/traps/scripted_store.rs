@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::until;
 
-/// What a request gets. Without a script it is created as the store's API says.
+/// What a call gets in which a request is. Without a script all clients of the call are created as the store's API says.
 #[derive(Clone)]
 pub(super) enum Script {
     /// This status, content type and body.
@@ -61,34 +61,38 @@ impl ScriptedStore {
     }
 }
 
-/// The answer to a creation, as the store's API has it.
+/// What is told of a client that was created, as the store's API has it.
 pub(super) fn created(asked: &Value) -> Value {
     json!({
+        "status": 201,
         "client_id": Uuid::new_v4().simple().to_string(),
         "client_id_issued_at": 1_700_000_000,
         "version": 1,
         "software": asked["software"],
-        "record": asked["record"],
     })
 }
 
 async fn create(State(store): State<ScriptedStore>, body: String) -> Response {
     let asked: Value = serde_json::from_str(&body).unwrap();
-    let jti = asked["consume_jti"][0]["jti"].as_str().unwrap().to_owned();
-    let script = {
+    let clients = asked["clients"].as_array().unwrap();
+    let scripts: Vec<Script> = {
         let mut inner = store.0.lock().unwrap();
-        let script = inner.scripts.get(&jti).cloned();
-        inner.asked.push(jti);
-        script
+        let jti: Vec<String> =
+            clients.iter().map(|asked| asked["consume_jti"][0]["jti"].as_str().unwrap().to_owned()).collect();
+        let scripts = jti.iter().filter_map(|jti| inner.scripts.get(jti).cloned()).collect();
+        inner.asked.extend(jti);
+        scripts
     };
-    let (status, content_type, text) = match script {
-        Some(Script::Answer(status, content_type, text)) => (status, content_type, text),
-        Some(Script::Hold(permits)) => {
-            permits.acquire().await.unwrap().forget();
-            (201, "application/json", created(&asked).to_string())
+    let told: Vec<Value> = clients.iter().map(created).collect();
+    let (mut status, mut content_type, mut text) = (200, "application/json", json!({ "clients": told }).to_string());
+    for script in scripts {
+        match script {
+            Script::Answer(other_status, other_type, other_text) => {
+                (status, content_type, text) = (other_status, other_type, other_text);
+            }
+            Script::Hold(permits) => permits.acquire().await.unwrap().forget(),
         }
-        None => (201, "application/json", created(&asked).to_string()),
-    };
+    }
     let response = Response::builder().status(status).header("content-type", content_type);
     response.body(Body::from(text)).unwrap()
 }

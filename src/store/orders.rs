@@ -1,9 +1,10 @@
-//! Tokens are asked for together. Behind the store is one disk, whose flush all share who come at the same time, so that a call of one's own
-//! would be no quicker: while a call is out, whoever comes waits for its end, and the next call takes all who wait. A call costs Envoy more
-//! than verifying a signature; under load several requests pay for it together. Alone, nobody waits.
+//! Tokens are asked for together, and so are registrations. Behind the store is one disk, whose flush all share who come at the same time,
+//! so that a call of one's own would be no quicker: while a call is out, whoever comes waits for its end, and the next call takes all who
+//! wait. A call costs Envoy more than verifying a signature; under load several requests pay for it together. Alone, nobody waits.
 //!
 //! The calls are background work: they belong to no request, and the end of one does not end what others wait for.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,9 +27,11 @@ const CALLS: usize = 4;
 /// How long after its timeout a call counts as lost. The clock shows seconds.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The orders that wait for a call.
-#[derive(Debug, Default)]
-pub(super) struct TokenOrders {
+/// The orders of one kind that wait for a call.
+#[derive(Debug)]
+pub(super) struct Orders {
+    /// What is ordered: the last segment of the path they go to, and the member that holds them.
+    what: &'static str,
     waiting: VecDeque<Order>,
     /// How many are sending, one call after the other.
     senders: usize,
@@ -44,7 +47,12 @@ struct Order {
     outcome: Arrival<Outcome>,
 }
 
-impl TokenOrders {
+impl Orders {
+    /// Nobody waits yet.
+    pub(super) fn of(what: &'static str) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { what, waiting: VecDeque::new(), senders: 0, sent_at: 0 }))
+    }
+
     /// Queues an order. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
     /// host lost never ends; whoever has sent nothing for longer than `longest` counts no more.
     fn join(&mut self, order: Order, now: Timestamp, longest: Duration) -> bool {
@@ -82,29 +90,27 @@ impl TokenOrders {
 }
 
 impl<H: Host> Store<H> {
-    /// Orders a token, and returns what the store tells of it: the status and the body it would have had as an answer of its own.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub(super) async fn order_token(&self, text: Vec<u8>) -> Outcome {
+    /// Has the store do what `text` says. What it tells of it arrives: the status and the body it would have had as an answer of its own.
+    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> Arrival<Outcome> {
         let outcome = Arrival::default();
         let order = Order { text, outcome: outcome.clone() };
         let longest = self.config.timeout.saturating_add(GRACE);
-        if self.token_orders.borrow_mut().join(order, self.host.now(), longest) {
-            let store = self.clone();
-            self.host.in_background(Box::pin(async move { store.send_orders().await }));
+        if orders.borrow_mut().join(order, self.host.now(), longest) {
+            let (store, orders) = (self.clone(), orders.clone());
+            self.host.in_background(Box::pin(async move { store.send_all(&orders).await }));
         }
-        outcome.arrived().await
+        outcome
     }
 
     /// One call after the other, as long as anybody waits.
-    async fn send_orders(&self) {
+    async fn send_all(&self, orders: &RefCell<Orders>) {
+        let what = orders.borrow().what;
         loop {
-            let group = self.token_orders.borrow_mut().next(self.host.now());
+            let group = orders.borrow_mut().next(self.host.now());
             if group.is_empty() {
                 return;
             }
-            let outcomes = self.send(&group).await;
+            let outcomes = self.send(what, &group).await;
             for (index, order) in group.iter().enumerate() {
                 let outcome = outcomes.as_ref().map_err(|error| *error);
                 // There are as many outcomes as orders.
@@ -114,19 +120,19 @@ impl<H: Host> Store<H> {
     }
 
     /// One call; an outcome for each order of the group.
-    async fn send(&self, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
+    async fn send(&self, what: &str, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
         let texts: Vec<&[u8]> = group.iter().map(|order| order.text.as_slice()).collect();
-        let body = [br#"{"tokens":["#, texts.join(&b',').as_slice(), b"]}"].concat();
-        let told = self.call("POST", "/v1/tokens".to_owned(), None, Some(("application/json", body))).await?;
+        let body = [b"{\"", what.as_bytes(), b"\":[", texts.join(&b',').as_slice(), b"]}"].concat();
+        let told = self.call("POST", ["/v1/", what].concat(), None, Some(("application/json", body))).await?;
         if told.status != Some(200) {
             return Err(self.error(&told, &[]));
         }
         let mut body = told.body.map_err(|problem| self.failed(problem))?;
-        match body.get_mut("tokens").map(Value::take) {
+        match body.get_mut(what).map(Value::take) {
             Some(Value::Array(all)) if all.len() == group.len() => {
                 Ok(all.into_iter().map(Told::among_others).collect())
             }
-            _ => Err(self.failed("did not tell of each token that was asked for")),
+            _ => Err(self.failed("did not tell of each that was asked for")),
         }
     }
 }
