@@ -6,7 +6,6 @@ use clap::builder::TypedValueParser;
 use clap::{Parser, ValueEnum, value_parser};
 
 use crate::error::Error;
-use crate::growth::Sizes;
 use crate::rows::Row;
 
 /// Measures dcr-gate side by side with what a user would take instead: one run, one Envoy, the same connections, the same processors
@@ -40,10 +39,6 @@ pub(crate) struct Arguments {
     /// Requests that a warm VM is sent to see whether it grows
     #[arg(long, default_value_t = 200_000)]
     pub(crate) soak: usize,
-
-    /// Up to 100,000 clients and 10,000 key sets, instead of 10,000 and 2,000
-    #[arg(long)]
-    full: bool,
 
     /// Exit with 1 if a target is missed
     #[arg(long)]
@@ -94,17 +89,6 @@ impl Arguments {
         match self.rows.iter().find(|wanted| !known.contains(&wanted.as_str())) {
             Some(unknown) => Err(format!("there is no row `{unknown}`; there are {}", known.join(", ")).into()),
             None => Ok(()),
-        }
-    }
-
-    /// How far the growth is followed.
-    pub(crate) fn sizes(&self) -> Sizes {
-        let (clients, key_sets) = if self.full { (100_000, 10_000) } else { (10_000, 2_000) };
-        Sizes {
-            connections: vec![1, 16, 64, 256],
-            clients: vec![1, 1_000, clients],
-            key_sets: vec![1, 1_000, key_sets],
-            keys: vec![1, 10, 100],
         }
     }
 }

@@ -36,18 +36,17 @@ const MOST: usize = 10_000;
 /// Registrations sent to the store at once.
 const AT_ONCE: usize = 64;
 
-/// How far each dimension goes.
-#[derive(Clone, Debug)]
-pub(crate) struct Sizes {
-    /// Third parties at a time.
-    pub(crate) connections: Vec<usize>,
-    /// Clients in the store.
-    pub(crate) clients: Vec<usize>,
-    /// Key sets, one a client.
-    pub(crate) key_sets: Vec<usize>,
-    /// Keys in the one key set.
-    pub(crate) keys: Vec<usize>,
-}
+/// Third parties at a time.
+const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
+
+/// Clients in the store.
+const CLIENTS: [usize; 3] = [1, 1_000, 100_000];
+
+/// Key sets, one a client; the last is more than the filter keeps.
+const KEY_SETS: [usize; 3] = [1, 1_000, 10_000];
+
+/// Keys in the one key set.
+const KEYS: [usize; 3] = [1, 10, 100];
 
 /// One measurement.
 #[derive(Clone, Debug)]
@@ -69,7 +68,6 @@ pub(crate) async fn measure(
     pki: &Arc<Pki>,
     es256: &SigningKey,
     folder: &Path,
-    sizes: &Sizes,
     workers: u32,
     connections: usize,
 ) -> Result<Vec<Point>, Error> {
@@ -83,24 +81,24 @@ pub(crate) async fn measure(
 
     let mut points = Vec::new();
     let mut clients = vec![registered.ps256];
-    for &number in &sizes.connections {
+    for number in CONNECTIONS {
         world.load = connect_to_gateway(&world.gateway, number).await?;
         points.push(world.measure("connections", number, &clients).await?);
     }
     world.load = connect_to_gateway(&world.gateway, connections).await?;
-    for &number in &sizes.clients {
+    for number in CLIENTS {
         let missing = number.saturating_sub(clients.len());
         clients.extend(world.register(missing, |_| None).await?);
         points.push(world.measure("clients", number, &clients).await?);
     }
     let mut clients: Vec<String> = Vec::new();
-    for &number in &sizes.key_sets {
+    for number in KEY_SETS {
         let new = clients.len()..number;
         let urls: Vec<String> = new.map(|at| world.publish(&format!("/sets/{at}.jwks"), Vec::new())).collect();
         clients.extend(world.register(urls.len(), |at| urls.get(at).cloned()).await?);
         points.push(world.measure("key_sets", number, &clients).await?);
     }
-    for &number in &sizes.keys {
+    for number in KEYS {
         let others = (1..number).map(|_| stranger()).collect::<Result<_, _>>()?;
         let url = world.publish(&format!("/keys/{number}.jwks"), others);
         let client = world.register(1, |_| Some(url.clone())).await?;

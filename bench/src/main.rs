@@ -158,8 +158,8 @@ impl Bench {
         }
         screen::title("Growth");
         let Arguments { workers, connections, .. } = self.arguments;
-        let (folder, sizes) = (self.folder.join("growth"), self.arguments.sizes());
-        report.growth = growth::measure(&self.pki, &self.es256, &folder, &sizes, workers, connections).await?;
+        let folder = self.folder.join("growth");
+        report.growth = growth::measure(&self.pki, &self.es256, &folder, workers, connections).await?;
         Ok(())
     }
 }

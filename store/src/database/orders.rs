@@ -13,7 +13,7 @@ use super::Failure;
 use super::open::PATIENCE;
 
 /// How many orders may queue before callers wait for a place.
-const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 256;
 
 /// Where the thread takes its orders from.
 pub(super) type Queue = mpsc::Receiver<Message>;

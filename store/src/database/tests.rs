@@ -254,6 +254,40 @@ async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
     create_client(&rig.database, new).await.unwrap();
 }
 
+/// The clock of the runtime stands still until nothing else is left to do.
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_no_place_in_the_queue_is_told_so() {
+    let rig = Rig::new().await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let give = |operation: Box<dyn FnOnce() + Send>| {
+        let database = rig.database.clone();
+        tokio::spawn(async move {
+            let given = database.writer.give(move |_| {
+                operation();
+                Ok(())
+            });
+            given.await
+        })
+    };
+    let busy = give(Box::new(move || released.recv().unwrap()));
+    let others: Vec<_> = (0..2 * orders::QUEUE).map(|_| give(Box::new(|| ()))).collect();
+    tokio::time::sleep(open::PATIENCE * 2).await;
+    release.send(()).unwrap();
+
+    let (mut done, mut overloaded) = (0, 0);
+    for other in others {
+        match other.await.unwrap() {
+            Ok(()) => done += 1,
+            Err(Failure::Overloaded) => overloaded += 1,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    busy.await.unwrap().unwrap();
+    // What the writer has in hand may have left its place in the queue, or not yet.
+    assert!((orders::QUEUE - 1..=orders::QUEUE).contains(&done), "{done} done, {overloaded} overloaded");
+    create_client(&rig.database, new_client(vec![])).await.unwrap();
+}
+
 #[tokio::test]
 async fn whoever_leaves_before_its_turn_changes_nothing() {
     let rig = Rig::new().await;
