@@ -138,7 +138,7 @@ impl FromBody for Replacement {
     }
 }
 
-/// What several callers of a gateway asked for, in one request. Each is checked for itself: what is wrong with one is its own matter.
+/// What several callers of a gateway asked for, in one request. Each is read for itself: what is wrong with one is its own matter.
 pub(super) struct Orders<T>(pub(super) Vec<Order<T>>);
 
 /// One of them.
@@ -156,18 +156,26 @@ impl<T> Order<T> {
 }
 
 impl<T> Orders<T> {
-    fn check<S>(shapes: Vec<S>, takes: &'static str, check: impl Fn(S) -> Order<T>) -> Result<Self, Problem> {
-        if !(1..=MAX_ORDERS).contains(&shapes.len()) {
-            return Err(Problem::Invalid(takes));
+    fn read<S: DeserializeOwned>(
+        texts: &[Box<RawValue>],
+        (list_takes, one_takes): (&'static str, &'static str),
+        check: impl Fn(S) -> Order<T>,
+    ) -> Result<Self, Problem> {
+        if !(1..=MAX_ORDERS).contains(&texts.len()) {
+            return Err(Problem::Invalid(list_takes));
         }
-        Ok(Self(shapes.into_iter().map(check).collect()))
+        let one = |text: &str| match serde_json::from_str(text) {
+            Ok(shape) => check(shape),
+            Err(_) => Order::new(None, Err(Problem::Invalid(one_takes))),
+        };
+        Ok(Self(texts.iter().map(|text| one(text.get())).collect()))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewClientsShape {
-    clients: Vec<NewClientShape>,
+    clients: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -185,16 +193,19 @@ struct NewClientShape {
 
 impl FromBody for Orders<NewClient> {
     type Shape = NewClientsShape;
-    const TAKES: &'static str = "the body must be a JSON object with exactly `clients`, a list of 1 to 64 objects, each with exactly \
-        `software` ({`issuer`, `id`}), `single_registration` (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), \
-        `record` (an object) and, if you like, `registration_access_token` (true or false) and `request_id` (a string)";
+    const TAKES: &'static str = "the body must be a JSON object with exactly `clients`, a list of 1 to 64 objects";
 
     fn check(NewClientsShape { clients }: NewClientsShape) -> Result<Self, Problem> {
-        Self::check(clients, Self::TAKES, |mut shape| Order::new(shape.request_id.take(), shape.check()))
+        let takes = (Self::TAKES, NewClientShape::TAKES);
+        Self::read(&clients, takes, |mut shape: NewClientShape| Order::new(shape.request_id.take(), shape.check()))
     }
 }
 
 impl NewClientShape {
+    const TAKES: &'static str = "each of `clients` must be an object with exactly `software` ({`issuer`, `id`}), `single_registration` \
+        (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), `record` (an object) and, if you like, \
+        `registration_access_token` (true or false) and `request_id` (a string)";
+
     fn check(self) -> Result<NewClient, Problem> {
         let Self { software, single_registration, registration_access_token, consume_jti, record, .. } = self;
         check_software(&software)?;
@@ -207,7 +218,7 @@ impl NewClientShape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTokensShape {
-    tokens: Vec<NewTokenShape>,
+    tokens: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -234,16 +245,19 @@ struct Confirmation {
 
 impl FromBody for Orders<NewToken> {
     type Shape = NewTokensShape;
-    const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects, each with exactly \
-        `client_id`, `scope` (strings), `expires_in` (seconds), `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, \
-        `expires_at`}) and, if you like, `version` (a number) and `request_id` (a string)";
+    const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects";
 
     fn check(NewTokensShape { tokens }: NewTokensShape) -> Result<Self, Problem> {
-        Self::check(tokens, Self::TAKES, |mut shape| Order::new(shape.request_id.take(), shape.check()))
+        let takes = (Self::TAKES, NewTokenShape::TAKES);
+        Self::read(&tokens, takes, |mut shape: NewTokenShape| Order::new(shape.request_id.take(), shape.check()))
     }
 }
 
 impl NewTokenShape {
+    const TAKES: &'static str = "each of `tokens` must be an object with exactly `client_id`, `scope` (strings), `expires_in` (seconds), \
+        `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number) and \
+        `request_id` (a string)";
+
     fn check(self) -> Result<NewToken, Problem> {
         let Self { client_id, version, scope, expires_in, cnf, consume_jti, .. } = self;
         check_scope(&scope)?;

@@ -41,7 +41,7 @@ async fn what_is_not_json_is_refused_without_being_repeated() {
     let bodies = ["", "{", "{\"software\": \"marker\"}", "\u{feff}{}", &deep, &broken_record, "{} {}", "marker"];
     for body in bodies.map(|body| body.as_bytes().to_vec()).into_iter().chain([vec![0xff, 0xfe], vec![0; 64]]) {
         let request = Request::post("/v1/clients").header("content-type", "application/json");
-        let answer = rig.send(request.body(Body::from(body)).unwrap()).await;
+        let answer = rig.send(request.body(Body::from(body)).unwrap()).await.of_one();
         answer.assert_refused(400, "invalid_request");
         assert!(!answer.text.contains("marker"), "{answer:?}");
     }

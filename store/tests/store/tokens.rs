@@ -79,6 +79,7 @@ async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
     let tokens = json!([
         of(&client, json!([jti("a")])),
         of("unknown", json!([jti("b")])),
+        "nothing like it",
         of(&client, json!([jti("a")])),
         with(of(&client, json!([jti("b")])), "/scope", json!("a  b")),
         of("a/../b", json!([])),
@@ -93,6 +94,7 @@ async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself() {
         [
             (201, None),
             (404, Some("unknown_client")),
+            (400, Some("invalid_request")),
             (409, Some("replayed")),
             (400, Some("invalid_request")),
             (404, Some("unknown_client")),
@@ -112,7 +114,7 @@ async fn a_request_asks_for_1_to_64_tokens() {
     let rig = Rig::new().await;
     let mut one = new_token(json!([]));
     one["client_id"] = json!("unknown");
-    for tokens in [json!([]), json!({}), json!(null), json!([one, "nothing like it"]), json!(vec![one.clone(); 65])] {
+    for tokens in [json!([]), json!({}), json!(null), json!(vec![one.clone(); 65])] {
         rig.post("/v1/tokens", &json!({ "tokens": tokens })).await.assert_refused(400, "invalid_request");
     }
     rig.post("/v1/tokens", &json!({ "tokens": [one], "more": 1 })).await.assert_refused(400, "invalid_request");
