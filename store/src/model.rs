@@ -126,7 +126,7 @@ pub struct IssuedToken {
 /// A registered client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Client {
-    /// Made by the store: 32 hexadecimal digits, 128 bits from the operating system.
+    /// Made by the store: 32 hexadecimal digits, of which 48 bits are the time and 80 from the operating system.
     pub client_id: String,
     /// When it was created, Unix seconds.
     pub client_id_issued_at: i64,
