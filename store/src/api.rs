@@ -20,9 +20,9 @@ use self::problem::Problem;
 use self::request::{Checked, ClientId, IfMatch, Order, Orders, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
 use crate::database::{Database, Failure};
-use crate::metrics::{self, Kind, Metrics};
+use crate::metrics::{self, Metrics};
 use crate::model::{
-    ActiveToken, Client, CreatedClient, IssuedToken, NewClient, NewToken, Replacement, Software, TokenUse,
+    ActiveToken, Client, CreatedClient, IssuedToken, Kind, NewClient, NewToken, Replacement, Software, TokenUse,
 };
 
 /// The largest body taken, in bytes.

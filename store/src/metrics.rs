@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::database::Counts;
+use crate::model::Kind;
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,35 +41,6 @@ pub struct Metrics {
     live_tokens: Gauge,
     jti_kept: Gauge,
     registry: Arc<Registry>,
-}
-
-/// What several may be asked for in one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Registrations.
-    Clients,
-    /// Access tokens.
-    Tokens,
-}
-
-impl Kind {
-    /// What the list of them is called, in the request and in the answer.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Clients => "clients",
-            Self::Tokens => "tokens",
-        }
-    }
-
-    /// What one of them is called in the log.
-    #[must_use]
-    pub fn one(self) -> &'static str {
-        match self {
-            Self::Clients => "client",
-            Self::Tokens => "token",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

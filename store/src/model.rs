@@ -67,6 +67,35 @@ impl PartialEq for Record {
     }
 }
 
+/// What a request may ask for several of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Registrations.
+    Clients,
+    /// Access tokens.
+    Tokens,
+}
+
+impl Kind {
+    /// What the list of them is called, in the request and in the answer.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// What one of them is called in the log.
+    #[must_use]
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::Clients => "client",
+            Self::Tokens => "token",
+        }
+    }
+}
+
 /// What a registration asks to be created.
 #[derive(Debug, Clone)]
 pub struct NewClient {

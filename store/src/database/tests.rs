@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::purge::purge_all;
@@ -259,32 +260,30 @@ async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
 async fn whoever_finds_no_place_in_the_queue_is_told_so() {
     let rig = Rig::new().await;
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let give = |operation: Box<dyn FnOnce() + Send>| {
+    let mut given = JoinSet::new();
+    let mut give = |operation: Box<dyn FnOnce() + Send>| {
         let database = rig.database.clone();
-        tokio::spawn(async move {
+        given.spawn(async move {
             let given = database.writer.give(move |_| {
                 operation();
                 Ok(())
             });
             given.await
-        })
+        });
     };
-    let busy = give(Box::new(move || released.recv().unwrap()));
-    let others: Vec<_> = (0..2 * orders::QUEUE).map(|_| give(Box::new(|| ()))).collect();
-    tokio::time::sleep(open::PATIENCE * 2).await;
-    release.send(()).unwrap();
+    give(Box::new(move || released.recv().unwrap()));
+    (0..2 * orders::QUEUE).for_each(|_| give(Box::new(|| ())));
 
-    let (mut done, mut overloaded) = (0, 0);
-    for other in others {
-        match other.await.unwrap() {
-            Ok(()) => done += 1,
-            Err(Failure::Overloaded) => overloaded += 1,
-            Err(failure) => panic!("{failure}"),
-        }
+    // Nothing else can end while the first is not released. What the writer has in hand may have left its place in the queue, or not yet.
+    for _ in 0..orders::QUEUE {
+        let refused = given.join_next().await.unwrap().unwrap();
+        assert!(matches!(refused, Err(Failure::Overloaded)), "{refused:?}");
     }
-    busy.await.unwrap().unwrap();
-    // What the writer has in hand may have left its place in the queue, or not yet.
-    assert!((orders::QUEUE - 1..=orders::QUEUE).contains(&done), "{done} done, {overloaded} overloaded");
+    release.send(()).unwrap();
+    let given = given.join_all().await;
+    let (done, overloaded): (Vec<_>, Vec<_>) = given.into_iter().partition(Result::is_ok);
+    assert!((orders::QUEUE..=orders::QUEUE + 1).contains(&done.len()), "{} done", done.len());
+    assert!(overloaded.iter().all(|given| matches!(given, Err(Failure::Overloaded))), "{overloaded:?}");
     create_client(&rig.database, new_client(vec![])).await.unwrap();
 }
 
