@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
-use crate::jose::json::{self, names, object};
 use crate::policy::dialect::Dialect;
-use crate::policy::duration::Shown;
 use crate::policy::profile::{Audience, Profile, RequestBody};
 use crate::policy::trail::Modes;
-use crate::x509::Thumbprint;
+use dcr_json::Shown;
+use dcr_json::{self as json, names, object};
+use dcr_x509::Thumbprint;
 
 /// The largest configuration read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;
@@ -207,8 +207,7 @@ impl Config {
         if bytes.len() > DOCUMENT_BYTES {
             return Err(wrong(".", format!("the configuration is larger than {DOCUMENT_BYTES} bytes")));
         }
-        let document =
-            crate::jose::json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
+        let document = dcr_json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
         Self::from_value(document)
     }
 

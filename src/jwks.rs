@@ -24,8 +24,8 @@ use crate::arrival::Arrival;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
-use crate::jose::jwk::{KeySet, KeySetLimits};
 use crate::policy::Timestamp;
+use dcr_jose::jwk::{KeySet, KeySetLimits};
 
 /// No key set could be had, neither fetched nor kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_jose::jws::{Jws, Limits};
+use dcr_json::{self as json, FromJson, Misfit, object};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,8 +15,6 @@ use self::orders::Orders;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
-use crate::jose::json::{self, FromJson, Misfit, object};
-use crate::jose::jws::{Jws, Limits};
 use crate::policy::access_token::Introspection;
 use crate::policy::certificate_binding::Binding;
 use crate::policy::client_metadata::ClientMetadata;

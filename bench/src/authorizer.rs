@@ -18,7 +18,7 @@ use dcr_gate::config::Config;
 use dcr_gate::host::{self, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Gate, Head, Request, Route, Served};
 use dcr_gate::policy::Timestamp;
-use dcr_gate::x509::{Certificate, xfcc};
+use dcr_x509::{Certificate, xfcc};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;

@@ -13,7 +13,7 @@ use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_gate::policy::{ErrorCode, Refusal, Timestamp, Trail};
-use dcr_gate::x509::Certificate;
+use dcr_x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 

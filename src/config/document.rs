@@ -3,18 +3,18 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_json::{self as json, ByName, names, object};
+use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
 
 use super::{
     CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
     OtherGrants, StoreConfig, is_authority, override_with, wrong,
 };
-use crate::jose::json::{self, ByName, names, object};
 use crate::policy::catalogue::{Force, RULES};
 use crate::policy::dialect::Dialect;
 use crate::policy::profile::{Profile, merge};
 use crate::policy::trail::{Mode, Modes};
-use crate::x509::Thumbprint;
 
 /// The document as the operator writes it. `None` is the profile's value.
 pub(super) struct Document {

@@ -1,9 +1,10 @@
 //! The counters. Names are dotted; Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` make labels of
 //! their parts.
 
+use dcr_jose::Algorithm;
+
 use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
-use crate::jose::Algorithm;
 use crate::journey::{Endpoint, Outcome};
 use crate::policy::Rule;
 use crate::policy::catalogue::RULES;

@@ -11,13 +11,13 @@ mod verify_signature;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use dcr_jose::{es256, rsa};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
-use crate::jose::{es256, rsa};
 use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
 use crate::policy::Refusal;
 use crate::policy::catalogue::GW_02;

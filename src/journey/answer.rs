@@ -1,12 +1,12 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
+use dcr_json as json;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::Request;
 use crate::config::Config;
-use crate::jose::json;
 use crate::policy::catalogue::{AT_05, CA_03_BASIC};
 use crate::policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use crate::policy::{ErrorCode, Refusal};

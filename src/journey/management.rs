@@ -1,5 +1,6 @@
 //! Who may manage a registration: the client itself, by a token bound to its certificate.
 
+use dcr_x509::Certificate;
 use futures_util::future::join;
 
 use super::{Gate, Request};
@@ -10,7 +11,6 @@ use crate::policy::profile::ManagementToken;
 use crate::policy::token_request::ca_17_subject;
 use crate::policy::{Refusal, Trail, access_token};
 use crate::store::{Client, Record, StoreError};
-use crate::x509::Certificate;
 
 /// A caller who may manage a registration.
 pub(super) struct Authorised<'r> {

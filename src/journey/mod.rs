@@ -21,6 +21,8 @@ pub use request::{Head, Request};
 pub use route::{Endpoint, Route, Routes};
 pub use signature::Verdicts;
 
+use dcr_x509::Certificate;
+
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
@@ -29,7 +31,6 @@ use crate::policy::certificate_binding::Binding;
 use crate::policy::trail::Mode;
 use crate::policy::{ErrorCode, Refusal, Rule, Trail};
 use crate::store::Store;
-use crate::x509::Certificate;
 
 /// Everything a journey works with.
 #[derive(Debug)]

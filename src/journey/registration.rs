@@ -1,5 +1,7 @@
 //! What registering and updating have in common: everything from the media type to the verdict.
 
+use dcr_x509::Certificate;
+
 use super::{Gate, Request, signature};
 use crate::config::Directory;
 use crate::host::Host;
@@ -12,7 +14,6 @@ use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest
 use crate::policy::software_statement::{SoftwareStatement, UnverifiedStatement};
 use crate::policy::{Refusal, Timestamp, Trail};
 use crate::store::{Record, SingleUse, StoreError};
-use crate::x509::Certificate;
 
 /// A request that broke no rule.
 pub(super) struct Approved {

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use dcr_x509::Certificate;
+
 use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
@@ -17,7 +19,6 @@ use crate::policy::token_request::{
 };
 use crate::policy::{Document, Refusal, Rule, Trail};
 use crate::store::{IssuedToken, SingleUse, StoreError, TokenClient};
-use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -1,12 +1,12 @@
 //! The access token of a management call (RFC 6750), bound to the transport certificate (RFC 8705 section 3).
 
+use dcr_json::{FromJson, Members, Misfit, object};
+use dcr_x509::Certificate;
 use serde_json::Value;
 
 use super::Refusal;
 use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_01, CM_02, CM_03, CM_04};
 use super::profile::ManagementToken;
-use crate::jose::json::{FromJson, Members, Misfit, object};
-use crate::x509::Certificate;
 
 /// The longest access token read, in bytes.
 const TOKEN_BYTES: usize = 2048;

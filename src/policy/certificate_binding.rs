@@ -1,14 +1,14 @@
 //! Whose transport certificate is it? The organisation and software that the directory's statement names must be those that the
 //! certificate authority certified. Names are read from the certificate's DER and compared whole.
 
+use dcr_json::object;
+use dcr_x509::Certificate;
 use serde::Serialize;
 
 use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
 use super::dialect::{CertificateForm, Dialect, Id};
 use super::software_statement::SoftwareStatement;
 use super::{Refusal, Timestamp, Trail};
-use crate::jose::json::object;
-use crate::x509::Certificate;
 
 /// What a client's transport certificates must say. It is kept with the client's record: a renewed certificate is still the client's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

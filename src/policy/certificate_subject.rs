@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use dcr_x509::{AlternativeName, Attribute, Certificate, DistinguishedName};
+
 use super::profile::SubjectMember;
-use crate::x509::{AlternativeName, Attribute, Certificate, DistinguishedName};
 
 /// A member of the metadata, and what the client wrote there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
 
+use dcr_json::{FromJson, Misfit, names, object};
+use dcr_x509::{Certificate, DistinguishedName};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -14,8 +16,6 @@ use super::profile::{ClientMetadataProfile, SubjectMember};
 use super::software_statement::{SoftwareStatement, strings};
 use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
 use crate::config::Config;
-use crate::jose::json::{FromJson, Misfit, names, object};
-use crate::x509::{Certificate, DistinguishedName};
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";

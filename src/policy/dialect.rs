@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use dcr_json::{ByName, FromJson, Members, Misfit, names, object, string};
+use dcr_x509::Attribute;
 use serde_json::Value;
 
 use super::Timestamp;
 use super::catalogue::Rule;
 use super::certificate_binding::FORM_RULES;
-use crate::jose::json::{ByName, FromJson, Members, Misfit, names, object, string};
-use crate::x509::Attribute;
 
 /// What a directory's software statements look like, what its claims are called, and what they give.
 #[derive(Debug, Clone)]
@@ -263,17 +263,6 @@ impl FromJson for &'static Rule {
     }
 }
 
-impl FromJson for Attribute {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        attribute(string(value, "a string")?)
-    }
-}
-
-fn attribute(name: &str) -> Result<Attribute, Misfit> {
-    Attribute::from_name(name)
-        .ok_or_else(|| Misfit::new("name an attribute such as CN, OU, UID or organizationIdentifier"))
-}
-
 /// A point in time as RFC 3339 has it, in UTC and whole seconds.
 struct Time(Timestamp);
 
@@ -293,7 +282,7 @@ impl FromJson for Subject {
         let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
         let (mut subject, mut of_organisation) = (Vec::new(), Vec::new());
         for (name, written) in ByName::<String>::from_json(value)? {
-            let attribute = attribute(&name)?;
+            let attribute = Attribute::from_json(&Value::from(name))?;
             let template = Template::parse(&written).ok_or_else(|| Misfit::new(problem))?;
             // Of two rules broken at once, the one about the software says more.
             let place = if template.id() == Some(Id::Organisation) { &mut of_organisation } else { &mut subject };

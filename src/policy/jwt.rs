@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use dcr_jose::Algorithm;
+use dcr_jose::jwk::{KeyIdentity, KeySet, SelectError};
+use dcr_jose::jws::{self, Header, Jws, JwsError};
+use dcr_json as json;
 use serde_json::{Map, Value};
 
 use super::catalogue::{
@@ -12,9 +16,6 @@ use super::catalogue::{
 use super::dialect::HeaderMember;
 use super::{Document, Refusal, Rule, Timestamp, Trail};
 use crate::config::{Config, Limits};
-use crate::jose::jwk::{KeyIdentity, KeySet, SelectError};
-use crate::jose::jws::{self, Header, Jws, JwsError};
-use crate::jose::{Algorithm, json};
 
 /// Dates beyond the year 9999 are milliseconds or nonsense.
 const LATEST_DATE: f64 = 253_402_300_799.0;

@@ -10,7 +10,6 @@ pub mod certificate_subject;
 pub mod client_assertion;
 pub mod client_metadata;
 pub mod dialect;
-pub mod duration;
 pub mod jwt;
 pub mod profile;
 pub mod redirect_uris;

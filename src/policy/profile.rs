@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use dcr_jose::Algorithm;
+use dcr_json::{self as json, ByName, FromJson, Misfit, named, names, object};
+use dcr_x509::Attribute;
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, HeaderMember};
 use super::refusal::ErrorCode;
-use crate::jose::Algorithm;
-use crate::jose::json::{self, ByName, FromJson, Misfit, named, names, object, string};
-use crate::x509::Attribute;
 
 /// The profiles built in, by name, with the text of their files but for its white space (`build.rs`).
 const BUILT_IN: &[(&str, &str)] = &[
@@ -275,13 +275,6 @@ impl ClientMetadataProfile {
     /// The member that holds the subject of a certificate as a whole: whoever is told of a subject reads it by this name (MD-09).
     pub fn subject_dn_member(&self) -> SubjectMember {
         if self.subject_members.contains(&SubjectMember::ShortDn) { SubjectMember::ShortDn } else { SubjectMember::Dn }
-    }
-}
-
-impl FromJson for Algorithm {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        let algorithm = Self::from_name(string(value, "a string")?);
-        algorithm.ok_or_else(|| Misfit::new("the signing algorithms are PS256, ES256 and EdDSA"))
     }
 }
 

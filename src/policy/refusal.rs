@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use dcr_json::names;
+
 use super::catalogue::{Answer, Rule};
 use super::profile::Profile;
-use crate::jose::json::names;
 
 /// The `error` of an answer. The words are those of RFC 7591 section 3.2.2, RFC 6749 section 5.2 and RFC 6750 section 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

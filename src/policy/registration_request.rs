@@ -1,5 +1,6 @@
 //! The registration request: the JWT by which a third party asks for a registration, signed with a key of its software.
 
+use dcr_json as json;
 use serde_json::Value;
 
 use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
@@ -8,7 +9,6 @@ use super::profile::RequestBody;
 use super::software_statement::SoftwareStatement;
 use super::{Document, Refusal, Timestamp, Trail};
 use crate::config::Config;
-use crate::jose::json;
 
 /// The longest `jti` taken, in bytes: the store keeps it until it expires.
 const JTI_BYTES: usize = 128;

@@ -1,11 +1,12 @@
 //! The token request (RFC 6749 section 4.4.2): one form, one client authentication method, one grant.
 
+use dcr_x509::{Attribute, Certificate};
+
 use super::catalogue::{
     CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_16, CA_17, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21,
 };
 use super::client_metadata::{AuthMethod, ClientMetadata};
 use super::{Refusal, scope};
-use crate::x509::{Attribute, Certificate};
 
 /// The grant this token endpoint serves.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";

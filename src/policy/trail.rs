@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use dcr_json::{ByName, FromJson, Misfit};
 use serde_json::Value;
 
 use super::catalogue::{Force, Rule};
 use super::{Document, Refusal};
-use crate::jose::json::{ByName, FromJson, Misfit};
 
 /// What becomes of a request that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,7 @@ use dcr_cli::pki::files::read_text;
 use dcr_gate::config::Config;
 use dcr_gate::policy::Document;
 use dcr_gate::policy::catalogue::Level;
-use dcr_gate::x509::Certificate;
+use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
 use super::{Outcome, print, read_input};

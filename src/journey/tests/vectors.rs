@@ -92,8 +92,8 @@ fn judge_assertion(folder: &Path, verdict: &Value) {
     let trail = crate::policy::Trail::new(config.modes.clone());
     let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap(), &trail);
     if verdict["verdict"] == "accept" {
-        let limits = crate::jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
-        let keys = crate::jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
+        let limits = dcr_jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
+        let keys = dcr_jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
         assert!(judged.unwrap().unverified().verify(&keys, || ()).is_ok(), "{verdict}");
     } else {
         let refusal = judged.unwrap_err();
