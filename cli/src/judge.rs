@@ -106,7 +106,7 @@ impl Case {
             certificate: self.certificate.map(Rc::new),
         };
         let gate = Gate::new(self.config, host.clone());
-        let trail = Trail::new(gate.config.modes.clone());
+        let trail = Trail::new(gate.config.settings.modes.clone());
         let answer = gate.follow(endpoint, &Request { head, body: received }, &trail).now_or_never();
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
 

@@ -113,7 +113,7 @@ struct Registration<'a> {
 
 impl Serialize for Registration<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (client, record, profile) = (self.client, &self.client.record, &self.config.profile);
+        let (client, record, profile) = (self.client, &self.client.record, &self.config.settings.profile);
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry("client_id", &client.client_id)?;
         match profile.answers.client_id_issued_at {

@@ -8,6 +8,6 @@ use crate::policy::Refusal;
 
 pub(super) fn distinguished_name<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
     let subject = request.rg_01_certificate()?.subject().to_string();
-    let member = gate.config.profile.client_metadata.subject_dn_member().name();
+    let member = gate.config.settings.profile.client_metadata.subject_dn_member().name();
     Ok(Answer::json(200, &json!({ member: subject })))
 }

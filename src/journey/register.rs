@@ -10,7 +10,7 @@ use crate::policy::{Refusal, Trail};
 pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
     let approved = approve(gate, request, trail).await?;
 
-    let rules = &gate.config.profile.registration;
+    let rules = &gate.config.settings.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
     let single_uses = approved.single_uses(gate);
     let (id, single) = (request.request_id(), rules.single_registration);

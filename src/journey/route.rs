@@ -97,7 +97,7 @@ struct Loosest {
 impl Routes {
     /// The endpoints of a configuration.
     pub fn new(config: &Config) -> Self {
-        let (paths, issuer) = (&config.profile.paths, config.issuer.path());
+        let (paths, issuer) = (&config.settings.profile.paths, config.issuer.path());
         let metadata = [
             format!("{issuer}/.well-known/openid-configuration"),
             format!("/.well-known/oauth-authorization-server{issuer}"),

@@ -22,7 +22,7 @@ pub(super) async fn update<H: Host>(
     let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
 
     // Who announces a new certificate does so over the old one (CM-11).
-    let may_announce = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
+    let may_announce = gate.config.settings.profile.client_metadata.subject_changes_over_old_certificate;
     let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, trail).await?;
     of_the_same_registration(&approved, &client, trail)?;
 

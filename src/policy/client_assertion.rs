@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_02, JW_03, JW_04, JW_05, JW_07, JW_08};
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
+use super::settings::Settings;
 use super::{Document, Refusal, Rule, Timestamp, Trail};
-use crate::config::Config;
 
 /// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
 #[derive(Debug)]
@@ -31,14 +31,14 @@ impl UnverifiedAssertion {
     pub fn open(
         token: &str,
         client_id_parameter: Option<&str>,
-        config: &Config,
+        settings: &Settings,
         now: Timestamp,
         trail: &Trail,
     ) -> Result<Self, Refusal> {
         let trail = trail.within(Document::ClientAssertion);
-        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), config, &trail)?;
-        unverified.require_header(&config.profile.required_header, &trail)?;
-        let claims = check_claims(unverified.unverified_claims(), config, now);
+        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &trail)?;
+        unverified.require_header(&settings.profile.required_header, &trail)?;
+        let claims = check_claims(unverified.unverified_claims(), settings, now);
         let ClientAssertion { client_id, .. } = trail.need(&CLAIMS, claims)?;
         trail.need(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
         Ok(Self { unverified, client_id })
@@ -73,8 +73,8 @@ impl ClientAssertion {
     ///
     /// # Errors
     /// The first broken rule: time has passed since the assertion was opened.
-    pub fn check(verified: &Verified, config: &Config, now: Timestamp) -> Result<Self, Refusal> {
-        check_claims(verified.claims(), config, now)
+    pub fn check(verified: &Verified, settings: &Settings, now: Timestamp) -> Result<Self, Refusal> {
+        check_claims(verified.claims(), settings, now)
     }
 
     /// The client that signed it.
@@ -96,21 +96,21 @@ impl ClientAssertion {
 /// The rules about an assertion's claims, in the order of the checks.
 const CLAIMS: [&Rule; 11] = [&JW_08, &CA_05, &JW_02, &CA_10, &JW_03, &CA_09, &JW_05, &JW_04, &JW_07, &CA_07, &CA_12];
 
-fn check_claims(claims: &Claims, config: &Config, now: Timestamp) -> Result<ClientAssertion, Refusal> {
+fn check_claims(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<ClientAssertion, Refusal> {
     jw_08_kind(claims)?;
     let client_id = ca_05_subject(claims)?;
-    let expires_at = ca_09_ca_10_dates(claims, config, now)?;
-    ca_07_audience(claims, config)?;
+    let expires_at = ca_09_ca_10_dates(claims, settings, now)?;
+    ca_07_audience(claims, settings)?;
     let jti = ca_12_jti(claims)?;
     Ok(ClientAssertion { client_id, jti, expires_at })
 }
 
-fn ca_07_audience(claims: &Claims, config: &Config) -> Result<(), Refusal> {
+fn ca_07_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
     // FAPI 2.0: a string and nothing else, so that an assertion is good for one server only.
-    if !config.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
+    if !settings.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
         return Err(claims.refuse(&CA_07, "aud"));
     }
-    if claims.jw_07_names_audience(&config.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
+    if claims.jw_07_names_audience(&settings.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
 }
 
 /// A registration request or a request object is signed with the same key; neither may log its client in.
@@ -136,14 +136,14 @@ fn ca_06_client_id(parameter: Option<&str>, subject: &str) -> Result<(), Refusal
     }
 }
 
-fn ca_09_ca_10_dates(claims: &Claims, config: &Config, now: Timestamp) -> Result<Timestamp, Refusal> {
-    let skew = config.profile.clock_skew.as_secs();
+fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let skew = settings.profile.clock_skew.as_secs();
     let expires_at = claims.jw_02_date("exp")?.ok_or_else(|| claims.refuse(&CA_09, "exp"))?;
     if claims.jw_02_date("iat")?.is_some_and(|issued_at| expires_at < issued_at) {
         return Err(claims.refuse(&CA_10, "exp"));
     }
     claims.jw_03_not_expired(now)?;
-    if expires_at.saturating_sub(now) > config.profile.client_assertion.max_lifetime.as_secs() {
+    if expires_at.saturating_sub(now) > settings.profile.client_assertion.max_lifetime.as_secs() {
         return Err(claims.refuse(&CA_09, "exp"));
     }
     claims.jw_05_already_issued(now, skew)?;

@@ -13,9 +13,10 @@ use super::certificate_subject::CertificateSubject;
 use super::dialect::{Dialect, ScopesFrom};
 use super::jwt::Claims;
 use super::profile::{ClientMetadataProfile, SubjectMember};
+use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
+use super::url::{host, is_https};
 use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
-use crate::config::Config;
 
 const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
@@ -171,11 +172,12 @@ impl ClientMetadata {
         statement: &SoftwareStatement,
         dialect: &Dialect,
         certificate: Option<&Certificate>,
-        config: &Config,
+        settings: &Settings,
         trail: &Trail,
     ) -> Result<Self, Refusal> {
-        let metadata = Metadata { claims, rules: &config.profile.client_metadata, algorithms: algorithm_names(config) };
-        let redirect_uris = redirect_uris::check(claims, statement, dialect, config, trail)?;
+        let metadata =
+            Metadata { claims, rules: &settings.profile.client_metadata, algorithms: algorithm_names(settings) };
+        let redirect_uris = redirect_uris::check(claims, statement, dialect, settings, trail)?;
         let method = trail.need(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
         let grant_types = metadata.md_10_grant_types();
         let grant_types = trail.hold_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
@@ -553,13 +555,8 @@ fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], diale
     }
 }
 
-/// The host of a URI, in lower case.
-fn host(uri: &str) -> Option<String> {
-    Some(fluent_uri::Uri::parse(uri).ok()?.authority()?.host().to_ascii_lowercase())
-}
-
-fn algorithm_names(config: &Config) -> Vec<&'static str> {
-    config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
+fn algorithm_names(settings: &Settings) -> Vec<&'static str> {
+    settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
 }
 
 /// Whether a text can be shown to people: https where it is a URI, and no character that hides or reorders others.
@@ -568,10 +565,6 @@ fn is_presentable(member: &str, text: &str) -> bool {
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let plain = !text.chars().any(|c| c.is_control() || reorders(c));
     plain && (!member.ends_with("_uri") || is_https(text))
-}
-
-fn is_https(uri: &str) -> bool {
-    fluent_uri::Uri::parse(uri).is_ok_and(|uri| uri.scheme().as_str() == "https" && uri.authority().is_some())
 }
 
 /// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3). As long as each

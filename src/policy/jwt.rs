@@ -14,8 +14,8 @@ use super::catalogue::{
     JO_18, JW_01, JW_02, JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
 };
 use super::dialect::HeaderMember;
+use super::settings::{Limits, Settings};
 use super::{Document, Refusal, Rule, Timestamp, Trail};
-use crate::config::{Config, Limits};
 
 /// Dates beyond the year 9999 are milliseconds or nonsense.
 const LATEST_DATE: f64 = 253_402_300_799.0;
@@ -65,8 +65,8 @@ impl Unverified {
     ///
     /// # Errors
     /// The first broken rule.
-    pub fn open(document: Document, token: &[u8], config: &Config, trail: &Trail) -> Result<Self, Refusal> {
-        trail.need(&SHAPE, Self::read(document, token, &config.profile.signing_algorithms, &config.limits))
+    pub fn open(document: Document, token: &[u8], settings: &Settings, trail: &Trail) -> Result<Self, Refusal> {
+        trail.need(&SHAPE, Self::read(document, token, &settings.profile.signing_algorithms, &settings.limits))
     }
 
     /// The header has these members (JO-14, JO-18).

@@ -16,9 +16,11 @@ pub mod redirect_uris;
 mod refusal;
 pub mod registration_request;
 pub mod scope;
+pub mod settings;
 pub mod software_statement;
 pub mod token_request;
 pub mod trail;
+pub mod url;
 
 pub use catalogue::Rule;
 pub use refusal::{Document, ErrorCode, Refusal};

@@ -1,14 +1,12 @@
 //! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
 
-use fluent_uri::Uri;
-use fluent_uri::component::Host;
-
 use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
 use super::dialect::Dialect;
 use super::jwt::Claims;
+use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
+use super::url::is_public_https;
 use super::{Document, Refusal, Trail};
-use crate::config::Config;
 
 /// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
 /// each acceptable in itself (MD-03).
@@ -19,10 +17,10 @@ pub fn check(
     claims: &Claims,
     statement: &SoftwareStatement,
     dialect: &Dialect,
-    config: &Config,
+    settings: &Settings,
     trail: &Trail,
 ) -> Result<Vec<String>, Refusal> {
-    let (rules, most) = (&config.profile.client_metadata, config.limits.redirect_uris);
+    let (rules, most) = (&settings.profile.client_metadata, settings.limits.redirect_uris);
     let of_statement =
         || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
     let of_request = || claims.refuse(&MD_03, "redirect_uris");
@@ -66,36 +64,9 @@ fn md_03_all_acceptable(uris: &[String], longest: usize, place: impl FnOnce() ->
     if uris.iter().all(|uri| md_03_acceptable(uri, longest)) { Ok(()) } else { Err(place()) }
 }
 
-/// An absolute https URI with a public host: no user, no fragment, not this machine.
+/// An absolute https URI with a public host: no user, no fragment, not this machine, and no longer than the profile allows.
 fn md_03_acceptable(uri: &str, longest: usize) -> bool {
-    let Ok(parsed) = Uri::parse(uri) else { return false };
-    let Some(authority) = parsed.authority() else { return false };
-    uri.chars().count() <= longest
-        && parsed.scheme().as_str().eq_ignore_ascii_case("https")
-        && !parsed.has_fragment()
-        && !authority.has_userinfo()
-        && authority.port().is_none_or(|port| port.as_str().parse::<u16>().is_ok())
-        && is_public_host(authority.host(), &authority.host_parsed())
-}
-
-fn is_public_host(written: &str, host: &Host<'_>) -> bool {
-    match host {
-        Host::Ipv4(address) => !address.is_loopback() && !address.is_unspecified(),
-        Host::Ipv6(address) => !address.to_canonical().is_loopback() && !address.to_canonical().is_unspecified(),
-        Host::RegName(_) => is_public_name(written),
-        _ => false,
-    }
-}
-
-fn is_public_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    let last = name.rsplit('.').next().unwrap_or_default();
-    // A browser reads a name whose last label is a number as an IPv4 address: 127.1 and 0x7f000001 are this machine.
-    let ends_in_a_number = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x");
-    let plain = name
-        .split('.')
-        .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-    plain && !ends_in_a_number && last != "localhost"
+    uri.chars().count() <= longest && is_public_https(uri)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
 use super::jwt::{Claims, Unverified, Verified};
 use super::profile::RequestBody;
+use super::settings::Settings;
 use super::software_statement::SoftwareStatement;
 use super::{Document, Refusal, Timestamp, Trail};
-use crate::config::Config;
 
 /// The longest `jti` taken, in bytes: the store keeps it until it expires.
 const JTI_BYTES: usize = 128;
@@ -43,13 +43,13 @@ impl UnverifiedRequest {
     ///
     /// # Errors
     /// The first JOSE rule broken, JW-02 or JW-03; RQ-06 for what is no JSON object where one is due.
-    pub fn open(body: &[u8], config: &Config, now: Timestamp, trail: &Trail) -> Result<Self, Refusal> {
+    pub fn open(body: &[u8], settings: &Settings, now: Timestamp, trail: &Trail) -> Result<Self, Refusal> {
         let trail = trail.within(Document::RegistrationRequest);
-        if config.profile.registration.body == RequestBody::Json {
-            return trail.need(&[&RQ_06], rq_06_object(body, config)).map(Self::Unsigned);
+        if settings.profile.registration.body == RequestBody::Json {
+            return trail.need(&[&RQ_06], rq_06_object(body, settings)).map(Self::Unsigned);
         }
-        let unverified = Unverified::open(Document::RegistrationRequest, body, config, &trail)?;
-        unverified.require_header(&config.profile.required_header, &trail)?;
+        let unverified = Unverified::open(Document::RegistrationRequest, body, settings, &trail)?;
+        unverified.require_header(&settings.profile.required_header, &trail)?;
         trail.need(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
         Ok(Self::Signed(Box::new(unverified)))
     }
@@ -58,7 +58,7 @@ impl UnverifiedRequest {
     ///
     /// # Errors
     /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
-    pub fn ss_01_statement(&self, config: &Config, trail: &Trail) -> Result<&str, Refusal> {
+    pub fn ss_01_statement(&self, settings: &Settings, trail: &Trail) -> Result<&str, Refusal> {
         let claims = match self {
             Self::Signed(unverified) => unverified.unverified_claims(),
             Self::Unsigned(claims) => claims,
@@ -67,7 +67,9 @@ impl UnverifiedRequest {
         let statement = match claims.members().get("software_statement") {
             Some(Value::String(statement)) if !statement.is_empty() => Ok(statement.as_str()),
             None if is_assertion => Err(claims.refuse(&JW_08, "sub")),
-            None if claims.text("iss").is_some_and(|issuer| config.trusts(issuer)) => Err(claims.refuse(&JW_08, "iss")),
+            None if claims.text("iss").is_some_and(|issuer| settings.trusts(issuer)) => {
+                Err(claims.refuse(&JW_08, "iss"))
+            }
             _ => Err(claims.refuse(&SS_01, "software_statement")),
         };
         trail.within(Document::RegistrationRequest).need(&[&JW_08, &SS_01], statement)
@@ -82,18 +84,18 @@ impl RegistrationRequest {
     pub fn check(
         verified: Verified,
         statement: &SoftwareStatement,
-        config: &Config,
+        settings: &Settings,
         now: Timestamp,
         trail: &Trail,
     ) -> Result<Self, Refusal> {
         let trail = trail.within(Document::RegistrationRequest);
-        let (claims, skew) = (verified.claims(), config.profile.clock_skew.as_secs());
+        let (claims, skew) = (verified.claims(), settings.profile.clock_skew.as_secs());
         let expires_at = trail.need(&[&JW_02, &RQ_05], rq_05_dates(claims))?;
         trail.hold(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
         trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
         trail.need(&[&JW_03], claims.jw_03_not_expired(now))?;
         trail.hold(&[&RQ_02], rq_02_issuer(claims, statement))?;
-        trail.hold(&[&JW_07, &RQ_03], rq_03_audience(claims, config))?;
+        trail.hold(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
         let jti = trail.need(&[&RQ_04], rq_04_jti(claims))?;
         Ok(Self { claims: verified.into_claims(), single_use: Some(RequestId { jti, expires_at }) })
     }
@@ -109,8 +111,8 @@ impl RegistrationRequest {
     ///
     /// # Errors
     /// JW-06.
-    pub fn jw_06_lifetime(&self, config: &Config, now: Timestamp) -> Result<(), Refusal> {
-        let longest = config.profile.registration.max_lifetime.as_secs();
+    pub fn jw_06_lifetime(&self, settings: &Settings, now: Timestamp) -> Result<(), Refusal> {
+        let longest = settings.profile.registration.max_lifetime.as_secs();
         match &self.single_use {
             Some(id) if id.expires_at.saturating_sub(now) > longest => Err(self.claims.refuse(&JW_06, "exp")),
             _ => Ok(()),
@@ -128,8 +130,8 @@ impl RegistrationRequest {
     }
 }
 
-fn rq_06_object(body: &[u8], config: &Config) -> Result<Claims, Refusal> {
-    json::parse_object(body, config.limits.json_depth)
+fn rq_06_object(body: &[u8], settings: &Settings) -> Result<Claims, Refusal> {
+    json::parse_object(body, settings.limits.json_depth)
         .map(|members| Claims::of(Document::RegistrationRequest, members))
         .map_err(|_| Refusal::by(&RQ_06).in_document(Document::RegistrationRequest))
 }
@@ -148,8 +150,8 @@ fn rq_02_issuer(claims: &Claims, statement: &SoftwareStatement) -> Result<(), Re
     if claims.text("iss") == Some(statement.software_id()) { Ok(()) } else { Err(claims.refuse(&RQ_02, "iss")) }
 }
 
-fn rq_03_audience(claims: &Claims, config: &Config) -> Result<(), Refusal> {
-    if claims.jw_07_names_audience(&config.registration_audiences)? {
+fn rq_03_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
+    if claims.jw_07_names_audience(&settings.registration_audiences)? {
         Ok(())
     } else {
         Err(claims.refuse(&RQ_03, "aud"))

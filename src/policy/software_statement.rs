@@ -9,8 +9,9 @@ use super::catalogue::{
 };
 use super::dialect::{Dialect, RolesShape};
 use super::jwt::{Claims, Unverified, Verified};
+use super::settings::{Directory, Settings};
+use super::url::KeySetUrl;
 use super::{Document, Refusal, Timestamp, Trail};
-use crate::config::{Config, Directory, KeySetUrl};
 
 /// A software statement that nobody has vouched for yet.
 #[derive(Debug)]
@@ -47,12 +48,12 @@ impl UnverifiedStatement {
     /// # Errors
     /// The first JOSE rule broken, SS-03 where the issuer is missing or not on the operator's list, JO-14 or JO-18 where the directory's
     /// dialect demands a header member, JW-08 where it is another kind of token.
-    pub fn open<'c>(token: &str, config: &'c Config, trail: &Trail) -> Result<(Self, &'c Directory), Refusal> {
+    pub fn open<'c>(token: &str, settings: &'c Settings, trail: &Trail) -> Result<(Self, &'c Directory), Refusal> {
         let trail = trail.within(Document::SoftwareStatement);
-        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), config, &trail)?;
+        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), settings, &trail)?;
         let claims = unverified.unverified_claims();
         trail.need(&[&JW_08], jw_08_kind(claims))?;
-        let directory = trail.need(&[&SS_03], ss_03_directory(claims, config))?;
+        let directory = trail.need(&[&SS_03], ss_03_directory(claims, settings))?;
         unverified.require_header(&directory.dialect.required_header, &trail)?;
         Ok((Self(unverified), directory))
     }
@@ -191,8 +192,8 @@ fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
     }
 }
 
-fn ss_03_directory<'c>(claims: &Claims, config: &'c Config) -> Result<&'c Directory, Refusal> {
-    claims.text("iss").and_then(|issuer| config.directory(issuer)).ok_or_else(|| claims.refuse(&SS_03, "iss"))
+fn ss_03_directory<'c>(claims: &Claims, settings: &'c Settings) -> Result<&'c Directory, Refusal> {
+    claims.text("iss").and_then(|issuer| settings.directory(issuer)).ok_or_else(|| claims.refuse(&SS_03, "iss"))
 }
 
 fn ss_04_required(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
@@ -335,8 +336,7 @@ fn ss_14_revoked_key_set_uri(claims: &Claims, directory: &Directory) -> Result<O
 }
 
 fn key_set_uri(claims: &Claims, name: &str, directory: &Directory) -> Option<String> {
-    let on_listed_host =
-        |url: &KeySetUrl<'_>| directory.software_key_sets.iter().any(|host| host.host == url.authority);
+    let on_listed_host = |url: &KeySetUrl<'_>| directory.key_set_hosts.iter().any(|host| host == url.authority);
     let uri = claims.text(name)?;
     KeySetUrl::parse(uri).filter(on_listed_host).map(|_| uri.to_owned())
 }

@@ -89,8 +89,8 @@ fn judge_registration(folder: &Path, verdict: &Value) {
 fn judge_assertion(folder: &Path, verdict: &Value) {
     let config = Config::from_value(configuration(verdict)).unwrap();
     let token = read(folder, &verdict["file"]);
-    let trail = crate::policy::Trail::new(config.modes.clone());
-    let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap(), &trail);
+    let trail = crate::policy::Trail::new(config.settings.modes.clone());
+    let judged = UnverifiedAssertion::open(&token, None, &config.settings, verdict["at"].as_u64().unwrap(), &trail);
     if verdict["verdict"] == "accept" {
         let limits = dcr_jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
         let keys = dcr_jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
