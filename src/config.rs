@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use dcr_json::Shown;
 use dcr_json::{self as json, names, object};
+use dcr_policy::profile::{Audience, RequestBody};
+use dcr_policy::settings::Settings;
+use dcr_policy::url::{Issuer, KeySetUrl, is_authority, is_plain_path};
 use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
-use crate::policy::profile::{Audience, RequestBody};
-use crate::policy::settings::Settings;
-use crate::policy::url::{Issuer, KeySetUrl, is_authority, is_plain_path};
 
 /// The largest configuration read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;

@@ -8,8 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use dcr_jose::Algorithm;
-
-use crate::policy::{Refusal, Timestamp};
+use dcr_policy::{Refusal, Timestamp};
 
 #[cfg(test)]
 pub(crate) mod mock;

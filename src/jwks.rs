@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_jose::jwk::{KeySet, KeySetLimits};
+use dcr_policy::Timestamp;
 use sha2::{Digest, Sha256};
 
 use self::fetch::{Failure, fetch};
@@ -25,7 +26,6 @@ use crate::arrival::Arrival;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
-use crate::policy::Timestamp;
 
 /// No key set could be had, neither fetched nor kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,6 @@ pub mod config;
 pub mod host;
 pub mod journey;
 pub mod jwks;
-pub mod policy;
 pub mod store;
 
 #[cfg(target_os = "wasi")]

@@ -17,7 +17,7 @@ use dcr_cli::client::client_config;
 use dcr_gate::config::Config;
 use dcr_gate::host::{self, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Gate, Head, Request, Route, Served};
-use dcr_gate::policy::Timestamp;
+use dcr_policy::Timestamp;
 use dcr_x509::{Certificate, xfcc};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use rustls::pki_types::pem::PemObject;

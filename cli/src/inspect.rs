@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
 use self::wishes::{strangeness, wishes};

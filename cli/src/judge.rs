@@ -12,7 +12,7 @@ use std::time::Duration;
 use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
-use dcr_gate::policy::{ErrorCode, Refusal, Timestamp, Trail};
+use dcr_policy::{ErrorCode, Refusal, Timestamp, Trail};
 use dcr_x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};

@@ -4,6 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_json::{self as json, ByName, names, object};
+use dcr_policy::catalogue::{Force, RULES};
+use dcr_policy::dialect::Dialect;
+use dcr_policy::profile::{Audience, Profile, merge};
+use dcr_policy::settings::{Directory, Limits, Settings};
+use dcr_policy::trail::{Mode, Modes};
+use dcr_policy::url::{Issuer, is_origin};
 use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
 
@@ -11,12 +17,6 @@ use super::{
     CacheConfig, CertificateSource, Config, ConfigError, DirectoryKeySets, JwksConfig, KeySetHost, OtherGrants,
     StoreConfig, override_with, wrong,
 };
-use crate::policy::catalogue::{Force, RULES};
-use crate::policy::dialect::Dialect;
-use crate::policy::profile::{Audience, Profile, merge};
-use crate::policy::settings::{Directory, Limits, Settings};
-use crate::policy::trail::{Mode, Modes};
-use crate::policy::url::{Issuer, is_origin};
 
 /// The document as the operator writes it. `None` is the profile's value.
 pub(super) struct Document {

@@ -1,7 +1,7 @@
+use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::profile::Profile;
 use crate::journey::tests::config as document;
 
 /// The good document, with `value` at the dotted path.

@@ -2,12 +2,12 @@
 //! their parts.
 
 use dcr_jose::Algorithm;
+use dcr_policy::Rule;
+use dcr_policy::catalogue::RULES;
 
 use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
 use crate::journey::{Endpoint, Outcome};
-use crate::policy::Rule;
-use crate::policy::catalogue::RULES;
 
 /// What becomes of a request that is not answered here.
 const PASSED: &str = "passed";

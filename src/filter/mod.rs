@@ -12,6 +12,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use dcr_jose::{es256, rsa};
+use dcr_policy::Refusal;
+use dcr_policy::catalogue::GW_02;
+use dcr_policy::trail::Mode;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 
@@ -19,9 +22,6 @@ use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
 use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
-use crate::policy::Refusal;
-use crate::policy::catalogue::GW_02;
-use crate::policy::trail::Mode;
 
 /// What Envoy's call of the plugin's entry point does, once a VM.
 pub fn start() {

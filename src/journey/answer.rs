@@ -1,15 +1,15 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
 use dcr_json as json;
+use dcr_policy::catalogue::{AT_05, CA_03_BASIC};
+use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
+use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::Request;
 use crate::config::Config;
-use crate::policy::catalogue::{AT_05, CA_03_BASIC};
-use crate::policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
-use crate::policy::{ErrorCode, Refusal};
 use crate::store::{Client, IssuedToken, Record};
 
 /// Seconds after which a caller may try again what failed for an unreachable service.

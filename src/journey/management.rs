@@ -1,15 +1,15 @@
 //! Who may manage a registration: the client itself, by a token bound to its certificate.
 
+use dcr_policy::access_token::Introspection;
+use dcr_policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
+use dcr_policy::profile::ManagementToken;
+use dcr_policy::token_request::ca_17_subject;
+use dcr_policy::{Refusal, Trail, access_token};
 use dcr_x509::Certificate;
 use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
-use crate::policy::access_token::Introspection;
-use crate::policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
-use crate::policy::profile::ManagementToken;
-use crate::policy::token_request::ca_17_subject;
-use crate::policy::{Refusal, Trail, access_token};
 use crate::store::{Client, Record, StoreError};
 
 /// A caller who may manage a registration.

@@ -17,6 +17,10 @@ mod update;
 
 pub use answer::Answer;
 pub use body::{Body, BodySender};
+use dcr_policy::catalogue::RG_15;
+use dcr_policy::certificate_binding::Binding;
+use dcr_policy::trail::Mode;
+use dcr_policy::{ErrorCode, Refusal, Rule, Trail};
 use dcr_x509::Certificate;
 pub use request::{Head, Request};
 pub use route::{Endpoint, Route, Routes};
@@ -25,10 +29,6 @@ pub use signature::Verdicts;
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
-use crate::policy::catalogue::RG_15;
-use crate::policy::certificate_binding::Binding;
-use crate::policy::trail::Mode;
-use crate::policy::{ErrorCode, Refusal, Rule, Trail};
 use crate::store::Store;
 
 /// Everything a journey works with.

@@ -1,18 +1,18 @@
 //! What registering and updating have in common: everything from the media type to the verdict.
 
+use dcr_policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
+use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};
+use dcr_policy::client_metadata::ClientMetadata;
+use dcr_policy::jwt::Unverified;
+use dcr_policy::registration_request::{RegistrationRequest, UnverifiedRequest};
+use dcr_policy::settings::Directory;
+use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
+use dcr_policy::{Refusal, Timestamp, Trail};
 use dcr_x509::Certificate;
 
 use super::{Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
-use crate::policy::certificate_binding::{Binding, cb_06_psd2_roles};
-use crate::policy::client_metadata::ClientMetadata;
-use crate::policy::jwt::Unverified;
-use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest};
-use crate::policy::settings::Directory;
-use crate::policy::software_statement::{SoftwareStatement, UnverifiedStatement};
-use crate::policy::{Refusal, Timestamp, Trail};
 use crate::store::{Record, SingleUse, StoreError};
 
 /// A request that broke no rule.

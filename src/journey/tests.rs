@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::{Identity, Pki};
+use dcr_policy::Refusal;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
@@ -22,7 +23,6 @@ use super::{Answer, Body, Endpoint, Gate, Head, Request, Served};
 use crate::config::Config;
 use crate::host::Event;
 use crate::host::mock::MockHost;
-use crate::policy::Refusal;
 
 pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::generate().unwrap());
 

@@ -3,21 +3,21 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use dcr_policy::catalogue::{
+    self, CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15, CA_15_CERTIFICATE, CA_16,
+    CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, RG_01, RG_13_FORM,
+};
+use dcr_policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
+use dcr_policy::client_metadata::AuthMethod;
+use dcr_policy::token_request::{
+    Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
+};
+use dcr_policy::{Document, Refusal, Rule, Trail};
 use dcr_x509::Certificate;
 
 use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{
-    self, CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15, CA_15_CERTIFICATE, CA_16,
-    CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, RG_01, RG_13_FORM,
-};
-use crate::policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
-use crate::policy::client_metadata::AuthMethod;
-use crate::policy::token_request::{
-    Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
-};
-use crate::policy::{Document, Refusal, Rule, Trail};
 use crate::store::{IssuedToken, SingleUse, StoreError, TokenClient};
 
 const FORM: &str = "application/x-www-form-urlencoded";

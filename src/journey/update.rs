@@ -1,13 +1,14 @@
 //! Update (RFC 7592 section 2.2): PUT a whole new request; what it leaves out is gone. Tokens stay valid (CM-10).
 
+use dcr_policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
+use dcr_policy::jwt::Claims;
+use dcr_policy::{Refusal, Trail};
+
 use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
-use crate::policy::jwt::Claims;
-use crate::policy::{Refusal, Trail};
 use crate::store::{Client, Record};
 
 pub(super) async fn update<H: Host>(

@@ -1,7 +1,8 @@
 //! Where a key set is.
 
+use dcr_policy::url::KeySetUrl;
+
 use crate::config::Config;
-use crate::policy::url::KeySetUrl;
 
 /// Where a key set is: a URL, and the cluster that reaches it. Only [`Source::of_directory`] and [`Source::of_software`] make one, so
 /// that no other URL is ever fetched.

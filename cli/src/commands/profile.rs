@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use dcr_cli::Error;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::Value;
 
 use super::{Outcome, print};

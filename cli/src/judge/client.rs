@@ -1,7 +1,7 @@
 //! A client as the store has it, made from the gateway's answer to registering it.
 
 use dcr_gate::config::Config;
-use dcr_gate::policy::settings::Directory;
+use dcr_policy::settings::Directory;
 use serde_json::{Map, Value, json};
 
 use crate::Error;

@@ -1,10 +1,10 @@
 //! What became of each rule that concerns a request.
 
 use dcr_gate::config::Config;
-use dcr_gate::policy::catalogue::{self as rules, Answer, Level, RULES, Rule};
-use dcr_gate::policy::dialect::{CertificateForm, Dialect};
-use dcr_gate::policy::profile::{InteractionId, RequestBody};
-use dcr_gate::policy::{Document, trail};
+use dcr_policy::catalogue::{self as rules, Answer, Level, RULES, Rule};
+use dcr_policy::dialect::{CertificateForm, Dialect};
+use dcr_policy::profile::{InteractionId, RequestBody};
+use dcr_policy::{Document, trail};
 
 /// A rule, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,7 +227,7 @@ fn at<'m>(
 
 #[cfg(test)]
 mod tests {
-    use dcr_gate::policy::profile::Profile;
+    use dcr_policy::profile::Profile;
     use serde_json::json;
 
     use super::*;

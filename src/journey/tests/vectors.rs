@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use dcr_policy::client_assertion::UnverifiedAssertion;
+use dcr_policy::profile::Profile;
+
 use super::*;
 use crate::host::mock::run;
-use crate::policy::client_assertion::UnverifiedAssertion;
-use crate::policy::profile::Profile;
 
 const KEYSTORE: &str = "keystore.openbankingtest.org.uk";
 
@@ -89,7 +90,7 @@ fn judge_registration(folder: &Path, verdict: &Value) {
 fn judge_assertion(folder: &Path, verdict: &Value) {
     let config = Config::from_value(configuration(verdict)).unwrap();
     let token = read(folder, &verdict["file"]);
-    let trail = crate::policy::Trail::new(config.settings.modes.clone());
+    let trail = dcr_policy::Trail::new(config.settings.modes.clone());
     let judged = UnverifiedAssertion::open(&token, None, &config.settings, verdict["at"].as_u64().unwrap(), &trail);
     if verdict["verdict"] == "accept" {
         let limits = dcr_jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };

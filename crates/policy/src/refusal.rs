@@ -1,5 +1,5 @@
 //! A refusal: the broken rule, where it was broken, and what the caller reads. It carries data; the wire form is made in
-//! [`crate::journey`], once.
+//! the journeys, once.
 
 use std::borrow::Cow;
 

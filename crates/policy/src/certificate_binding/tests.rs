@@ -3,7 +3,7 @@ use std::rc::Rc;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 
 use super::*;
-use crate::policy::profile::Profile;
+use crate::profile::Profile;
 
 const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
 const ORGANISATION: &str = "0015800001HQQrZAAX";

@@ -352,7 +352,7 @@ impl Profile {
     ///
     /// # Errors
     /// There is no such built-in profile.
-    pub(crate) fn whole(mut document: Map<String, Value>) -> Result<Value, UnknownProfile> {
+    pub fn whole(mut document: Map<String, Value>) -> Result<Value, UnknownProfile> {
         let Some(extended) = document.shift_remove("extends") else { return Ok(Value::Object(document)) };
         let mut whole = Self::document(extended.as_str().unwrap_or_default())?;
         merge(&mut whole, &document);
@@ -378,7 +378,7 @@ impl Profile {
 }
 
 /// Puts `values` in place of those in `document`, objects member by member.
-pub(crate) fn merge(document: &mut Value, values: &Map<String, Value>) {
+pub fn merge(document: &mut Value, values: &Map<String, Value>) {
     for (name, value) in values {
         match (document.get_mut(name), value) {
             (Some(known @ Value::Object(_)), Value::Object(values)) => merge(known, values),
