@@ -14,14 +14,14 @@ use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, S
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_gate::policy::{ErrorCode, Refusal, Timestamp, Trail};
 use dcr_gate::x509::Certificate;
+use dcr_mint::Error;
+use dcr_parties::client::{JWT_BEARER, media_type};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use self::client::RegisteredClient;
 pub use self::listing::{JudgedRule, Outcome};
 use self::listing::{Kind, list};
-use crate::Error;
-use crate::client::{JWT_BEARER, media_type};
 
 /// What is judged, and by what.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use dcr_cli::Error;
 use dcr_cli::judge::{self, Case, JudgedRule, Judgement, Verdict};
 use dcr_cli::mint::now;
 use dcr_cli::pki::files::read_text;
@@ -13,6 +12,7 @@ use dcr_gate::config::Config;
 use dcr_gate::policy::Document;
 use dcr_gate::policy::catalogue::Level;
 use dcr_gate::x509::Certificate;
+use dcr_mint::Error;
 use serde_json::{Value, json};
 
 use super::{Outcome, print, read_input};

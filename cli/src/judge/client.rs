@@ -1,10 +1,9 @@
 //! A client as the store has it, made from the gateway's answer to registering it.
 
 use dcr_gate::config::{Config, Directory};
+use dcr_mint::Error;
+use dcr_mint::inspect::Inspected;
 use serde_json::{Map, Value, json};
-
-use crate::Error;
-use crate::inspect::Inspected;
 
 /// A registered client.
 #[derive(Debug, Clone)]
