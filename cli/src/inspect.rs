@@ -1,43 +1,16 @@
-//! Looks into a compact JWS, or the JSON object that an unsigned registration request is, without verifying anything: header, claims, times
-//! in words, and what a profile wants of it.
+//! What a token taken apart says, times in words, and what a profile wants of it. Nothing is verified.
 
 mod wishes;
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use dcr_mint::Error;
+pub use dcr_mint::inspect::{Inspected, Kind};
 use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
 use self::wishes::{strangeness, wishes};
-use crate::Error;
-
-/// A token taken apart. Nothing is verified.
-#[derive(Clone, Debug)]
-pub struct Inspected {
-    /// The JOSE header; empty where nothing is signed.
-    pub header: Map<String, Value>,
-    /// The claims.
-    pub claims: Map<String, Value>,
-    /// What the claims look like.
-    pub kind: Kind,
-    /// The length of the signature, in bytes; nothing for a JSON object.
-    pub signature_bytes: Option<usize>,
-}
-
-/// The three kinds of token in Dynamic Client Registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Signed by the directory about a third party's software.
-    SoftwareStatement,
-    /// Sent to the registration endpoint.
-    RegistrationRequest,
-    /// Sent to the token endpoint.
-    ClientAssertion,
-    /// None of them.
-    Other,
-}
 
 /// A claim that a profile speaks of, and how the token stands to it.
 #[derive(Clone, Debug)]
@@ -65,44 +38,27 @@ pub enum State {
     Wrong,
 }
 
-impl Inspected {
-    /// Takes a compact JWS or a JSON object apart; white space around it is ignored.
-    pub fn parse(token: &str) -> Result<Self, Error> {
-        if !token.trim_start().starts_with('{') {
-            return Self::parse_jws(token);
-        }
-        let claims: Map<String, Value> = serde_json::from_str(token)
-            .map_err(|error| Error::Token(format!("it begins like a JSON object, and is none: {error}")))?;
-        Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, signature_bytes: None })
-    }
-
-    /// Takes a compact JWS apart; white space around it is ignored.
-    pub fn parse_jws(token: &str) -> Result<Self, Error> {
-        let parts: Vec<&str> = token.trim().split('.').collect();
-        let [header, claims, signature] = parts.as_slice() else {
-            return Err(Error::Token(format!("{} parts between dots, and a compact JWS has three", parts.len())));
-        };
-        let (header, claims) = (object("header", header)?, object("payload", claims)?);
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(not_base64url("signature"))?;
-        Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: Some(signature.len()) })
-    }
-
-    /// Whether it is a JWS; else it is a JSON object.
-    pub fn is_signed(&self) -> bool {
-        self.signature_bytes.is_some()
-    }
-
-    /// The software statement inside a registration request.
-    pub fn software_statement(&self) -> Option<Self> {
-        Self::parse_jws(self.claims.get("software_statement")?.as_str()?).ok()
-    }
-
+/// A token compared with a profile.
+pub trait CompareWithProfile {
     /// The built-in profile that this token looks like one of: the first whose software statements are most like this one or the one
     /// inside; the first of all for a token without statement.
     ///
     /// # Errors
     /// A built-in profile that cannot be read: a fault of this program.
-    pub fn likely_profile(&self) -> Result<Profile, Error> {
+    fn likely_profile(&self) -> Result<Profile, Error>;
+
+    /// What a profile wants of a token of this kind. `now` is in Unix seconds.
+    fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding>;
+
+    /// Everything as text for people, compared with a profile. `now` is in Unix seconds.
+    fn report(&self, profile: &Profile, now: u64) -> String;
+
+    /// Everything as JSON for machines, compared with a profile. `now` is in Unix seconds.
+    fn to_json(&self, profile: &Profile, now: u64) -> Value;
+}
+
+impl CompareWithProfile for Inspected {
+    fn likely_profile(&self) -> Result<Profile, Error> {
         let statement = match self.kind {
             Kind::SoftwareStatement => Some(self.claims.clone()),
             _ => self.software_statement().map(|statement| statement.claims),
@@ -117,8 +73,7 @@ impl Inspected {
         likely.ok_or_else(|| unreadable("none"))
     }
 
-    /// What a profile wants of a token of this kind. `now` is in Unix seconds.
-    pub fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding> {
+    fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding> {
         let finding = |wish: wishes::Wish| {
             let state = match self.claims.get(&wish.claim) {
                 None | Some(Value::Null) if wish.demanded => State::Missing,
@@ -131,8 +86,7 @@ impl Inspected {
         wishes(self, profile, now).into_iter().map(finding).collect()
     }
 
-    /// Everything as text for people, compared with a profile. `now` is in Unix seconds.
-    pub fn report(&self, profile: &Profile, now: u64) -> String {
+    fn report(&self, profile: &Profile, now: u64) -> String {
         let signature = match self.signature_bytes {
             Some(bytes) => format!("not verified; signature of {bytes} bytes"),
             None => "a JSON object, not signed".into(),
@@ -156,8 +110,7 @@ impl Inspected {
         text
     }
 
-    /// Everything as JSON for machines, compared with a profile. `now` is in Unix seconds.
-    pub fn to_json(&self, profile: &Profile, now: u64) -> Value {
+    fn to_json(&self, profile: &Profile, now: u64) -> Value {
         let finding = |finding: &Finding| json!({ "claim": finding.claim, "rule": finding.rule, "wanted": finding.wanted, "state": finding.state.name() });
         json!({
             "kind": self.kind.name(),
@@ -168,31 +121,6 @@ impl Inspected {
             "findings": self.findings(profile, now).iter().map(finding).collect::<Vec<_>>(),
             "software_statement": self.software_statement().map(|statement| statement.to_json(profile, now)),
         })
-    }
-}
-
-impl Kind {
-    /// The words for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SoftwareStatement => "software statement",
-            Self::RegistrationRequest => "registration request",
-            Self::ClientAssertion => "client assertion",
-            Self::Other => "JWT",
-        }
-    }
-
-    fn of(claims: &Map<String, Value>) -> Self {
-        let has = |name| claims.contains_key(name);
-        if has("software_statement") || has("token_endpoint_auth_method") {
-            Self::RegistrationRequest
-        } else if has("software_roles") || has("software_jwks_endpoint") || has("org_id") {
-            Self::SoftwareStatement
-        } else if has("sub") && claims.get("sub") == claims.get("iss") {
-            Self::ClientAssertion
-        } else {
-            Self::Other
-        }
     }
 }
 
@@ -214,15 +142,6 @@ impl State {
             Self::Missing | Self::Wrong => '✗',
         }
     }
-}
-
-fn object(part: &'static str, text: &str) -> Result<Map<String, Value>, Error> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(not_base64url(part))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::Token(format!("the {part} is not a JSON object: {error}")))
-}
-
-fn not_base64url(part: &'static str) -> impl Fn(base64::DecodeError) -> Error {
-    move |_| Error::Token(format!("the {part} is not base64url without padding"))
 }
 
 fn write_members(text: &mut String, members: &Map<String, Value>, now: u64) {

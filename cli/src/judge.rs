@@ -12,6 +12,8 @@ use std::time::Duration;
 use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
+use dcr_mint::Error;
+use dcr_parties::client::{JWT_BEARER, media_type};
 use dcr_policy::{ErrorCode, Refusal, Timestamp, Trail};
 use dcr_x509::Certificate;
 use futures_util::FutureExt;
@@ -20,8 +22,6 @@ use serde_json::{Value, json};
 use self::client::RegisteredClient;
 pub use self::listing::{JudgedRule, Outcome};
 use self::listing::{Kind, list};
-use crate::Error;
-use crate::client::{JWT_BEARER, media_type};
 
 /// What is judged, and by what.
 #[derive(Debug)]

@@ -4,11 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use dcr_mint::Error;
+use dcr_mint::pki::files::{read_text, write_secret};
+use dcr_parties::client::Answer;
 use serde::{Deserialize, Serialize};
-
-use crate::Error;
-use crate::client::Answer;
-use crate::pki::files::{read_text, write_secret};
 
 /// A registration and how to manage it, kept as `<client_id>.json` in a folder, readable by its owner only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Json;
-use dcr_cli::background::Background;
+use dcr_parties::background::Background;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -23,8 +23,8 @@ pub struct Backend {
 impl Backend {
     /// Listens on `address` (plain HTTP/1.1 and HTTP/2); port 0 takes a free one.
     pub fn start(address: SocketAddr) -> Result<Self, Error> {
-        let listener = TcpListener::bind(address).map_err(|source| dcr_cli::Error::Listen { address, source })?;
-        let local = listener.local_addr().map_err(|source| dcr_cli::Error::Listen { address, source })?;
+        let listener = TcpListener::bind(address).map_err(|source| dcr_parties::Error::Listen { address, source })?;
+        let local = listener.local_addr().map_err(|source| dcr_parties::Error::Listen { address, source })?;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let app = axum::Router::new().fallback(echo).with_state(seen.clone());
         let server = Background::spawn("backend", move || async move {

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dcr_cli::client::{Answer, Tpp};
-use dcr_cli::inspect::Inspected;
-use dcr_cli::mint::Token;
-use dcr_cli::pki::Pki;
 use dcr_dev::installation::project_folder;
 use dcr_dev::{Error, Gateway, Ports};
+use dcr_mint::Token;
+use dcr_mint::inspect::Inspected;
+use dcr_mint::pki::Pki;
+use dcr_parties::client::{Answer, Tpp};
 use serde_json::{Value, json};
 
 use crate::screen;

@@ -48,7 +48,13 @@ pub enum Error {
     },
     /// Keys, tokens, the directory or a call.
     #[error(transparent)]
-    Cli(#[from] dcr_cli::Error),
+    Parties(#[from] dcr_parties::Error),
+}
+
+impl From<dcr_mint::Error> for Error {
+    fn from(error: dcr_mint::Error) -> Self {
+        Self::Parties(error.into())
+    }
 }
 
 impl Error {

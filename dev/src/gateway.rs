@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use dcr_cli::client::{Answer, Endpoints, HttpVersion, Tpp};
-use dcr_cli::directory::Directory;
-use dcr_cli::mint::{self, Token};
-use dcr_cli::pki::{Identity, Pki, ThirdParty};
+use dcr_mint::pki::{Identity, Pki, ThirdParty};
+use dcr_mint::{self as mint, Token};
+use dcr_parties::client::{Answer, Endpoints, HttpVersion, Tpp};
+use dcr_parties::directory::Directory;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -185,7 +185,7 @@ impl GatewayBuilder {
         for change in self.changes {
             change(&mut configuration)?;
         }
-        dcr_cli::pki::files::write_text(&folder.path().join("envoy.json"), &configuration.to_json())?;
+        dcr_mint::pki::files::write_text(&folder.path().join("envoy.json"), &configuration.to_json())?;
 
         let mut command = leashed(&installation.envoy);
         command.envs(self.variables);

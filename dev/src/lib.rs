@@ -4,7 +4,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), dcr_dev::Error> {
 //! use std::sync::Arc;
-//! use dcr_cli::pki::Pki;
+//! use dcr_mint::pki::Pki;
 //! use dcr_dev::Gateway;
 //!
 //! let pki = Arc::new(Pki::generate()?);

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dcr_cli::environment::Environment;
-use dcr_cli::pki::Pki;
-use dcr_cli::pki::files::write_text;
 use dcr_dev::installation::project_folder;
 use dcr_dev::{Error, Gateway, Ports};
+use dcr_mint::pki::Pki;
+use dcr_mint::pki::files::write_text;
+use dcr_parties::environment::Environment;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::screen;

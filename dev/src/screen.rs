@@ -1,8 +1,8 @@
 //! What the terminal shows. Colours go when the output is not a terminal, or with NO_COLOR.
 
 use anstyle::{AnsiColor, Style};
-use dcr_cli::client::Answer;
-use dcr_cli::inspect::Inspected;
+use dcr_mint::inspect::Inspected;
+use dcr_parties::client::Answer;
 use serde_json::Value;
 
 const BOLD: Style = Style::new().bold();

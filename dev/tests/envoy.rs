@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use dcr_cli::client::HttpVersion;
-use dcr_cli::pki::Pki;
 use dcr_dev::{Gateway, GatewayBuilder, Store};
+use dcr_mint::pki::Pki;
+use dcr_parties::client::HttpVersion;
 use reqwest::Method;
 use serde_json::json;
 
@@ -56,7 +56,7 @@ async fn no_certificate_is_let_in_and_a_foreign_one_is_not() {
     let stranger = Pki::generate().unwrap();
     // In TLS 1.3 the client learns of it after its handshake: as an alert, or as a connection that ends.
     let error = gateway.client(Some(&stranger.tpp.transport)).unwrap().discover().await.unwrap_err();
-    assert!(matches!(error, dcr_cli::Error::Http { .. }), "{error}");
+    assert!(matches!(error, dcr_parties::Error::Http { .. }), "{error}");
     assert_eq!(gateway.stats("^listener.*ssl.fail_verify_error$").await.unwrap().into_values().sum::<u64>(), 1);
 }
 

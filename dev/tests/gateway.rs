@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use dcr_cli::client::Tpp;
-use dcr_cli::pki::Pki;
 use dcr_dev::{Gateway, Store};
+use dcr_mint::pki::Pki;
+use dcr_parties::client::Tpp;
 use serde_json::json;
 
 static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));

@@ -29,7 +29,8 @@ impl Brazil {
 
     fn client(&self, identity: Option<&Identity>) -> Tpp {
         let mut tpp = self.gateway.client(identity).unwrap();
-        tpp.endpoints = Endpoints::of_profile(self.gateway.url(), &Profile::named("br-openfinance").unwrap());
+        let paths = Profile::named("br-openfinance").unwrap().paths;
+        tpp.endpoints = Endpoints::at(self.gateway.url(), &paths.registration, &paths.token);
         tpp
     }
 

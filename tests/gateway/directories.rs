@@ -286,7 +286,8 @@ fn two_directories(builder: GatewayBuilder) -> (GatewayBuilder, SigningKey) {
 
 fn client(gateway: &Gateway, profile: &str, identity: &Identity) -> Tpp {
     let mut tpp = gateway.client(Some(identity)).unwrap();
-    tpp.endpoints = Endpoints::of_profile(gateway.url(), &Profile::named(profile).unwrap());
+    let paths = Profile::named(profile).unwrap().paths;
+    tpp.endpoints = Endpoints::at(gateway.url(), &paths.registration, &paths.token);
     tpp
 }
 

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use dcr_cli::Error;
 use dcr_cli::judge::{self, Case, JudgedRule, Judgement, Verdict};
 use dcr_cli::mint::now;
 use dcr_cli::pki::files::read_text;
 use dcr_gate::config::Config;
+use dcr_mint::Error;
 use dcr_policy::Document;
 use dcr_policy::catalogue::Level;
 use dcr_x509::Certificate;

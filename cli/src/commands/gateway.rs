@@ -211,7 +211,10 @@ impl Delete {
 impl Gateway {
     fn connect(&self) -> Result<Tpp, Error> {
         let endpoints = match &self.url {
-            Some(url) => Endpoints::of_profile(url, &profile(&self.profile)?),
+            Some(url) => {
+                let paths = profile(&self.profile)?.paths;
+                Endpoints::at(url, &paths.registration, &paths.token)
+            }
             None => Environment::read(&self.gateway_env)?.endpoints,
         };
         let folder = self.folder();

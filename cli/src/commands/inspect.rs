@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use dcr_cli::Error;
-use dcr_cli::inspect::Inspected;
+use dcr_cli::inspect::{CompareWithProfile, Inspected};
+use dcr_mint::Error;
 
 use super::{Outcome, print, profile, read_input};
 

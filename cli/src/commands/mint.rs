@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use dcr_cli::Error;
 use dcr_cli::ecosystem::Ecosystem;
 use dcr_cli::environment::Environment;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::files::read_text;
 use dcr_cli::pki::{Identity, Pki};
+use dcr_mint::Error;
 use serde_json::Value;
 
 use super::{DEVELOPMENT_FOLDER, Outcome, print, read_input};

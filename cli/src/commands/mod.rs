@@ -12,12 +12,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use dcr_cli::Error;
 use dcr_cli::pki::files::read_text;
+use dcr_mint::Error;
 use dcr_policy::profile::{Profile, UnknownProfile};
 
 /// How a command ends: 0 done or accepted, 1 refused by the gateway; an error is 2.
-pub(crate) type Outcome = Result<ExitCode, Error>;
+pub(crate) type Outcome = Result<ExitCode, dcr_cli::Error>;
 
 /// Where `make run` puts everything.
 pub(crate) const DEVELOPMENT_FOLDER: &str = "target/dev";

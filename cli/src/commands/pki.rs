@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use dcr_cli::Error;
 use dcr_cli::pki::Pki;
+use dcr_mint::Error;
 
 use super::{Outcome, print};
 
@@ -28,7 +28,7 @@ impl Command {
         let Self::New { out, force } = self;
         if out.join("ca.pem").exists() && !force {
             let problem = "holds keys already; --force replaces them, and what was registered with them is lost".into();
-            return Err(Error::Content { path: out, problem });
+            return Err(Error::Content { path: out, problem }.into());
         }
         let pki = Pki::generate_into(&out)?;
         print(&format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use dcr_cli::Error;
+use dcr_mint::Error;
 use dcr_policy::profile::Profile;
 use serde_json::Value;
 

@@ -1,7 +1,8 @@
+use dcr_mint as mint;
+use dcr_mint::keys::SigningKey;
+use dcr_mint::software::Software;
+
 use super::*;
-use crate::keys::SigningKey;
-use crate::mint;
-use crate::software::Software;
 
 const NOW: u64 = 1_800_000_000;
 

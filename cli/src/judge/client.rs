@@ -1,11 +1,10 @@
 //! A client as the store has it, made from the gateway's answer to registering it.
 
 use dcr_gate::config::Config;
+use dcr_mint::Error;
+use dcr_mint::inspect::Inspected;
 use dcr_policy::settings::Directory;
 use serde_json::{Map, Value, json};
-
-use crate::Error;
-use crate::inspect::Inspected;
 
 /// A registered client.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ impl Reservation {
     /// Reserves the given port of 127.0.0.1, or a free one.
     pub(super) fn new(port: Option<u16>) -> Result<Self, Error> {
         let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)));
-        let unavailable = |source| dcr_cli::Error::Listen { address, source };
+        let unavailable = |source| dcr_parties::Error::Listen { address, source };
         // SO_REUSEPORT would share the port with another Envoy of this user: a fixed port must be free first.
         if port.is_some() {
             TcpListener::bind(address).map_err(unavailable)?;

@@ -18,7 +18,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("header_repeated", "src/journey/tests/registration.rs: Envoy joins what is repeated before the filter sees it"),
     ("path_not_canonical", "traps: paths"),
     ("record_changed_meanwhile", "src/journey/tests/management.rs: two updates at once"),
-    ("certificate_dates", "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first"),
+    (
+        "certificate_dates",
+        "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
+    ),
     (
         "transport_certificate_dates",
         "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first",

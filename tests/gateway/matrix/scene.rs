@@ -414,7 +414,7 @@ fn explained(body: &Value, cache_control: Option<&str>) -> Result<(), String> {
 /// A third party that knows where this profile's endpoints are.
 fn of_profile(gateway: &Gateway, dialect: &Dialect, identity: Option<&Identity>) -> Tpp {
     let mut client = gateway.client(identity).unwrap();
-    client.endpoints = Endpoints::of_profile(gateway.url(), &dialect.profile);
+    client.endpoints = Endpoints::at(gateway.url(), &dialect.profile.paths.registration, &dialect.profile.paths.token);
     client
 }
 

@@ -4,9 +4,9 @@ use clap::ValueEnum;
 
 use crate::Error;
 use crate::inspect::Inspected;
-use crate::mint::{self, Token};
 use crate::pki::ThirdParty;
 use crate::software::Software;
+use crate::token::{self, Token};
 
 /// An ecosystem: who signs software statements, and what they and registration requests say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -36,9 +36,9 @@ impl Ecosystem {
     /// A software statement about a third party, with key sets below `directory_url`.
     pub fn software_statement(self, party: &ThirdParty, directory_url: &str) -> Token {
         match self {
-            Self::Uk => mint::software_statement(&party.software, directory_url),
-            Self::Cdr => mint::cdr_software_statement(&party.software, directory_url),
-            Self::Brazil => mint::brazil_software_statement(&party.brazilian_software, directory_url),
+            Self::Uk => token::software_statement(&party.software, directory_url),
+            Self::Cdr => token::cdr_software_statement(&party.software, directory_url),
+            Self::Brazil => token::brazil_software_statement(&party.brazilian_software, directory_url),
         }
     }
 
@@ -47,9 +47,9 @@ impl Ecosystem {
     pub fn registration_request(self, audience: &str, statement: &str) -> Result<Token, Error> {
         let software = Software::of_statement(statement)?;
         Ok(match self {
-            Self::Uk => mint::registration_request(&software, audience, statement),
-            Self::Cdr => mint::cdr_registration_request(&software, audience, statement),
-            Self::Brazil => mint::brazil_registration_request(&software, statement),
+            Self::Uk => token::registration_request(&software, audience, statement),
+            Self::Cdr => token::cdr_registration_request(&software, audience, statement),
+            Self::Brazil => token::brazil_registration_request(&software, statement),
         })
     }
 

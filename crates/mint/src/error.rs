@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// What went wrong while making keys, minting tokens, serving the directory or calling a gateway.
+/// What went wrong while making or reading keys, certificates and tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -25,33 +25,6 @@ pub enum Error {
     /// A certificate could not be made or read.
     #[error("certificate: {0}")]
     Certificate(String),
-    /// TLS could not be set up with the given certificates and keys.
-    #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// A server could not listen.
-    #[error("cannot listen on {address}: {source}; free that port or choose another")]
-    Listen {
-        /// The address asked for.
-        address: std::net::SocketAddr,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A server's thread could not be started.
-    #[error("cannot start the thread `{name}`: {source}")]
-    Thread {
-        /// The thread.
-        name: String,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// The gateway could not be reached, or did not answer.
-    #[error("no answer from {url}: {reason}")]
-    Http {
-        /// The URL called.
-        url: String,
-        /// The whole chain of causes.
-        reason: String,
-    },
     /// Text that should be a compact JWS is not one.
     #[error("not a compact JWS: {0}")]
     Token(String),

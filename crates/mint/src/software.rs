@@ -122,12 +122,12 @@ fn random_text(alphabet: &[u8], length: usize) -> Result<String, Error> {
 mod tests {
     use super::*;
     use crate::keys::SigningKey;
-    use crate::mint;
+    use crate::token;
 
     #[test]
     fn a_statement_tells_its_software() {
         let software = Software::new("Org Ltd", "App", "https://app.example").unwrap();
-        let statement = mint::software_statement(&software, "https://directory.example");
+        let statement = token::software_statement(&software, "https://directory.example");
         let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
         assert_eq!(Software::of_statement(&statement).unwrap(), software);
     }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_brazilian_statement_tells_its_software() {
         let software = Software::new("Org Ltd", "App", "https://app.example").unwrap().in_brazil().unwrap();
-        let statement = mint::brazil_software_statement(&software, "https://directory.example");
+        let statement = token::brazil_software_statement(&software, "https://directory.example");
         let statement = statement.sign(&SigningKey::generate_es256()).unwrap();
         assert_eq!(Software::of_statement(&statement).unwrap(), software);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dcr_policy::profile::Profile;
+use dcr_mint::pki::Identity;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use rustls::pki_types::pem::PemObject;
@@ -12,7 +12,6 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::Error;
-use crate::pki::Identity;
 
 /// `client_assertion_type` of RFC 7523, section 2.2.
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -45,14 +44,10 @@ impl Endpoints {
         }
     }
 
-    /// A profile's default paths below a gateway's base URL.
-    pub fn of_profile(url: &str, profile: &Profile) -> Self {
+    /// Other paths, such as a profile's, below a gateway's base URL.
+    pub fn at(url: &str, registration_path: &str, token_path: &str) -> Self {
         let url = url.trim_end_matches('/');
-        Self {
-            registration: format!("{url}{}", profile.paths.registration),
-            token: format!("{url}{}", profile.paths.token),
-            ..Self::of(url)
-        }
+        Self { registration: format!("{url}{registration_path}"), token: format!("{url}{token_path}"), ..Self::of(url) }
     }
 
     /// A client's own resource.
@@ -237,7 +232,7 @@ pub fn client_config(ca_pem: &str, transport: Option<&Identity>) -> Result<Clien
         roots.add(certificate.map_err(bad_pem("the gateway's CA"))?)?;
     }
     if roots.is_empty() {
-        return Err(Error::Certificate("the gateway's CA: no `BEGIN CERTIFICATE` in it".into()));
+        return Err(unusable("the gateway's CA: no `BEGIN CERTIFICATE` in it".into()));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -251,7 +246,11 @@ pub fn client_config(ca_pem: &str, transport: Option<&Identity>) -> Result<Clien
 }
 
 fn bad_pem(what: &str) -> impl Fn(rustls::pki_types::pem::Error) -> Error {
-    move |error| Error::Certificate(format!("{what}: {error}"))
+    move |error| unusable(format!("{what}: {error}"))
+}
+
+fn unusable(problem: String) -> Error {
+    dcr_mint::Error::Certificate(problem).into()
 }
 
 /// reqwest says "error sending request"; why is in the chain below.

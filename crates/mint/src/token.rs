@@ -1,15 +1,4 @@
 //! Software statements, registration requests and client assertions: right by default, and each part of them breakable on its own.
-//!
-//! ```
-//! # fn main() -> Result<(), dcr_cli::Error> {
-//! use dcr_cli::{keys::SigningKey, mint};
-//!
-//! let key = SigningKey::generate_es256();
-//! let good = mint::client_assertion("client", "https://bank.example").sign(&key)?;
-//! let expired = mint::client_assertion("client", "https://bank.example").claim("exp", 1).sign(&key)?;
-//! let nameless = mint::client_assertion("client", "https://bank.example").without_header("kid").sign(&key)?;
-//! # Ok(()) }
-//! ```
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::Error;
+use dcr_mint::Error;
+use dcr_mint::pki::files::{read_text, write_text};
+
 use crate::client::Endpoints;
-use crate::pki::files::{read_text, write_text};
 
 /// What `make run` tells its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]

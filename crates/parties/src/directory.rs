@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::Response;
 use axum_server::tls_rustls::RustlsConfig;
+use dcr_mint::pki::{Identity, Pki, ThirdParty};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,7 +18,6 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::background::Background;
-use crate::pki::{Identity, Pki, ThirdParty};
 
 /// Where the directory's own key set is: what verifies software statements.
 pub const DIRECTORY_KEY_SET: &str = "/openbanking.jwks";
@@ -135,7 +135,7 @@ async fn answer(State(shelves): State<Shelves>, uri: Uri) -> Response {
 }
 
 fn server_config(identity: &Identity) -> Result<ServerConfig, Error> {
-    let bad_pem = |error: rustls::pki_types::pem::Error| Error::Certificate(error.to_string());
+    let bad_pem = |error: rustls::pki_types::pem::Error| dcr_mint::Error::Certificate(error.to_string());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect();
     let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(bad_pem)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
