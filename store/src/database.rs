@@ -26,8 +26,8 @@ use self::orders::Orders;
 pub use self::schema::SchemaError;
 use crate::clock::Clock;
 use crate::model::{
-    ActiveToken, Client, CreatedClient, IssuedToken, Jti, MAX_LIFETIME, NewClient, NewToken, Record, Replacement,
-    Software, TokenUse,
+    ActiveToken, Client, Confirmation, IssuedToken, Jti, MAX_LIFETIME, NewClient, NewToken, Record, Replacement,
+    Software, TokenType, TokenUse, WrittenClient,
 };
 
 /// The store's memory: a handle to the database, cheap to clone.
@@ -126,7 +126,7 @@ impl Database {
     /// # Errors
     /// For one: [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`], [`Refusal::DuplicateSoftware`]. For all,
     /// failures of the database: then none was created.
-    pub async fn create_clients(&self, every: Vec<NewClient>) -> Result<Vec<Result<CreatedClient, Failure>>, Failure> {
+    pub async fn create_clients(&self, every: Vec<NewClient>) -> Result<Vec<Result<WrittenClient, Failure>>, Failure> {
         let clock = self.clock.clone();
         let drawn = |new: NewClient| {
             let token = new.registration_access_token.then(random_token).transpose()?;
@@ -350,7 +350,7 @@ fn create_client(
     registration_access_token: Option<String>,
     new: NewClient,
     now: i64,
-) -> Result<CreatedClient, Failure> {
+) -> Result<WrittenClient, Failure> {
     let NewClient { software, single_registration, consume_jti, record, .. } = new;
     consume(work, &consume_jti, now)?;
     if single_registration && is_registered(work, &software)? {
@@ -363,8 +363,7 @@ fn create_client(
          VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![client_id, now, software.issuer, software.id, record.text(), digest])?;
-    let client = Client { client_id, client_id_issued_at: now, version: 1, software, record };
-    Ok(CreatedClient { client, registration_access_token })
+    Ok(WrittenClient { client_id, client_id_issued_at: now, version: 1, software, registration_access_token })
 }
 
 fn issue_token(
@@ -374,7 +373,15 @@ fn issue_token(
     access_token: String,
     now: i64,
 ) -> Result<IssuedToken, Failure> {
-    let NewToken { client_id, version, scope, expires_in, certificate_thumbprint, consume_jti } = new;
+    let NewToken {
+        client_id,
+        version,
+        scope,
+        expires_in,
+        cnf: Confirmation { certificate_thumbprint },
+        consume_jti,
+        ..
+    } = new;
     let current = version_of(work, &client_id)?.ok_or(Refusal::UnknownClient)?;
     if version.is_some_and(|version| version != current) {
         return Err(Refusal::VersionMismatch.into());
@@ -386,7 +393,7 @@ fn issue_token(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![digest, client_id, scope, certificate_thumbprint, now, expires_at])?;
-    Ok(IssuedToken { client_id, access_token, scope, expires_in })
+    Ok(IssuedToken { client_id, access_token, token_type: TokenType::Bearer, expires_in, scope })
 }
 
 /// Consumes every `jti`; the caller drops the transaction on an error, and none is consumed.

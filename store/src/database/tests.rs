@@ -51,6 +51,7 @@ fn jti(jti: &str, expires_at: i64) -> Jti {
 fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     let software = Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8ACBgBzinpr8oJ8B".to_owned() };
     NewClient {
+        request_id: None,
         software,
         single_registration: false,
         registration_access_token: false,
@@ -61,11 +62,12 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
 
 fn new_token(client_id: &str, expires_in: i64) -> NewToken {
     NewToken {
+        request_id: None,
         client_id: client_id.to_owned(),
         version: None,
         scope: "accounts".to_owned(),
         expires_in,
-        certificate_thumbprint: "A".repeat(43),
+        cnf: Confirmation { certificate_thumbprint: "A".repeat(43) },
         consume_jti: Vec::new(),
     }
 }
@@ -82,7 +84,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
 }
 
 /// Creates one.
-async fn create_client(database: &Database, new: NewClient) -> Result<CreatedClient, Failure> {
+async fn create_client(database: &Database, new: NewClient) -> Result<WrittenClient, Failure> {
     database.create_clients(vec![new]).await?.pop().unwrap()
 }
 
@@ -235,8 +237,10 @@ async fn who_is_refused_undoes_nothing_of_those_who_share_the_transaction() {
         release
     );
     assert_eq!(refusal(again), Refusal::Replayed { index: 0 });
-    for created in [first.unwrap().client, last.unwrap().client] {
-        assert_eq!(rig.database.client(created.client_id.clone()).await.unwrap(), created);
+    for created in [first.unwrap(), last.unwrap()] {
+        let read = rig.database.client(created.client_id.clone()).await.unwrap();
+        assert_eq!(read.record.text(), "{}");
+        assert_eq!(WrittenClient::from(read), created);
     }
     assert_eq!(rig.database.counts().await.unwrap(), Counts { clients: 2, live_tokens: 0, jti_kept: 2 });
 }
@@ -326,7 +330,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
     let mut client_id = String::new();
     for number in 0..5 {
         let every = vec![jti(&format!("short {number}"), NOW + 10), jti(&format!("long {number}"), NOW + 1000)];
-        client_id = create_client(&rig.database, new_client(every)).await.unwrap().client.client_id;
+        client_id = create_client(&rig.database, new_client(every)).await.unwrap().client_id;
     }
     let short = issued(&rig, new_token(&client_id, 10)).await.access_token;
     let long = issued(&rig, new_token(&client_id, 1000)).await.access_token;
@@ -345,7 +349,7 @@ async fn the_purge_takes_what_expired_in_batches_and_leaves_the_rest() {
 #[tokio::test]
 async fn a_token_is_active_until_the_second_it_expires() {
     let rig = Rig::new().await;
-    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
+    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client_id;
     let token = issued(&rig, new_token(&client_id, 600)).await.access_token;
 
     rig.set_time(NOW + 599);
@@ -363,8 +367,8 @@ async fn a_token_is_active_until_the_second_it_expires() {
 #[tokio::test]
 async fn deleting_a_client_leaves_no_token_behind() {
     let rig = Rig::new().await;
-    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
-    let kept = create_client(&rig.database, new_client(vec![])).await.unwrap().client.client_id;
+    let client_id = create_client(&rig.database, new_client(vec![])).await.unwrap().client_id;
+    let kept = create_client(&rig.database, new_client(vec![])).await.unwrap().client_id;
     issued(&rig, new_token(&client_id, 600)).await;
     issued(&rig, new_token(&kept, 600)).await;
     rig.database.delete_client(client_id).await.unwrap();
@@ -377,7 +381,7 @@ async fn a_registration_access_token_lives_as_long_as_its_client() {
     let new = NewClient { registration_access_token: true, ..new_client(vec![]) };
     let created = create_client(&rig.database, new).await.unwrap();
     let token = created.registration_access_token.unwrap();
-    let client_id = created.client.client_id;
+    let client_id = created.client_id;
     let active = ActiveToken { client_id: client_id.clone(), issued_at: NOW, token_use: TokenUse::Registration };
 
     rig.set_time(NOW + 10 * MAX_LIFETIME);
