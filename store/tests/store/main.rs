@@ -7,6 +7,8 @@ mod clients;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod support;

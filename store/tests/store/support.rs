@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::openapi::{self, Sent};
+
 /// The time of the routers' clocks when a test starts.
 pub(crate) const NOW: i64 = 1_643_090_861;
 
@@ -114,8 +116,13 @@ impl Rig {
         self.time.store(now, Ordering::SeqCst);
     }
 
+    /// Sends a request, and checks the answer against the OpenAPI document.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let sent = request.extensions().get().cloned();
+        let answer = Answer::read(self.router.clone().oneshot(request).await.unwrap()).await;
+        openapi::check(&method, &path, sent.as_ref(), &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -163,7 +170,8 @@ pub(crate) fn database_file(folder: &TempDir) -> PathBuf {
 }
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
-    Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+    let request = Request::post(path).header("content-type", "application/json").extension(Sent(body.clone()));
+    request.body(Body::from(body.to_string())).unwrap()
 }
 
 /// Asks for one client.
