@@ -20,7 +20,7 @@ use serde_json::json;
 use self::problem::Problem;
 use self::request::{Batch, BatchItem, Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
-use crate::database::{Database, Failure};
+use crate::database::{Database, Failure, Refusal};
 use crate::metrics::{self, Metrics};
 use crate::model::{
     ActiveToken, Client, Confirmation, Kind, NewClient, NewToken, Replacement, TokenType, TokenUse, WrittenClient,
@@ -99,14 +99,14 @@ impl Store {
         &self,
         kind: Kind,
         Batch(items): Batch<N>,
-        all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Failure>>, Failure>,
+        all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Refusal>>, Failure>,
     ) -> Result<Vec<Reply<D>>, Problem> {
         let mut new = Vec::with_capacity(items.len());
         let checked = |item: BatchItem<N>| (item.request_id, item.new.map(|one| new.push(one)));
         let items: Vec<(Option<String>, Result<(), Problem>)> = items.into_iter().map(checked).collect();
         let mut done = all(new).await?.into_iter();
         let replies = items.into_iter().map(|(request_id, item)| {
-            let next = |()| done.next().map_or(Err(Failure::Closed.into()), |done| done.map_err(Problem::from));
+            let next = |()| done.next().ok_or(Failure::Closed)?.map_err(|refusal| Failure::from(refusal).into());
             let reply = match item.and_then(next) {
                 Ok(done) => Reply::made(done),
                 Err(problem) => Reply::refused(problem.status(), problem.body()),

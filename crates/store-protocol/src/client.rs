@@ -96,7 +96,7 @@ pub struct Client<R> {
     pub record: R,
 }
 
-/// A client that was just written. Whoever wrote it knows the record, so it is left out.
+/// A client that was just written. The caller that wrote it knows the record, so it is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

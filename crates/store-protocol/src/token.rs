@@ -86,7 +86,7 @@ pub struct TokenForm<S = String> {
     pub token: S,
 }
 
-/// What is known of a token (RFC 7662 section 2.2). Of a token that is not active only that is told.
+/// What is known of a token (RFC 7662 section 2.2). Of a token that is not active, the answer says only that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -124,7 +124,7 @@ pub struct Introspection {
 }
 
 impl Introspection {
-    /// What is told of a token that is unknown, expired or revoked.
+    /// The answer for a token that is unknown, expired or revoked.
     pub const INACTIVE: Self = Self {
         active: false,
         client_id: None,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_inactive_token_only_that_is_told() {
+    fn of_an_inactive_token_the_answer_says_only_that() {
         assert_eq!(json!(Introspection::INACTIVE), json!({ "active": false }));
         let read = |value: Value| serde_json::from_value::<Introspection>(value);
         assert_eq!(read(json!({ "active": false })).unwrap(), Introspection::INACTIVE);

@@ -1,8 +1,6 @@
 //! The store as its callers meet it: the routes one by one, and the real binary started, killed and stopped.
 
 #[cfg(test)]
-mod atomicity;
-#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod edges;
@@ -10,6 +8,10 @@ mod edges;
 mod openapi;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod suite;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
