@@ -4,13 +4,13 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a file of `migrations/`, the oldest first. What is here was applied somewhere: it never changes, more is added behind.
 pub(super) const STEPS: [&str; 2] = [
-    include_str!("../../migrations/0001_clients_jti_tokens.sql"),
-    include_str!("../../migrations/0002_registration_access_tokens.sql"),
+    include_str!("../../../migrations/0001_clients_jti_tokens.sql"),
+    include_str!("../../../migrations/0002_registration_access_tokens.sql"),
 ];
 
 /// Why a file's schema cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+pub(crate) enum SchemaError {
     /// The file has taken steps that are not known here.
     #[error("it is at version {found}, and this dcr-store knows {}", STEPS.len())]
     Newer {

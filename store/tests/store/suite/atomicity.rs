@@ -1,31 +1,23 @@
 //! All of an operation happens or nothing does, and of many that compete one wins.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::{
-    Answer, Process, Rig, asking_for_token, creation, form_request, jti, new_client, new_token, post, replacement, with,
-};
+use crate::support::{Answer, NOW, Rig, jti, jti_until, new_client, new_token, post, replacement, with};
 
-#[tokio::test]
-async fn a_refused_duplicate_has_not_consumed_its_jti() {
-    let rig = Rig::new().await;
+pub(crate) async fn a_refused_duplicate_has_not_consumed_its_jti(rig: Rig) {
     let single = |id: &str| with(new_client(json!([jti(id)])), "/single_registration", json!(true));
     rig.create(&single("a")).await.assert_status(201);
     rig.create(&single("b")).await.assert_refused(409, "duplicate_software");
     rig.create(&new_client(json!([jti("b")]))).await.assert_status(201);
 }
 
-#[tokio::test]
-async fn a_replay_has_created_nothing_and_consumed_nothing_else() {
-    let rig = Rig::new().await;
+pub(crate) async fn a_replay_has_created_nothing_and_consumed_nothing_else(rig: Rig) {
     rig.create(&new_client(json!([jti("used")]))).await.assert_status(201);
     for both in [json!([jti("fresh"), jti("used")]), json!([jti("used"), jti("fresh")])] {
         let which = both.as_array().unwrap().iter().position(|one| *one == jti("used"));
@@ -38,9 +30,7 @@ async fn a_replay_has_created_nothing_and_consumed_nothing_else() {
     rig.create(&new_client(json!([jti("fresh")]))).await.assert_status(201);
 }
 
-#[tokio::test]
-async fn a_refused_update_has_changed_nothing_and_consumed_nothing() {
-    let rig = Rig::new().await;
+pub(crate) async fn a_refused_update_has_changed_nothing_and_consumed_nothing(rig: Rig) {
     let path = rig.registered().await;
     let before = rig.get(&path).await.text;
     rig.create(&new_client(json!([jti("used")]))).await.assert_status(201);
@@ -55,35 +45,27 @@ async fn a_refused_update_has_changed_nothing_and_consumed_nothing() {
     rig.put(&path, "\"1\"", &fresh).await.assert_status(200);
 }
 
-#[tokio::test]
-async fn a_token_for_an_unknown_client_has_consumed_nothing() {
-    let rig = Rig::new().await;
+pub(crate) async fn a_token_for_an_unknown_client_has_consumed_nothing(rig: Rig) {
     let client = rig.registered().await;
     let request = new_token(json!([jti("t")]));
     rig.issue("unknown", &request).await.assert_refused(404, "unknown_client");
     rig.issue(&client, &request).await.assert_status(201);
 }
 
-#[tokio::test]
-async fn an_expired_jti_among_good_ones_consumes_none() {
-    let rig = Rig::new().await;
-    let expired = crate::support::jti_until("old", crate::support::NOW - 1);
+pub(crate) async fn an_expired_jti_among_good_ones_consumes_none(rig: Rig) {
+    let expired = jti_until("old", NOW - 1);
     let mixed = new_client(json!([jti("fresh"), expired]));
     rig.create(&mixed).await.assert_refused(400, "invalid_request");
     rig.create(&new_client(json!([jti("fresh")]))).await.assert_status(201);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_50_identical_creates_one_wins() {
-    let rig = Rig::new().await;
+pub(crate) async fn of_50_identical_creates_one_wins(rig: Rig) {
     let body = one_client(&new_client(json!([jti("contested")])));
     let answers = all_at_once(rig, 50, move |_| ("/v1/clients".to_owned(), Method::POST, body.clone())).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_single_registrations_one_wins() {
-    let rig = Rig::new().await;
+pub(crate) async fn of_many_single_registrations_one_wins(rig: Rig) {
     let single = with(new_client(json!([])), "/single_registration", json!(true));
     let answers = all_at_once(rig, 30, move |number| {
         let body = with(single.clone(), "/consume_jti", json!([jti(&number.to_string())]));
@@ -93,9 +75,7 @@ async fn of_many_single_registrations_one_wins() {
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 duplicate_software".to_owned(), 29)]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_updates_of_one_version_one_wins() {
-    let rig = Rig::new().await;
+pub(crate) async fn of_many_updates_of_one_version_one_wins(rig: Rig) {
     let path = rig.registered().await;
     let answers =
         all_at_once(rig, 30, move |number| (path.clone(), Method::PUT, replacement(json!([jti(&number.to_string())]))))
@@ -103,9 +83,7 @@ async fn of_many_updates_of_one_version_one_wins() {
     assert_eq!(outcomes(&answers), BTreeMap::from([("200".to_owned(), 1), ("412 version_mismatch".to_owned(), 29)]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_token_is_never_issued_to_a_client_that_is_deleted_meanwhile() {
-    let rig = Rig::new().await;
+pub(crate) async fn a_token_is_never_issued_to_a_client_that_is_deleted_meanwhile(rig: Rig) {
     let path = rig.registered().await;
     let database = rig.database.clone();
     let answers = all_at_once(rig, 30, move |number| match number {
@@ -123,9 +101,7 @@ async fn a_token_is_never_issued_to_a_client_that_is_deleted_meanwhile() {
 }
 
 /// A gateway that waits no longer closes the connection, and the server drops the handler wherever it is.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_that_give_up_leave_all_or_nothing() {
-    let rig = Rig::new().await;
+pub(crate) async fn callers_that_give_up_leave_all_or_nothing(rig: Rig) {
     let mut finished = 0;
     for polls in 0..200 {
         let body = new_client(json!([jti(&polls.to_string())]));
@@ -142,75 +118,6 @@ async fn callers_that_give_up_leave_all_or_nothing() {
     let counts = rig.database.counts().await.unwrap();
     assert_eq!(counts.clients, counts.jti_kept);
     assert!(counts.clients > finished, "{counts:?}, {finished} answered");
-}
-
-/// What one process registers and answers, the other knows; what one deletes, the other has forgotten.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_registration_access_token_is_known_and_dead_in_both_processes() {
-    let pair = Pair::start().await;
-    let [one, other] = &*pair.processes;
-    let created = one.send(creation(&asking_for_token(new_client(json!([]))))).await.of_one();
-    let form = format!("token={}", created.assert_status(201).member("registration_access_token"));
-    let known = other.send(form_request("/v1/tokens/introspect", &form)).await;
-    assert_eq!(known.assert_status(200).body["token_use"], "registration");
-
-    let mut delete = post(&format!("/v1/clients/{}", created.member("client_id")), &json!(null));
-    *delete.method_mut() = Method::DELETE;
-    other.send(delete).await.assert_status(204);
-    let dead = one.send(form_request("/v1/tokens/introspect", &form)).await;
-    assert_eq!(dead.assert_status(200).body, json!({ "active": false }));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_50_identical_creates_over_two_processes_one_wins() {
-    let pair = Pair::start().await;
-    let body = one_client(&asking_for_token(new_client(json!([now_jti("contested")]))));
-    let answers = pair.all_at_once(50, "/v1/clients", &body).await;
-    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 1), ("409 replayed".to_owned(), 49)]));
-    let won = answers.iter().find(|answer| answer.status.as_u16() == 201).unwrap();
-    let form = format!("token={}", won.member("registration_access_token"));
-    let active = pair.processes[0].send(form_request("/v1/tokens/introspect", &form)).await;
-    assert_eq!(active.assert_status(200).body["client_id"], won.body["client_id"]);
-}
-
-/// A transaction that took the write lock only after it had read would fail when another wrote in between.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn writers_in_two_processes_wait_for_each_other() {
-    let pair = Pair::start().await;
-    let created = pair.processes[0].send(creation(&new_client(json!([])))).await.of_one();
-    let body = one_token(&created.assert_status(201).member("client_id"));
-    let answers = pair.all_at_once(60, "/v1/tokens", &body).await;
-    assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 60)]));
-}
-
-/// Two processes on one file: their locks meet in SQLite, not in a pool.
-struct Pair {
-    processes: Arc<[Process; 2]>,
-    _folder: TempDir,
-}
-
-impl Pair {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let one = Process::start(folder.path(), &[]).await;
-        let beside = folder.path().join("other");
-        std::fs::create_dir(&beside).unwrap();
-        let other = Process::start(&beside, &["--database", "sqlite:../store.db"]).await;
-        Self { processes: Arc::new([one, other]), _folder: folder }
-    }
-
-    async fn all_at_once(&self, requests: usize, path: &str, body: &Value) -> Vec<Answer> {
-        let mut running = JoinSet::new();
-        for number in 0..requests {
-            let (processes, request) = (self.processes.clone(), post(path, body));
-            running.spawn(async move { processes[number % 2].send(request).await.of_one() });
-        }
-        running.join_all().await
-    }
-}
-
-pub(crate) fn now_jti(jti: &str) -> Value {
-    crate::support::jti_until(jti, dcr_store::clock::Clock::system().now() + 600)
 }
 
 async fn all_at_once(rig: Rig, requests: usize, request: impl Fn(usize) -> (String, Method, Value)) -> Vec<Answer> {
@@ -231,17 +138,17 @@ async fn all_at_once(rig: Rig, requests: usize, request: impl Fn(usize) -> (Stri
     running.join_all().await
 }
 
-fn one_client(client: &Value) -> Value {
+pub(crate) fn one_client(client: &Value) -> Value {
     json!({ "clients": [client] })
 }
 
-fn one_token(client: &str) -> Value {
+pub(crate) fn one_token(client: &str) -> Value {
     let mut token = new_token(json!([]));
     token["client_id"] = json!(client.trim_start_matches("/v1/clients/"));
     json!({ "tokens": [token] })
 }
 
-fn outcomes(answers: &[Answer]) -> BTreeMap<String, usize> {
+pub(crate) fn outcomes(answers: &[Answer]) -> BTreeMap<String, usize> {
     let mut outcomes = BTreeMap::new();
     for answer in answers {
         let error = answer.body["error"].as_str().unwrap_or_default();

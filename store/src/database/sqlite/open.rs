@@ -11,19 +11,14 @@ use rusqlite::{Connection, OpenFlags};
 use super::schema::{self, SchemaError};
 
 /// How long a request queues, and a transaction waits for the lock of another process on the same file.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// More than there are statements in this program, so that each is compiled once a connection.
-const STATEMENTS: usize = 32;
+const MAX_STATEMENTS: usize = 32;
 
-/// Why a database could not be opened.
+/// Why a file could not be opened as the database.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A URL that is not one of a SQLite file.
-    #[error(
-        "the database must be a SQLite file, written `sqlite:PATH` (as `sqlite:./dcr-store.db`); other databases are not supported"
-    )]
-    UnsupportedUrl,
+pub(crate) enum OpenError {
     /// The URL of a database that would be gone with the process.
     #[error(
         "a database in memory forgets every registration when the store stops: name a file, as `sqlite:./dcr-store.db`"
@@ -70,10 +65,10 @@ pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
     Ok(Connections { writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
 }
 
-/// `sqlite:PATH` or `sqlite://PATH`, where PATH may be percent-encoded, for the sake of a `?` in it. The two modes that may follow say what
-/// the store does anyhow.
+/// Reads `sqlite:PATH` or `sqlite://PATH`. PATH may be percent-encoded, so that it can hold a `?`. The two modes that may follow say what
+/// the store does anyway.
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {
-    let rest = url.strip_prefix("sqlite:").ok_or(OpenError::UnsupportedUrl)?;
+    let rest = url.strip_prefix("sqlite:").ok_or(OpenError::MalformedUrl("its scheme is not `sqlite`"))?;
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(OpenError::InMemory);
     }
@@ -97,18 +92,18 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
 /// With `synchronous=FULL` a commit in WAL mode returns when the log is on the disk: the answer outlives a power loss, not only
 /// the process.
 ///
-/// Digests and `jti` are random, and so are the pages of their indexes that each operation changes. They have room in a cache of 8 MiB
-/// (SQLite's own default has 2), and so has what a transaction changes; a larger one is searched for longer at the end of many transactions
-/// than the operating system's cache takes to hand over a page. Whoever commits when the log is 64 MiB long (by default 4) waits until the
-/// rest of it is in the database file; most of it has been moved there by then ([`crate::checkpoint`]).
+/// Digests and `jti` are random, and so are the pages of their indexes that each operation changes. A cache of 8 MiB (SQLite's default is 2)
+/// holds them and what a transaction changes. A larger cache is slower: at the end of a transaction SQLite searches it, and that takes
+/// longer than reading a page from the operating system's cache. A commit that finds the log 64 MiB long (by default 4) waits until the
+/// rest of it is in the database file; most of it has been moved there by then (`checkpoint`).
 ///
 /// What a savepoint needs to undo its pages is kept in memory. Beyond 64 KiB, which a transaction of many operations exceeds, SQLite would
 /// write it to a file in the system's temporary folder, and that takes as long as the rest of the transaction.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(MAX_STATEMENTS);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 16000; PRAGMA temp_store = MEMORY;",
