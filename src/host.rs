@@ -98,7 +98,7 @@ pub enum Event {
         endpoint: &'static str,
     },
     /// A request broke rules that are only watched.
-    Watched {
+    ShadowDenied {
         /// The endpoint's name.
         endpoint: &'static str,
         /// Why it would have been refused; the first is what the caller would have read.

@@ -14,7 +14,7 @@ use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, S
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_mint::Error;
 use dcr_parties::client::{JWT_BEARER, media_type};
-use dcr_policy::{ErrorCode, Refusal, Timestamp, Trail};
+use dcr_policy::{ErrorCode, Evaluation, Refusal, Timestamp};
 use dcr_x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -106,13 +106,13 @@ impl Case {
             certificate: self.certificate.map(Rc::new),
         };
         let gate = Gate::new(self.config, host.clone());
-        let trail = Trail::new(gate.config.settings.modes.clone());
-        let answer = gate.follow(endpoint, &Request { head, body: received }, &trail).now_or_never();
+        let evaluation = Evaluation::new(gate.config.settings.modes.clone());
+        let answer = gate.follow(endpoint, &Request { head, body: received }, &evaluation).now_or_never();
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
 
         host.0.all_at_hand()?;
         let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
-        let rules = list(kind, &gate.config, &trail.met(), verdict == Verdict::Accepted);
+        let rules = list(kind, &gate.config, &evaluation.met(), verdict == Verdict::Accepted);
         Ok(Judgement { verdict, rules })
     }
 }

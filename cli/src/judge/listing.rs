@@ -4,7 +4,7 @@ use dcr_gate::config::Config;
 use dcr_policy::catalogue::{self as rules, Answer, Level, RULES, Rule};
 use dcr_policy::dialect::{CertificateForm, Dialect};
 use dcr_policy::profile::{InteractionId, RequestBody};
-use dcr_policy::{Document, trail};
+use dcr_policy::{Document, evaluation};
 
 /// A rule, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ const OF_FORMS: [&Rule; 7] = [
 ];
 
 /// Every rule that concerns such a request under this configuration, and what became of it on the way, in the catalogue's order.
-pub(super) fn list(kind: Kind, config: &Config, met: &[trail::Met], accepted: bool) -> Vec<JudgedRule> {
+pub(super) fn list(kind: Kind, config: &Config, met: &[evaluation::Met], accepted: bool) -> Vec<JudgedRule> {
     let mut listed: Vec<(&'static Rule, Option<Document>)> = Vec::new();
     for rule in RULES.iter().copied() {
         let places = if rule.answer == Answer::OfDocument { documents(kind, rule, config) } else { vec![None] };
@@ -111,7 +111,7 @@ pub(super) fn list(kind: Kind, config: &Config, met: &[trail::Met], accepted: bo
     listed.into_iter().map(judged).collect()
 }
 
-fn concerns(kind: Kind, rule: &'static Rule, config: &Config, met: &[trail::Met]) -> bool {
+fn concerns(kind: Kind, rule: &'static Rule, config: &Config, met: &[evaluation::Met]) -> bool {
     let is_met = |rule: &&Rule| met.iter().any(|met| met.rule == *rule);
     if OF_FORMS.contains(&rule) {
         return if OF_FORMS.iter().any(is_met) { is_met(&rule) } else { is_of_some_form(rule, config) };
@@ -189,18 +189,18 @@ fn is_of_some_form(rule: &'static Rule, config: &Config) -> bool {
     })
 }
 
-fn is_broken(kind: Kind, place: (&'static Rule, Option<Document>), met: &[trail::Met]) -> bool {
-    at(kind, place, met).any(|met| met.outcome != trail::Outcome::Held)
+fn is_broken(kind: Kind, place: (&'static Rule, Option<Document>), met: &[evaluation::Met]) -> bool {
+    at(kind, place, met).any(|met| met.outcome != evaluation::Outcome::Held)
 }
 
-fn outcome(kind: Kind, place: (&'static Rule, Option<Document>), met: &[trail::Met], accepted: bool) -> Outcome {
+fn outcome(kind: Kind, place: (&'static Rule, Option<Document>), met: &[evaluation::Met], accepted: bool) -> Outcome {
     let found = at(kind, place, met).map(|met| match &met.outcome {
-        trail::Outcome::Held => Outcome::Passed,
-        trail::Outcome::Waived => Outcome::Waived,
-        trail::Outcome::Watched(_) => Outcome::Watched,
+        evaluation::Outcome::Held => Outcome::Passed,
+        evaluation::Outcome::Waived => Outcome::Waived,
+        evaluation::Outcome::Watched(_) => Outcome::Watched,
         // A gate that only watches goes no further, and lets the request pass all the same.
-        trail::Outcome::Refused(_) if accepted => Outcome::Watched,
-        trail::Outcome::Refused(_) => Outcome::Failed,
+        evaluation::Outcome::Refused(_) if accepted => Outcome::Watched,
+        evaluation::Outcome::Refused(_) => Outcome::Failed,
     });
     // A rule may be met more than once: what is broken once is broken.
     match found.max() {
@@ -214,8 +214,8 @@ fn outcome(kind: Kind, place: (&'static Rule, Option<Document>), met: &[trail::M
 fn at<'m>(
     kind: Kind,
     (rule, document): (&'static Rule, Option<Document>),
-    met: &'m [trail::Met],
-) -> impl Iterator<Item = &'m trail::Met> {
+    met: &'m [evaluation::Met],
+) -> impl Iterator<Item = &'m evaluation::Met> {
     let outermost = match kind {
         Kind::Registration => Document::RegistrationRequest,
         Kind::ClientAssertion => Document::ClientAssertion,
@@ -295,13 +295,13 @@ mod tests {
 
     #[test]
     fn what_was_met_more_than_once_is_broken_if_it_was_broken_once() {
-        let met = |document, outcome| trail::Met { rule: &rules::JW_02, document, outcome };
+        let met = |document, outcome| evaluation::Met { rule: &rules::JW_02, document, outcome };
         let statement = Some(Document::SoftwareStatement);
         let met = [
-            met(statement, trail::Outcome::Held),
-            met(statement, trail::Outcome::Waived),
-            met(statement, trail::Outcome::Held),
-            met(None, trail::Outcome::Held),
+            met(statement, evaluation::Outcome::Held),
+            met(statement, evaluation::Outcome::Waived),
+            met(statement, evaluation::Outcome::Held),
+            met(None, evaluation::Outcome::Held),
         ];
         let of = |document| outcome(Kind::Registration, (&rules::JW_02, Some(document)), &met, true);
         assert_eq!(of(Document::SoftwareStatement), Outcome::Waived);

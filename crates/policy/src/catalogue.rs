@@ -25,7 +25,7 @@ pub struct Rule {
     #[cfg(not(target_os = "wasi"))]
     pub levels: &'static str,
     /// Whether an operator may set the rule aside.
-    pub force: Force,
+    pub waivability: Waivability,
     /// What the caller reads, in words a developer can act on. ASCII without `"` and `\` (RFC 6749 section 5.2).
     pub sentence: &'static str,
     /// Where the rule comes from.
@@ -43,7 +43,7 @@ impl Eq for Rule {}
 
 /// Whether an operator may set a rule aside (`danger_rules`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Force {
+pub enum Waivability {
     /// Never: it establishes who is asking, or what later checks read.
     Binding,
     /// It may be only watched, or switched off: the journey goes on without it.
@@ -113,7 +113,7 @@ macro_rules! catalogue {
     ($($name:ident $id:literal $reason:ident $answer:expr, $levels:literal $force:ident, $source:literal, $sentence:literal;)+) => {
         $(#[doc = $sentence]
           pub static $name: Rule = Rule {
-              id: $id, reason: stringify!($reason), answer: $answer, force: Force::$force, sentence: $sentence,
+              id: $id, reason: stringify!($reason), answer: $answer, waivability: Waivability::$force, sentence: $sentence,
               #[cfg(not(target_os = "wasi"))] levels: $levels,
               #[cfg(not(target_os = "wasi"))] source: $source,
           };)+

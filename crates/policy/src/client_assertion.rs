@@ -6,7 +6,7 @@ use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_0
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
 use super::settings::Settings;
-use super::{Document, Refusal, Rule, Timestamp, Trail};
+use super::{Document, Evaluation, Refusal, Rule, Timestamp};
 
 /// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
 #[derive(Debug)]
@@ -33,14 +33,14 @@ impl UnverifiedAssertion {
         client_id_parameter: Option<&str>,
         settings: &Settings,
         now: Timestamp,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        let trail = trail.within(Document::ClientAssertion);
-        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &trail)?;
-        unverified.require_header(&settings.profile.required_header, &trail)?;
+        let evaluation = evaluation.within(Document::ClientAssertion);
+        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &evaluation)?;
+        unverified.require_header(&settings.profile.required_header, &evaluation)?;
         let claims = check_claims(unverified.unverified_claims(), settings, now);
-        let ClientAssertion { client_id, .. } = trail.need(&CLAIMS, claims)?;
-        trail.need(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
+        let ClientAssertion { client_id, .. } = evaluation.require(&CLAIMS, claims)?;
+        evaluation.require(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
         Ok(Self { unverified, client_id })
     }
 

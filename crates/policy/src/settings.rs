@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use dcr_json::object;
+use dcr_json::json_struct;
 
 use super::dialect::Dialect;
+use super::evaluation::Modes;
 use super::profile::Profile;
-use super::trail::Modes;
 
 /// What the operator and the profile ask for.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub struct Limits {
     pub redirect_uris: usize,
 }
 
-object!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
+json_struct!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
 
 impl Default for Limits {
     fn default() -> Self {

@@ -1,13 +1,13 @@
-//! The trail of one request through the rules: which it met, which it broke, and which of those an operator only watches. Checks say what
-//! they found; the trail says whether the journey goes on.
+//! The evaluation of one request through the rules: which it met, which it broke, and which of those an operator only watches. Checks say what
+//! they found; the evaluation says whether the journey goes on.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dcr_json::{ByName, FromJson, Misfit};
+use dcr_json::{ByName, FromJson, ReadError};
 use serde_json::Value;
 
-use super::catalogue::{Force, Rule};
+use super::catalogue::{Rule, Waivability};
 use super::{Document, Refusal};
 
 /// What becomes of a request that breaks a rule.
@@ -62,21 +62,21 @@ pub enum Outcome {
     Waived,
 }
 
-/// The way of one request through the rules. Cheap to clone: clones write into the same trail.
+/// The way of one request through the rules. Cheap to clone: clones write into the same evaluation.
 #[derive(Debug, Clone)]
-pub struct Trail {
+pub struct Evaluation {
     modes: Rc<Modes>,
     met: Rc<RefCell<Vec<Met>>>,
     document: Option<Document>,
 }
 
-impl Trail {
-    /// A trail that begins.
+impl Evaluation {
+    /// A evaluation that begins.
     pub fn new(modes: Rc<Modes>) -> Self {
         Self { modes, met: Rc::default(), document: None }
     }
 
-    /// The same trail, inside a document.
+    /// The same evaluation, inside a document.
     pub fn within(&self, document: Document) -> Self {
         Self { document: Some(document), ..self.clone() }
     }
@@ -85,7 +85,7 @@ impl Trail {
     ///
     /// # Errors
     /// The outcome's.
-    pub fn need<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+    pub fn require<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
         match &outcome {
             Ok(_) => self.held(rules),
             Err(refusal) => self.broken(rules, refusal, Outcome::Refused(refusal.clone())),
@@ -97,23 +97,23 @@ impl Trail {
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
-    pub fn hold(&self, rules: &[&'static Rule], outcome: Result<(), Refusal>) -> Result<(), Refusal> {
-        self.hold_or(rules, outcome, || ())
+    pub fn check(&self, rules: &[&'static Rule], outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+        self.check_or(rules, outcome, || ())
     }
 
     /// The same for a check with a value; `fallback` is what the journey goes on with.
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
-    pub fn hold_or<T>(
+    pub fn check_or<T>(
         &self,
         rules: &[&'static Rule],
         outcome: Result<T, Refusal>,
         fallback: impl FnOnce() -> T,
     ) -> Result<T, Refusal> {
-        let Err(refusal) = outcome else { return self.need(rules, outcome) };
+        let Err(refusal) = outcome else { return self.require(rules, outcome) };
         match self.mode(&refusal) {
-            Mode::Enforce => self.need(rules, Err(refusal)),
+            Mode::Enforce => self.require(rules, Err(refusal)),
             Mode::Shadow => {
                 self.broken(rules, &refusal, Outcome::Watched(refusal.clone()));
                 Ok(fallback())
@@ -125,23 +125,23 @@ impl Trail {
         }
     }
 
-    /// An early look at what is checked again later: all that it leaves on the trail is a refusal.
+    /// An early look at what is checked again later: all that it leaves on the evaluation is a refusal.
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
-    pub fn foresee(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+    pub fn check_early(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
         match outcome {
-            Err(refusal) if self.mode(&refusal) == Mode::Enforce => self.need(&[], Err(refusal)),
+            Err(refusal) if self.mode(&refusal) == Mode::Enforce => self.require(&[], Err(refusal)),
             _ => Ok(()),
         }
     }
 
-    /// How far the trail goes by now.
+    /// How far the evaluation goes by now.
     pub fn length(&self) -> usize {
         self.met.borrow().len()
     }
 
-    /// Forgets what was met after the trail had this length: it was judged by something that turned out to be old.
+    /// Forgets what was met after the evaluation had this length: it was judged by something that turned out to be old.
     pub fn cut(&self, length: usize) {
         self.met.borrow_mut().truncate(length);
     }
@@ -161,9 +161,9 @@ impl Trail {
     }
 
     fn mode(&self, refusal: &Refusal) -> Mode {
-        match refusal.rule.force {
-            Force::Waivable => self.modes.of(refusal.rule),
-            Force::Binding => Mode::Enforce,
+        match refusal.rule.waivability {
+            Waivability::Waivable => self.modes.of(refusal.rule),
+            Waivability::Binding => Mode::Enforce,
         }
     }
 
@@ -183,12 +183,12 @@ impl Trail {
 
 /// As operators write it. YAML reads a bare `off` as false.
 impl FromJson for Mode {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         match (value.as_bool(), value.as_str()) {
             (Some(false), _) | (_, Some("off")) => Ok(Self::Off),
             (_, Some("shadow")) => Ok(Self::Shadow),
             (_, Some("enforce")) => Ok(Self::Enforce),
-            _ => Err(Misfit::new("write off, shadow or enforce")),
+            _ => Err(ReadError::new("write off, shadow or enforce")),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_jose::jws::{Jws, Limits};
-use dcr_json::{self as json, FromJson, Misfit, object};
+use dcr_json::{self as json, FromJson, ReadError, json_struct};
 use dcr_policy::access_token::Introspection;
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::client_metadata::ClientMetadata;
@@ -57,7 +57,7 @@ pub struct Client {
     pub registration_access_token: Option<String>,
 }
 
-object!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
+json_struct!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
 
 /// What the store says of a client that was written: what the gate does not know already.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct Written {
     registration_access_token: Option<String>,
 }
 
-object!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
+json_struct!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
 
 /// What the token endpoint needs to know of a client: its record without the statement.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub struct Record {
     pub revoked_key_set_uri: Option<String>,
 }
 
-object!(Record {
+json_struct!(Record {
     metadata,
     software_statement,
     statement_claims = Rc::default(),
@@ -154,7 +154,7 @@ struct Issued {
     scope: String,
 }
 
-object!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
+json_struct!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
 
 /// An id that may be used once.
 #[derive(Debug, Clone, Serialize)]
@@ -220,11 +220,11 @@ impl TokenClient {
 
 impl Record {
     /// They are kept in the statement, and nowhere else.
-    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), Misfit> {
+    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), ReadError> {
         let limits = Limits { token_bytes: usize::MAX, json_depth: ANSWER_DEPTH };
         let statement = Jws::parse(self.software_statement.as_bytes(), &limits).ok();
         let claims = statement.and_then(|statement| json::parse_object(statement.payload(), ANSWER_DEPTH).ok());
-        self.statement_claims = Rc::new(claims.ok_or_else(|| Misfit::new("a software_statement that is none"))?);
+        self.statement_claims = Rc::new(claims.ok_or_else(|| ReadError::new("a software_statement that is none"))?);
         Ok(())
     }
 
@@ -253,7 +253,7 @@ struct Software {
     id: String,
 }
 
-object!(Software { issuer, id, .. });
+json_struct!(Software { issuer, id, .. });
 
 #[derive(Serialize)]
 struct Creation<'a> {
@@ -529,7 +529,7 @@ impl<H: Host> Store<H> {
             /// Which of the ids was used before.
             replayed: usize,
         }
-        object!(ErrorBody { error, replayed = 0, .. });
+        json_struct!(ErrorBody { error, replayed = 0, .. });
         let refused = matches!(told.status, Some(404 | 409 | 412));
         if !refused {
             return self.failed(match told.status {

@@ -13,8 +13,8 @@ use dcr_policy::Timestamp;
 use serde_json::Value;
 
 use super::{Store, StoreError, Told};
-use crate::arrival::Arrival;
 use crate::host::Host;
+use crate::shared_once::SharedOnce;
 
 /// The most orders of one call, and the most bytes: the store takes 64 and 256 KiB.
 const ORDERS: usize = 64;
@@ -44,7 +44,7 @@ type Outcome = Result<Rc<Told>, StoreError>;
 #[derive(Debug)]
 struct Order {
     text: Vec<u8>,
-    outcome: Arrival<Outcome>,
+    outcome: SharedOnce<Outcome>,
 }
 
 impl Orders {
@@ -91,8 +91,8 @@ impl Orders {
 
 impl<H: Host> Store<H> {
     /// Has the store do what `text` says. What it tells of it arrives: the status and the body it would have had as an answer of its own.
-    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> Arrival<Outcome> {
-        let outcome = Arrival::default();
+    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> SharedOnce<Outcome> {
+        let outcome = SharedOnce::default();
         let order = Order { text, outcome: outcome.clone() };
         let longest = self.config.timeout.saturating_add(GRACE);
         if orders.borrow_mut().join(order, self.host.now(), longest) {
