@@ -13,8 +13,8 @@ mod vectors;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use dcr_cli::mint::{self, Token};
-use dcr_cli::pki::{Identity, Pki};
+use dcr_mint::pki::{Identity, Pki};
+use dcr_mint::{self as mint, Token};
 use serde_json::{Value, json};
 
 use super::{Answer, Body, Endpoint, Gate, Head, Request, Served};

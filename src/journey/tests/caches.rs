@@ -1,6 +1,6 @@
 //! What is kept between requests: which statements' signatures verified, and the clients at the token endpoint.
 
-use dcr_cli::keys::SigningKey;
+use dcr_mint::keys::SigningKey;
 
 use super::*;
 use crate::host::mock::run;

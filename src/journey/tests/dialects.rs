@@ -62,7 +62,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
         let key_of_the_other = brazilian_statement().sign(&PKI.directory).unwrap();
         let answer = post(of_brazil(&key_of_the_other), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "kid_unknown");
-        let forger = dcr_cli::keys::SigningKey::from_pem(&PKI.directory.to_pem().unwrap()).unwrap();
+        let forger = dcr_mint::keys::SigningKey::from_pem(&PKI.directory.to_pem().unwrap()).unwrap();
         let forged = brazilian_statement().sign(&forger.with_kid(PKI.other_tpp.signing.kid())).unwrap();
         let answer = post(of_brazil(&forged), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");

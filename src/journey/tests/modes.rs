@@ -1,6 +1,6 @@
 //! Watching without refusing: the whole gate, or single rules.
 
-use dcr_cli::keys::SigningKey;
+use dcr_mint::keys::SigningKey;
 
 use super::*;
 use crate::host::mock::run;
