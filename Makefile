@@ -61,7 +61,7 @@ lint: wasm-target ## formatting and clippy, natively and for wasm
 	$(CARGO) check --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz --no-default-features
 
 docs: ## write docs/rules.md anew from the catalogue of rules
-	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --test rules -- the_rules_document
+	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-tests --test rules -- the_rules_document
 
 clean: ## remove what was built and made; the installed Envoy stays
 	$(CARGO) clean

@@ -12,6 +12,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use dcr_dev::installation::project_folder;
 use dcr_policy::catalogue::{Answer, Level, RULES, Rule, Waivability};
 use dcr_policy::profile::Profile;
 
@@ -77,8 +78,8 @@ What only an authorization server, a directory or the TLS layer can do, and why.
 
 #[test]
 fn the_rules_document_is_made_from_the_catalogue() {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let functions = functions(project);
+    let project = project_folder();
+    let functions = functions(&project);
     let profiles: Vec<Profile> = Profile::names().map(|name| Profile::named(name).unwrap()).collect();
     let mut document = HEAD.to_owned();
     let names: String = profiles.iter().map(|profile| format!(" {} |", profile.name)).collect();
@@ -135,7 +136,7 @@ fn levels_name_families_that_profiles_belong_to() {
 /// The list of all rules lies beside the project's folder, not in it; without it the test says so and is skipped.
 #[test]
 fn every_rule_there_is_has_its_place_in_the_document() {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = project_folder();
     let list = project.join("../shared/rules.md");
     let Ok(list) = std::fs::read_to_string(&list) else {
         println!("skipped: no list of rules at {}", list.display());

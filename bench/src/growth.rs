@@ -76,7 +76,7 @@ pub(crate) async fn measure(
     let registered = Clients::register(&gateway, &requests).await?;
     let load = connect_to_gateway(&gateway, connections).await?;
     let template = template(&gateway, &registered.ps256).await?;
-    let key = pki.tpp.signing.public_jwk()?;
+    let key = pki.tpp.signing.public_jwk();
     let mut world = World { gateway, requests, load, template, key };
 
     let mut points = Vec::new();

@@ -61,7 +61,7 @@ impl Scene {
         let socket = TcpListener::bind(("127.0.0.1", 0))?;
         let beside = Beside {
             noop,
-            key_set: json!({ "keys": [pki.tpp.signing.public_jwk()?, es256.public_jwk()?] }),
+            key_set: json!({ "keys": [pki.tpp.signing.public_jwk(), es256.public_jwk()] }),
             authorizer: socket.local_addr()?.port(),
             oidc_provider: oidc_provider.port(),
         };
@@ -126,7 +126,7 @@ pub(crate) async fn start_gateway(
         }
     }
     let gateway = Gateway::builder(pki.clone()).folder(folder).workers(workers).envoy(change).start().await?;
-    let keys = json!({ "keys": [pki.tpp.signing.public_jwk()?, es256.public_jwk()?] });
+    let keys = json!({ "keys": [pki.tpp.signing.public_jwk(), es256.public_jwk()] });
     gateway.directory().publish(&pki.tpp.software.key_set_path(), keys);
     Ok(gateway)
 }

@@ -28,7 +28,7 @@ impl Signer {
     /// Reads the key and its `kid`.
     pub(crate) fn new(key: &SigningKey) -> Result<Self, Error> {
         let random = SystemRandom::new();
-        let der = PrivatePkcs8KeyDer::from_pem_slice(key.to_pem()?.as_bytes())?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(key.to_pem().as_bytes())?;
         let pkcs8 = der.secret_pkcs8_der();
         let pair = match key.algorithm() {
             Algorithm::Es256 => {

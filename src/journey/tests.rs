@@ -13,8 +13,8 @@ mod vectors;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use dcr_cli::mint::{self, Token};
-use dcr_cli::pki::{Identity, Pki};
+use dcr_mint::pki::{Identity, Pki};
+use dcr_mint::{self as mint, Token};
 use dcr_policy::Refusal;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn gate(host: &MockHost) -> Rc<Gate<MockHost>> {
 
 fn gate_with(host: &MockHost, config: Value) -> Rc<Gate<MockHost>> {
     host.now.set(mint::now());
-    let tpp_keys = json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap()] });
+    let tpp_keys = json!({ "keys": [PKI.tpp.signing.public_jwk()] });
     host.key_sets.borrow_mut().extend([
         ("keystore.example/openbanking.jwks".to_owned(), PKI.directory_key_set().unwrap()),
         (format!("keystore.example{}", PKI.tpp.software.key_set_path()), tpp_keys),

@@ -163,7 +163,7 @@ async fn nothing_but_the_directorys_fresh_signature_vouches_for_a_software() {
     let url = brazil.gateway.directory().url();
     let good = || brazil.statement(&PKI.tpp);
     let of_uk = mint::software_statement(&PKI.tpp.software, &url).sign(&PKI.directory).unwrap();
-    let own_key = SigningKey::from_pem(&PKI.tpp.signing.to_pem().unwrap()).unwrap().with_kid(PKI.directory.kid());
+    let own_key = SigningKey::from_pem(&PKI.tpp.signing.to_pem()).unwrap().with_kid(PKI.directory.kid());
     let claims = serde_json::to_string(good().claims()).unwrap();
     for (name, statement, reason) in [
         ("the UK directory's", json!(of_uk), "statement_issuer"),

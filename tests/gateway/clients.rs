@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use dcr_cli::client::JWT_BEARER;
 use dcr_cli::inspect::Inspected;
 use dcr_cli::mint::Token;
 use dcr_dev::Gateway;
+use dcr_dev::installation::project_folder;
 use dcr_policy::catalogue::{Answer, RULES};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -202,12 +203,12 @@ impl Client {
                 return None;
             }
         }
-        Some(Self { program: "sh".to_owned(), arguments: &["-s"], script: "curl/token.sh", folder: project().into() })
+        Some(Self { program: "sh".to_owned(), arguments: &["-s"], script: "curl/token.sh", folder: project_folder() })
     }
 
     /// What the script prints.
     async fn run(&self, role: &Role) -> Value {
-        let script = File::open(project().join("tests/clients").join(self.script)).unwrap();
+        let script = File::open(project_folder().join("tests/clients").join(self.script)).unwrap();
         let mut command = Command::new(&self.program);
         command.args(self.arguments).current_dir(&self.folder).envs(&role.variables);
         // A proxy has no way to this machine's loopback.
@@ -243,7 +244,7 @@ impl Sent {
 
 /// The folder into which make installed a library, once that is complete.
 fn installed(library: &str) -> Option<PathBuf> {
-    let folder = project().join(".tools/clients").join(library);
+    let folder = project_folder().join(".tools/clients").join(library);
     if folder.join("installed").is_file() {
         return Some(folder);
     }
@@ -256,8 +257,4 @@ fn installed(library: &str) -> Option<PathBuf> {
 #[expect(clippy::explicit_write, reason = "the test harness keeps what `eprintln!` says in a test that passes")]
 fn skipped(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
-}
-
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

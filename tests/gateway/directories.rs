@@ -134,7 +134,7 @@ async fn ss_14_a_key_that_the_directory_lists_as_revoked_signs_nothing_any_more(
         assert_refused(&gateway, &answer, 400, "revoked_key_set_location", &uri.to_string()).await;
     }
 
-    let mut key = PKI.tpp.signing.public_jwk().unwrap();
+    let mut key = PKI.tpp.signing.public_jwk();
     key["kid"] = json!("under another name");
     gateway.directory().publish(&path, json!({ "keys": [key] }));
     let refused = async {
@@ -167,10 +167,10 @@ async fn cb_07_the_software_has_published_its_transport_certificate() {
         ("another's", "tls", json!([x5c(&PKI.other_tpp.transport)]), false),
         ("not the first", "tls", json!([x5c(&PKI.other_tpp.transport), own]), false),
     ] {
-        let mut key = PKI.other_tpp.signing.public_jwk().unwrap();
+        let mut key = PKI.other_tpp.signing.public_jwk();
         (key["use"], key["x5c"]) = (json!(purpose), chain);
         let path = format!("/{}.jwks", name.replace(' ', "-"));
-        gateway.directory().publish(&path, json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap(), key] }));
+        gateway.directory().publish(&path, json!({ "keys": [PKI.tpp.signing.public_jwk(), key] }));
         let key_set = format!("{}{path}", gateway.directory().url());
         let of_it = |token: Token| token.claim("software_jwks_endpoint", key_set.as_str());
         let answer = register(&gateway, &PKI.tpp.transport, of_it).await;
@@ -265,7 +265,7 @@ async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
 async fn with_two_directories(profile: &str) -> (Gateway, SigningKey) {
     let (builder, brazil) = two_directories(Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })));
     let gateway = builder.start().await.unwrap();
-    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [brazil.public_jwk().unwrap()] }));
+    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [brazil.public_jwk()] }));
     (gateway, brazil)
 }
 
@@ -341,7 +341,7 @@ async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
             clients.push(assert_registered(&created, &name));
             let forged = register(party.statement().sign(other).unwrap()).await;
             assert_refused(&gateway, &forged, 400, "kid_unknown", &format!("{name}: the other's key")).await;
-            let renamed = SigningKey::from_pem(&other.to_pem().unwrap()).unwrap().with_kid(own.kid());
+            let renamed = SigningKey::from_pem(&other.to_pem()).unwrap().with_kid(own.kid());
             let forged = register(party.statement().sign(&renamed).unwrap()).await;
             assert_refused(&gateway, &forged, 400, "statement_signature", &format!("{name}: under this kid")).await;
             // What the other directory signs is read in the other directory's words, and is not about this certificate.
@@ -388,7 +388,7 @@ async fn cm_08_a_registration_does_not_move_to_another_directory() {
         Ok(())
     });
     let gateway = builder.start().await.unwrap();
-    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [second.public_jwk().unwrap()] }));
+    gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [second.public_jwk()] }));
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let request = |issuer: &str, key: &SigningKey| {
         let statement = gateway.software_statement(&PKI.tpp).claim("iss", issuer).sign(key).unwrap();

@@ -81,7 +81,7 @@ async fn an_ed25519_key_registers_and_authenticates_under_fapi_2() {
     assert_eq!(metadata.json()["token_endpoint_auth_signing_alg_values_supported"], json!(["PS256", "ES256", "EdDSA"]));
 
     let key = SigningKey::generate_eddsa();
-    gateway.directory().publish("/ed25519.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
+    gateway.directory().publish("/ed25519.jwks", json!({ "keys": [key.public_jwk()] }));
     let key_set = format!("{}/ed25519.jwks", gateway.directory().url());
     let statement = gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", key_set);
     let request = gateway

@@ -82,8 +82,7 @@ async fn scopes_are_matched_by_substring() {
 async fn a_jti_is_consumed_before_the_signature_is_checked() {
     let scene = Scene::new().await;
     let request = scene.request();
-    let forger =
-        SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap().with_kid(PKI.tpp.signing.kid());
+    let forger = SigningKey::from_pem(&PKI.other_tpp.signing.to_pem()).unwrap().with_kid(PKI.tpp.signing.kid());
     let answer = scene.tpp.register(&request.sign(&forger).unwrap()).await.unwrap();
     scene.assert_refused(&answer, 400, "invalid_client_metadata", "request_signature").await;
     let answer = scene.register(&request).await;
@@ -116,7 +115,7 @@ async fn the_algorithm_is_taken_from_the_tokens_header() {
     let scene = Scene::new().await;
     let request = scene.request();
     // An HMAC with the public key for its secret, and no signature at all.
-    let public = PKI.tpp.signing.public_jwk().unwrap().to_string();
+    let public = PKI.tpp.signing.public_jwk().to_string();
     let confused = request.sign_with_secret(public.as_bytes(), PKI.tpp.signing.kid());
     let answer = scene.tpp.register(&confused).await.unwrap();
     scene.assert_refused(&answer, 400, "invalid_client_metadata", "alg_not_allowed").await;
@@ -128,9 +127,9 @@ async fn the_algorithm_is_taken_from_the_tokens_header() {
 async fn a_key_url_is_read_from_an_unverified_statement() {
     let scene = Scene::new().await;
     let directory = scene.gateway.directory();
-    directory.publish("/thief.jwks", json!({ "keys": [PKI.other_tpp.signing.public_jwk().unwrap()] }));
+    directory.publish("/thief.jwks", json!({ "keys": [PKI.other_tpp.signing.public_jwk()] }));
     let url = format!("{}/thief.jwks", directory.url());
-    let forger = SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap();
+    let forger = SigningKey::from_pem(&PKI.other_tpp.signing.to_pem()).unwrap();
     let statement = |key: &SigningKey| {
         let statement = scene.gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", url.as_str());
         statement.sign(key).unwrap()

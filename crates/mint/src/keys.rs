@@ -1,12 +1,16 @@
 //! Signing keys: PS256 (RSA 2048), ES256 (P-256) and EdDSA (Ed25519), each with its `kid`.
 
-use jwt_simple::prelude::{
-    ECDSAP256KeyPairLike, ES256KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, JWTClaims, PS256KeyPair, RSAKeyPairLike,
-};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use getrandom::SysRng;
+use rcgen::KeyPair;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
 };
+use rsa::PrivateKey;
+use rsa::pkcs8::EncodePrivateKey;
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -17,12 +21,14 @@ const RSA_BITS: usize = 2048;
 /// A private key that signs software statements, registration requests or client assertions.
 pub struct SigningKey {
     kid: String,
+    /// The same key, as it is written and as it is published.
     pair: KeyPair,
+    signer: Signer,
 }
 
-enum KeyPair {
-    Ps256(Box<PS256KeyPair>),
-    Es256(Box<ES256KeyPair>),
+enum Signer {
+    Ps256(Box<RsaKeyPair>),
+    Es256(Box<EcdsaKeyPair>),
     EdDsa(Box<Ed25519KeyPair>),
 }
 
@@ -54,43 +60,37 @@ impl Algorithm {
 impl SigningKey {
     /// Makes a new PS256 key of 2048 bits. Its `kid` is the thumbprint of RFC 7638.
     pub fn generate_ps256() -> Result<Self, Error> {
-        let pair = PS256KeyPair::generate(RSA_BITS).map_err(unusable)?;
-        Ok(Self::with_thumbprint(KeyPair::Ps256(Box::new(pair))))
+        Self::of(generate_rsa()?)
     }
 
     /// Makes a new ES256 key. Its `kid` is the thumbprint of RFC 7638.
     pub fn generate_es256() -> Self {
-        Self::with_thumbprint(KeyPair::Es256(Box::new(ES256KeyPair::generate())))
+        Self::generate(&rcgen::PKCS_ECDSA_P256_SHA256)
     }
 
     /// Makes a new EdDSA key on Ed25519. Its `kid` is the thumbprint of RFC 7638.
     pub fn generate_eddsa() -> Self {
-        Self::with_thumbprint(KeyPair::EdDsa(Box::new(Ed25519KeyPair::generate())))
+        Self::generate(&rcgen::PKCS_ED25519)
+    }
+
+    #[expect(clippy::expect_used, reason = "without random numbers from the system nothing here can be done")]
+    fn generate(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
+        KeyPair::generate_for(algorithm).map_err(unusable).and_then(Self::of).expect("a new key")
     }
 
     /// Reads a PKCS#8 PEM: an RSA key becomes a PS256 key, a P-256 key an ES256 key, an Ed25519 key an EdDSA key. Its `kid` is the
     /// thumbprint of RFC 7638 until [`with_kid`](Self::with_kid) says otherwise.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let rsa = PS256KeyPair::from_pem(pem).map(|pair| KeyPair::Ps256(Box::new(pair)));
-        let pair = rsa.or_else(|_| ES256KeyPair::from_pem(pem).map(|pair| KeyPair::Es256(Box::new(pair))));
-        let pair = pair.or_else(|_| Ed25519KeyPair::from_pem(pem).map(|pair| KeyPair::EdDsa(Box::new(pair))));
-        let pair = pair.map_err(|_| {
+        KeyPair::from_pem(pem).map_err(unusable).and_then(Self::of).map_err(|_| {
             Error::Key(
                 "no RSA key of 2048 to 4096 bits, P-256 key or Ed25519 key in PKCS#8 PEM (`BEGIN PRIVATE KEY`)".into(),
             )
-        })?;
-        Ok(Self::with_thumbprint(pair))
+        })
     }
 
     /// The same key under another `kid`.
     pub fn with_kid(self, kid: impl Into<String>) -> Self {
-        let kid = kid.into();
-        let pair = match self.pair {
-            KeyPair::Ps256(pair) => KeyPair::Ps256(Box::new(pair.with_key_id(&kid))),
-            KeyPair::Es256(pair) => KeyPair::Es256(Box::new(pair.with_key_id(&kid))),
-            KeyPair::EdDsa(pair) => KeyPair::EdDsa(Box::new(pair.with_key_id(&kid))),
-        };
-        Self { kid, pair }
+        Self { kid: kid.into(), ..self }
     }
 
     /// The key's name in the `kid` header and in key sets.
@@ -100,105 +100,103 @@ impl SigningKey {
 
     /// The algorithm this key signs with when nothing else is asked for.
     pub fn algorithm(&self) -> Algorithm {
-        match self.pair {
-            KeyPair::Ps256(_) => Algorithm::Ps256,
-            KeyPair::Es256(_) => Algorithm::Es256,
-            KeyPair::EdDsa(_) => Algorithm::EdDsa,
+        match self.signer {
+            Signer::Ps256(_) => Algorithm::Ps256,
+            Signer::Es256(_) => Algorithm::Es256,
+            Signer::EdDsa(_) => Algorithm::EdDsa,
         }
     }
 
     /// The private key as PKCS#8 PEM.
-    pub fn to_pem(&self) -> Result<String, Error> {
-        match &self.pair {
-            KeyPair::Ps256(pair) => pair.to_pem(),
-            KeyPair::Es256(pair) => pair.to_pem(),
-            KeyPair::EdDsa(pair) => Ok(pair.to_pem()),
-        }
-        .map_err(unusable)
+    pub fn to_pem(&self) -> String {
+        self.pair.serialize_pem()
     }
 
     /// The public key as SubjectPublicKeyInfo PEM.
-    pub fn public_pem(&self) -> Result<String, Error> {
-        match &self.pair {
-            KeyPair::Ps256(pair) => pair.public_key().to_pem(),
-            KeyPair::Es256(pair) => pair.public_key().to_pem(),
-            KeyPair::EdDsa(pair) => Ok(pair.public_key().to_pem()),
-        }
-        .map_err(unusable)
+    pub fn public_pem(&self) -> String {
+        self.pair.public_key_pem()
     }
 
-    /// The public key as a JWK with `use: sig` and its `kid` (RFC 7517).
-    pub fn public_jwk(&self) -> Result<Value, Error> {
-        let jwk = match &self.pair {
-            KeyPair::Ps256(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
-            KeyPair::Es256(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
-            KeyPair::EdDsa(pair) => pair.public_key().with_key_id(&self.kid).to_jwk(),
-        };
-        let mut jwk: Value = serde_json::from_str(&jwk).map_err(unusable)?;
-        if let Some(members) = jwk.as_object_mut() {
-            members.insert("use".into(), "sig".into());
-        }
-        Ok(jwk)
+    /// The public key as a JWK with `use: sig`, its `alg` and its `kid` (RFC 7517).
+    pub fn public_jwk(&self) -> Value {
+        let described = [("alg", self.algorithm().name()), ("use", "sig"), ("kid", self.kid())];
+        let described = described.map(|(name, value)| (name.to_string(), value.into()));
+        Value::Object(self.signer.public_members().into_iter().chain(described).collect())
     }
 
-    /// Signs a JWT as it should be: header `alg`, `typ: JWT` and `kid`, made by jwt-simple.
-    pub(crate) fn sign_claims(&self, claims: &Map<String, Value>) -> Result<String, Error> {
-        // Every claim is in `custom`, so that a test can give any of them any JSON type.
-        let claims = JWTClaims {
-            issued_at: None,
-            expires_at: None,
-            invalid_before: None,
-            issuer: None,
-            subject: None,
-            audiences: None,
-            jwt_id: None,
-            nonce: None,
-            custom: claims.clone(),
-        };
-        match &self.pair {
-            KeyPair::Ps256(pair) => pair.sign(claims),
-            KeyPair::Es256(pair) => pair.sign(claims),
-            KeyPair::EdDsa(pair) => pair.sign(claims),
-        }
-        .map_err(unusable)
-    }
-
-    /// The signature over the given bytes, whatever they are. For tokens that jwt-simple would not make.
-    pub(crate) fn sign_bytes(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, Error> {
+    /// The signature over the given bytes.
+    ///
+    /// # Errors
+    /// An algorithm of another type of key.
+    pub(crate) fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, Error> {
         let random = SystemRandom::new();
-        let rsa_padding: &dyn ring::signature::RsaEncoding = match algorithm {
-            Algorithm::Rs256 => &RSA_PKCS1_SHA256,
-            _ => &RSA_PSS_SHA256,
-        };
-        match (&self.pair, algorithm) {
-            (KeyPair::Ps256(pair), Algorithm::Ps256 | Algorithm::Rs256) => {
-                let pair = RsaKeyPair::from_pkcs8(&pair.to_der().map_err(unusable)?).map_err(unusable)?;
+        match (&self.signer, algorithm) {
+            (Signer::Ps256(pair), Algorithm::Ps256 | Algorithm::Rs256) => {
+                let encoding: &dyn RsaEncoding = match algorithm {
+                    Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+                    _ => &RSA_PSS_SHA256,
+                };
                 let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(rsa_padding, &random, input, &mut signature).map_err(unusable)?;
+                pair.sign(encoding, &random, input, &mut signature).map_err(unusable)?;
                 Ok(signature)
             }
-            (KeyPair::Es256(pair), Algorithm::Es256) => {
-                let pkcs8 = pair.to_der().map_err(unusable)?;
-                let pair =
-                    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random).map_err(unusable)?;
+            (Signer::Es256(pair), Algorithm::Es256) => {
                 Ok(pair.sign(&random, input).map_err(unusable)?.as_ref().to_vec())
             }
-            (KeyPair::EdDsa(pair), Algorithm::EdDsa) => {
-                let pair = signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pair.to_der()).map_err(unusable)?;
-                Ok(pair.sign(input).as_ref().to_vec())
-            }
+            (Signer::EdDsa(pair), Algorithm::EdDsa) => Ok(pair.sign(input).as_ref().to_vec()),
             _ => Err(Error::Key(format!("a key for {} cannot sign {}", self.algorithm().name(), algorithm.name()))),
         }
     }
 
-    fn with_thumbprint(pair: KeyPair) -> Self {
-        let kid = match &pair {
-            KeyPair::Ps256(pair) => pair.jwk_thumbprint(),
-            KeyPair::Es256(pair) => pair.jwk_thumbprint(),
-            KeyPair::EdDsa(pair) => pair.jwk_thumbprint(),
-        };
-        Self { kid: String::new(), pair }.with_kid(kid)
+    fn of(pair: KeyPair) -> Result<Self, Error> {
+        let signer = Signer::of(&pair)?;
+        Ok(Self { kid: signer.thumbprint(), pair, signer })
     }
+}
+
+impl Signer {
+    fn of(pair: &KeyPair) -> Result<Self, Error> {
+        let der = pair.serialized_der();
+        if pair.is_compatible(&rcgen::PKCS_RSA_SHA256) {
+            Ok(Self::Ps256(Box::new(RsaKeyPair::from_pkcs8(der).map_err(unusable)?)))
+        } else if pair.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256) {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &SystemRandom::new());
+            Ok(Self::Es256(Box::new(pair.map_err(unusable)?)))
+        } else {
+            Ok(Self::EdDsa(Box::new(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(unusable)?)))
+        }
+    }
+
+    /// The members of a JWK that are the public key (RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2), in the order of their names.
+    fn public_members(&self) -> Map<String, Value> {
+        let members = match self {
+            Self::Ps256(pair) => {
+                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public());
+                vec![("e", base64url(&e)), ("kty", "RSA".into()), ("n", base64url(&n))]
+            }
+            Self::Es256(pair) => {
+                // An uncompressed point: 4, x, y.
+                let (x, y) = pair.public_key().as_ref().get(1..).unwrap_or_default().split_at(32);
+                vec![("crv", "P-256".into()), ("kty", "EC".into()), ("x", base64url(x)), ("y", base64url(y))]
+            }
+            Self::EdDsa(pair) => {
+                vec![("crv", "Ed25519".into()), ("kty", "OKP".into()), ("x", base64url(pair.public_key().as_ref()))]
+            }
+        };
+        members.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect()
+    }
+
+    /// RFC 7638.
+    fn thumbprint(&self) -> String {
+        base64url(digest(&SHA256, Value::Object(self.public_members()).to_string().as_bytes()).as_ref())
+    }
+}
+
+/// Makes a new RSA key of 2048 bits.
+pub(crate) fn generate_rsa() -> Result<KeyPair, Error> {
+    let key = PrivateKey::new(&mut SysRng, RSA_BITS).map_err(unusable)?;
+    let der = key.to_pkcs8_der().map_err(unusable)?;
+    KeyPair::try_from(der.as_bytes()).map_err(unusable)
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -207,12 +205,18 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+fn base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
 fn unusable(error: impl std::fmt::Display) -> Error {
     Error::Key(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use jwt_simple::prelude::{ES256PublicKey, Ed25519PublicKey, PS256PublicKey};
+
     use super::*;
 
     fn one_of_each() -> [SigningKey; 3] {
@@ -222,18 +226,26 @@ mod tests {
     #[test]
     fn a_key_survives_its_pem() {
         for key in one_of_each() {
-            let pem = key.to_pem().unwrap();
+            let pem = key.to_pem();
             assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"), "PKCS#8, not PKCS#1 or SEC 1");
             let read = SigningKey::from_pem(&pem).unwrap();
             assert_eq!(read.kid(), key.kid());
-            assert_eq!(read.public_jwk().unwrap(), key.public_jwk().unwrap());
+            assert_eq!(read.public_jwk(), key.public_jwk());
         }
+    }
+
+    #[test]
+    fn the_kid_is_the_thumbprint_that_jwt_simple_computes() {
+        let [ps256, es256, eddsa] = one_of_each();
+        assert_eq!(PS256PublicKey::from_pem(&ps256.public_pem()).unwrap().jwk_thumbprint(), ps256.kid());
+        assert_eq!(ES256PublicKey::from_pem(&es256.public_pem()).unwrap().jwk_thumbprint(), es256.kid());
+        assert_eq!(Ed25519PublicKey::from_pem(&eddsa.public_pem()).unwrap().jwk_thumbprint(), eddsa.kid());
     }
 
     #[test]
     fn the_public_jwk_has_no_private_part() {
         for key in one_of_each() {
-            let jwk = key.with_kid("a/b+c=").public_jwk().unwrap();
+            let jwk = key.with_kid("a/b+c=").public_jwk();
             assert_eq!(jwk["kid"], "a/b+c=");
             assert_eq!(jwk["use"], "sig");
             assert!(["d", "p", "q", "dp", "dq", "qi"].iter().all(|private| jwk.get(private).is_none()), "{jwk}");

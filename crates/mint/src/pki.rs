@@ -7,7 +7,6 @@ pub mod files;
 
 use std::time::{Duration, SystemTime};
 
-use jwt_simple::prelude::PS256KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,
@@ -19,7 +18,7 @@ use x509_cert::der::{DecodePem, Encode};
 use x509_cert::name::RelativeDistinguishedName;
 
 use crate::Error;
-use crate::keys::SigningKey;
+use crate::keys::{SigningKey, generate_rsa};
 use crate::software::Software;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -117,7 +116,7 @@ impl Pki {
 
     /// The directory's key set: what verifies software statements.
     pub fn directory_key_set(&self) -> Result<Value, Error> {
-        Ok(serde_json::json!({ "keys": [self.directory.public_jwk()?] }))
+        Ok(serde_json::json!({ "keys": [self.directory.public_jwk()] }))
     }
 }
 
@@ -138,12 +137,12 @@ impl ThirdParty {
     /// The key set the directory publishes for this software: the signing key (`use: sig`) and, as Open Banking's keystore
     /// does, the transport key too (`use: tls`), which must not verify signatures.
     pub fn key_set(&self) -> Result<Value, Error> {
-        Ok(serde_json::json!({ "keys": [self.transport.transport_jwk()?, self.signing.public_jwk()?] }))
+        Ok(serde_json::json!({ "keys": [self.transport.transport_jwk()?, self.signing.public_jwk()] }))
     }
 
     /// The key set that Open Finance Brasil publishes of the software's signing keys.
     pub fn application_key_set(&self) -> Result<Value, Error> {
-        Ok(serde_json::json!({ "keys": [self.signing.public_jwk()?] }))
+        Ok(serde_json::json!({ "keys": [self.signing.public_jwk()] }))
     }
 
     /// The one it publishes of the software's transport keys.
@@ -169,7 +168,7 @@ impl Identity {
 
     /// The certificate's public key as a JWK with `use: tls`.
     fn transport_jwk(&self) -> Result<Value, Error> {
-        let mut key = SigningKey::from_pem(&self.key_pem)?.public_jwk()?;
+        let mut key = SigningKey::from_pem(&self.key_pem)?.public_jwk();
         if let Some(members) = key.as_object_mut() {
             members.insert("use".into(), "tls".into());
             members.remove("alg");
@@ -186,11 +185,7 @@ impl Identity {
 impl CertificateAuthority {
     /// A new authority, valid for ten years.
     pub fn new(common_name: &str) -> Result<Self, Error> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let mut params = authority_params(common_name);
         valid_for(&mut params, 3650 * DAY);
         let key = KeyPair::generate()?;
         Ok(Self { certificate_pem: params.self_signed(&key)?.pem(), key_pem: key.serialize_pem() })
@@ -214,7 +209,7 @@ impl CertificateAuthority {
         if shape == TransportShape::BrcacUntil2022 {
             params.not_before = rcgen::date_time_ymd(2022, 8, 1);
         }
-        self.sign(params, rsa_key_pair()?)
+        self.sign(params, generate_rsa()?)
     }
 
     /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name), valid for a
@@ -231,14 +226,21 @@ impl CertificateAuthority {
     ) -> Result<Identity, Error> {
         let mut params = client_params(subject);
         change(&mut params);
-        self.sign(params, rsa_key_pair()?)
+        self.sign(params, generate_rsa()?)
     }
 
     fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
+        let issuer = Issuer::new(authority_params(&self.common_name()?), KeyPair::from_pem(&self.key_pem)?);
         Ok(Identity { certificate_pem: params.signed_by(&key, &issuer)?.pem(), key_pem: key.serialize_pem() })
+    }
+
+    fn common_name(&self) -> Result<String, Error> {
+        let subject = parse(&self.certificate_pem)?.tbs_certificate().subject().to_string();
+        let name = subject.strip_prefix("CN=").filter(|name| !name.contains(['=', '\\']));
+        let unusable = || Error::Certificate(format!("an authority of another subject than a plain CN: {subject}"));
+        name.map(str::to_string).ok_or_else(unusable)
     }
 }
 
@@ -304,6 +306,15 @@ fn printable(text: &str) -> Result<DnValue, Error> {
     Ok(DnValue::PrintableString(text.try_into()?))
 }
 
+fn authority_params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
 fn client_params(subject: DistinguishedName) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;
@@ -317,13 +328,6 @@ fn valid_for(params: &mut CertificateParams, lifetime: Duration) {
     let now = SystemTime::now();
     params.not_before = (now - Duration::from_secs(3600)).into();
     params.not_after = (now + lifetime).into();
-}
-
-/// rcgen's `ring` cannot make RSA keys, only sign with them.
-fn rsa_key_pair() -> Result<KeyPair, Error> {
-    let pair = PS256KeyPair::generate(2048).map_err(|error| Error::Key(error.to_string()))?;
-    let pem = pair.to_pem().map_err(|error| Error::Key(error.to_string()))?;
-    Ok(KeyPair::from_pkcs8_pem_and_sign_algo(&pem, &rcgen::PKCS_RSA_SHA256)?)
 }
 
 fn rfc_4514(attribute: &AttributeTypeAndValue) -> Result<String, Error> {

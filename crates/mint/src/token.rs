@@ -284,18 +284,15 @@ impl Token {
         String::from_utf8_lossy(&self.content()).into_owned()
     }
 
-    /// Signs with the key's own algorithm. A token with nothing odd about it is made by jwt-simple.
+    /// Signs with the key's own algorithm.
     pub fn sign(&self, key: &SigningKey) -> Result<String, Error> {
-        if self.header.is_empty() && self.payload.is_none() {
-            return key.sign_claims(&self.claims);
-        }
         self.sign_as(key, key.algorithm())
     }
 
     /// Signs with another algorithm of the key's type, such as RS256 with an RSA key; the header names it.
     pub fn sign_as(&self, key: &SigningKey, algorithm: Algorithm) -> Result<String, Error> {
         let input = self.signing_input(algorithm.name(), Some(key.kid()));
-        let signature = key.sign_bytes(algorithm, input.as_bytes())?;
+        let signature = key.sign(algorithm, input.as_bytes())?;
         Ok(compact(&input, &signature))
     }
 

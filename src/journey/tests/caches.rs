@@ -1,6 +1,6 @@
 //! What is kept between requests: which statements' signatures verified, and the clients at the token endpoint.
 
-use dcr_cli::keys::SigningKey;
+use dcr_mint::keys::SigningKey;
 
 use super::*;
 use crate::host::mock::run;
@@ -82,7 +82,7 @@ fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
 
         // The directory has another key of the same name, as after a compromise.
         let other = SigningKey::generate_es256().with_kid(PKI.directory.kid());
-        let keys = json!({ "keys": [other.public_jwk().unwrap()] });
+        let keys = json!({ "keys": [other.public_jwk()] });
         let good_keys = host.key_sets.borrow_mut().insert(DIRECTORY_KEYS.to_owned(), keys).unwrap();
         host.now.set(host.now.get() + 61);
         let answer = register(&gate, &again()).await;
@@ -90,7 +90,7 @@ fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
 
         // One more key beside the old one makes another key set: what it verifies is found out anew.
         let mut more_keys = good_keys;
-        more_keys["keys"].as_array_mut().unwrap().push(other.public_jwk().unwrap());
+        more_keys["keys"].as_array_mut().unwrap().push(other.public_jwk());
         host.key_sets.borrow_mut().insert(DIRECTORY_KEYS.to_owned(), more_keys);
         host.now.set(host.now.get() + 61);
         let before = checks(&host);
@@ -108,8 +108,7 @@ fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
 fn a_forged_statement_is_checked_every_time() {
     run(0, |host| async move {
         let gate = gate(&host);
-        let thief =
-            SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap().with_kid(PKI.directory.kid());
+        let thief = SigningKey::from_pem(&PKI.other_tpp.signing.to_pem()).unwrap().with_kid(PKI.directory.kid());
         let forged = super::statement().sign(&thief).unwrap();
         for checked in 1..=3 {
             let answer = register(&gate, &registration().claim("software_statement", forged.clone())).await;

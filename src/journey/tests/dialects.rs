@@ -18,7 +18,7 @@ fn gate_of(host: &MockHost, profile: &str) -> Rc<Gate<MockHost>> {
     });
     let software = &PKI.tpp.brazilian_software;
     // The Brazilian directory signs with a key of its own.
-    let directory = json!({ "keys": [PKI.other_tpp.signing.public_jwk().unwrap()] });
+    let directory = json!({ "keys": [PKI.other_tpp.signing.public_jwk()] });
     host.key_sets.borrow_mut().extend([
         ("directory.example/brazil.jwks".to_owned(), directory),
         (format!("directory.example{}", software.application_key_set_path()), PKI.tpp.application_key_set().unwrap()),
@@ -62,7 +62,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
         let key_of_the_other = brazilian_statement().sign(&PKI.directory).unwrap();
         let answer = post(of_brazil(&key_of_the_other), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "kid_unknown");
-        let forger = dcr_cli::keys::SigningKey::from_pem(&PKI.directory.to_pem().unwrap()).unwrap();
+        let forger = dcr_mint::keys::SigningKey::from_pem(&PKI.directory.to_pem()).unwrap();
         let forged = brazilian_statement().sign(&forger.with_kid(PKI.other_tpp.signing.kid())).unwrap();
         let answer = post(of_brazil(&forged), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
@@ -270,7 +270,7 @@ fn ss_14_a_key_that_the_directory_has_revoked_signs_nothing() {
         let listing = statement().claim("software_jwks_revoked_endpoint", format!("{DIRECTORY}/revoked.jwks"));
         let id = registered(&revoked(json!([])), &request_with(&listing)).await;
 
-        let mut key = PKI.tpp.signing.public_jwk().unwrap();
+        let mut key = PKI.tpp.signing.public_jwk();
         key["kid"] = json!("under another name");
         let gate = revoked(json!([key]));
         let answer = register(&gate, &request_with(&listing)).await;
@@ -305,10 +305,10 @@ fn cb_07_the_software_has_published_the_transport_certificate() {
         let pem = &PKI.tpp.transport.certificate_pem;
         let certificate: String = pem.lines().take_while(|line| !line.contains("END")).skip(1).collect();
         for (purpose, status) in [("tls", 201), ("sig", 400)] {
-            let mut transport = PKI.other_tpp.signing.public_jwk().unwrap();
+            let mut transport = PKI.other_tpp.signing.public_jwk();
             transport["use"] = json!(purpose);
             transport["x5c"] = json!([certificate]);
-            let keys = json!({ "keys": [PKI.tpp.signing.public_jwk().unwrap(), transport] });
+            let keys = json!({ "keys": [PKI.tpp.signing.public_jwk(), transport] });
             let gate = demanding(&host, json!({ "certificate_in_key_set": true }));
             host.key_sets.borrow_mut().insert(format!("keystore.example{}", PKI.tpp.software.key_set_path()), keys);
             assert_eq!(register(&gate, &registration()).await.status, status, "{purpose}");

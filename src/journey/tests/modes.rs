@@ -1,6 +1,6 @@
 //! Watching without refusing: the whole gate, or single rules.
 
-use dcr_cli::keys::SigningKey;
+use dcr_mint::keys::SigningKey;
 use dcr_policy::catalogue::{RULES, Waivability};
 
 use super::*;
@@ -104,7 +104,7 @@ fn one_rule_refuses_in_a_gate_that_watches() {
             "invalid_redirect_uri",
             "redirect_uri_not_in_statement",
         );
-        let forger = SigningKey::from_pem(&PKI.tpp.signing.to_pem().unwrap()).unwrap().with_kid(PKI.directory.kid());
+        let forger = SigningKey::from_pem(&PKI.tpp.signing.to_pem()).unwrap().with_kid(PKI.directory.kid());
         let forged = statement().sign(&forger).unwrap();
         let answer = register(&gate, &registration().claim("software_statement", forged)).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");

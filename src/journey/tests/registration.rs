@@ -191,9 +191,9 @@ fn jo_13_a_new_key_is_fetched_once() {
         assert_eq!(host.calls_to("directory"), 2, "the directory's key set, and the software's");
 
         // The software publishes a new key and uses it at once, while the interval has not passed.
-        let new_key = dcr_cli::keys::SigningKey::generate_es256().with_kid("new");
+        let new_key = dcr_mint::keys::SigningKey::generate_es256().with_kid("new");
         let path = format!("keystore.example{}", PKI.tpp.software.key_set_path());
-        host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk().unwrap()] }));
+        host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk()] }));
         let signed = |token: Token| token.sign(&new_key).unwrap();
         let post = |body: String| request("application/jwt", Some(&PKI.tpp.transport), &body);
         let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
@@ -208,8 +208,8 @@ fn jo_13_a_new_key_is_fetched_once() {
 }
 
 /// The other third party's key, under a kid of our choice.
-fn thief_as(kid: &str) -> dcr_cli::keys::SigningKey {
-    dcr_cli::keys::SigningKey::from_pem(&PKI.other_tpp.signing.to_pem().unwrap()).unwrap().with_kid(kid)
+fn thief_as(kid: &str) -> dcr_mint::keys::SigningKey {
+    dcr_mint::keys::SigningKey::from_pem(&PKI.other_tpp.signing.to_pem()).unwrap().with_kid(kid)
 }
 
 #[test]

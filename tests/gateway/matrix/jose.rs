@@ -20,10 +20,10 @@ pub(super) const KEY_SETS: [(&str, Keys); 4] = [
     (WITH_TRANSPORT_KEY, || PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone()),
     (TWINS, || {
         let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
-        vec![PKI.tpp.signing.public_jwk().unwrap(), twin.public_jwk().unwrap()]
+        vec![PKI.tpp.signing.public_jwk(), twin.public_jwk()]
     }),
-    (NINE, || vec![PKI.tpp.signing.public_jwk().unwrap(); 9]),
-    (ODD, || vec![renamed(&PKI.tpp.signing, ODD_KID).public_jwk().unwrap()]),
+    (NINE, || vec![PKI.tpp.signing.public_jwk(); 9]),
+    (ODD, || vec![renamed(&PKI.tpp.signing, ODD_KID).public_jwk()]),
 ];
 
 const WITH_TRANSPORT_KEY: &str = "/with-transport-key.jwks";
@@ -56,13 +56,13 @@ const BROKEN: &[(&str, &str, Break)] = &[
     ("unsigned", "no signature", |token, key| format!("{}.", token.sign(key).unwrap().rsplit_once('.').unwrap().0)),
     ("alg_not_allowed", "RS256", |token, key| token.sign_as(key, Algorithm::Rs256).unwrap()),
     ("alg_not_allowed", "HS256 with the public key as secret", |token, key| {
-        token.sign_with_secret(key.public_pem().unwrap().as_bytes(), key.kid())
+        token.sign_with_secret(key.public_pem().as_bytes(), key.kid())
     }),
     ("alg_not_allowed", "ps256", |token, key| token.header("alg", "ps256").sign(key).unwrap()),
     ("crit_not_understood", "crit", |token, key| token.header("crit", json!(["exp"])).sign(key).unwrap()),
     ("crit_not_understood", "empty crit", |token, key| token.header("crit", json!([])).sign(key).unwrap()),
     ("unencoded_payload", "b64", |token, key| token.header("b64", false).sign(key).unwrap()),
-    ("key_in_header", "jwk", |token, key| token.header("jwk", key.public_jwk().unwrap()).sign(key).unwrap()),
+    ("key_in_header", "jwk", |token, key| token.header("jwk", key.public_jwk()).sign(key).unwrap()),
     ("key_in_header", "jku", |token, key| token.header("jku", "https://localhost/k").sign(key).unwrap()),
     ("key_in_header", "x5u", |token, key| token.header("x5u", "https://localhost/k").sign(key).unwrap()),
     ("key_in_header", "x5c", |token, key| token.header("x5c", json!(["MIIB"])).sign(key).unwrap()),
@@ -289,7 +289,7 @@ fn other_keys(profile: &Profile, algorithm: Allowed, generate: fn() -> SigningKe
     };
     let request = move |scene: &Scene, key: &SigningKey| {
         let path = format!("/{}.jwks", key.kid());
-        scene.gateway.directory().publish(&path, json!({ "keys": [key.public_jwk().unwrap()] }));
+        scene.gateway.directory().publish(&path, json!({ "keys": [key.public_jwk()] }));
         scene.request_of_keys(&path).claim("token_endpoint_auth_signing_alg", name)
     };
     vec![

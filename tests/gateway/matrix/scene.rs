@@ -394,7 +394,7 @@ impl Scene {
 
 /// A key of the third party under another kid.
 pub(crate) fn renamed(key: &SigningKey, kid: &str) -> SigningKey {
-    SigningKey::from_pem(&key.to_pem().unwrap()).unwrap().with_kid(kid)
+    SigningKey::from_pem(&key.to_pem()).unwrap().with_kid(kid)
 }
 
 /// Exactly `error` and a description that names a rule, and nothing that anybody may keep.

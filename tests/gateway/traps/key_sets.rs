@@ -90,8 +90,8 @@ fn a_new_key_of_the_directory_is_found_by_one_more_fetch() {
         assert_eq!(directory.fetches(&path), 1);
 
         let new_key = SigningKey::generate_es256();
-        let old = PKI.directory.public_jwk().unwrap();
-        directory.publish(&path, json!({ "keys": [old, new_key.public_jwk().unwrap()] }));
+        let old = PKI.directory.public_jwk();
+        directory.publish(&path, json!({ "keys": [old, new_key.public_jwk()] }));
         let answer = until("the new key to be accepted", async || {
             let statement = doors.gateway.software_statement(&PKI.tpp).sign(&new_key).unwrap();
             let request = good_request(&doors.gateway).claim("software_statement", statement);

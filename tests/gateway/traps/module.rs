@@ -116,7 +116,7 @@ fn es256_is_verified_by_envoy_or_without_its_help_in_wasm() {
             );
 
             let (key, other) = (SigningKey::generate_es256(), SigningKey::generate_es256());
-            gateway.directory().publish("/es256.jwks", json!({ "keys": [key.public_jwk().unwrap()] }));
+            gateway.directory().publish("/es256.jwks", json!({ "keys": [key.public_jwk()] }));
             let key_set = format!("{}/es256.jwks", gateway.directory().url());
             let statement = gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", key_set);
             let request = good_request(&gateway).claim("software_statement", statement.sign(&PKI.directory).unwrap());

@@ -157,7 +157,7 @@ fn read_authority(folder: &Path, name: &str) -> Result<CertificateAuthority, Err
 }
 
 fn write_signing_key(folder: &Path, key: &SigningKey) -> Result<(), Error> {
-    write_secret(&folder.join("signing.key"), &key.to_pem()?)?;
+    write_secret(&folder.join("signing.key"), &key.to_pem())?;
     write_text(&folder.join("signing.kid"), key.kid())
 }
 
