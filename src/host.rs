@@ -97,7 +97,7 @@ pub enum Event {
         /// The endpoint's name.
         endpoint: &'static str,
     },
-    /// A request broke rules that are only watched.
+    /// A request broke rules that are in shadow mode.
     ShadowDenied {
         /// The endpoint's name.
         endpoint: &'static str,

@@ -112,7 +112,7 @@ impl Case {
 
         host.0.all_at_hand()?;
         let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
-        let rules = list(kind, &gate.config, &evaluation.met(), verdict == Verdict::Accepted);
+        let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
         Ok(Judgement { verdict, rules })
     }
 }

@@ -199,13 +199,13 @@ fn rules_that_are_set_aside_are_told_so() {
     });
     let (code, judgement) = scene.judge(&request, &["--certificate", "own.pem"]);
     assert_eq!((code, &judgement["verdict"]), (0, &json!("accepted")));
-    assert_eq!(outcome(&judgement, "scope_beyond_roles", None), "watched");
+    assert_eq!(outcome(&judgement, "scope_beyond_roles", None), "shadow");
     assert_eq!(outcome(&judgement, "ciba_metadata", None), "waived");
 
     let scene = Scene::new("uk-obie-3.3", &json!({ "mode": "shadow" }));
     let (code, judgement) = scene.judge("a.b.c", &["--certificate", "own.pem"]);
     assert_eq!((code, &judgement["verdict"]), (0, &json!("accepted")), "a gate in shadow lets it pass");
-    assert_eq!(outcome(&judgement, "jws_malformed", Some("registration request")), "watched");
+    assert_eq!(outcome(&judgement, "jws_malformed", Some("registration request")), "shadow");
     assert_eq!(outcome(&judgement, "statement_signature", None), "not_reached");
 }
 

@@ -63,11 +63,11 @@ impl<H: Host> Gate<H> {
         self.follow(endpoint, request, &Evaluation::new(self.config.settings.modes.clone())).await
     }
 
-    /// The same, leaving the rules it met on `evaluation`.
+    /// The same, recording the checks in `evaluation`.
     pub async fn follow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Served {
         let name = endpoint.name();
         let outcome = if self.config.settings.modes.general == Mode::Shadow {
-            self.watch(endpoint, request, evaluation).await.map(|()| Served::Upstream)
+            self.shadow(endpoint, request, evaluation).await.map(|()| Served::Upstream)
         } else if self.is_for_upstream(endpoint, request).await {
             Ok(Served::Upstream)
         } else {
@@ -75,7 +75,7 @@ impl<H: Host> Gate<H> {
         };
         let served = match outcome {
             Ok(served) => {
-                self.tell_watched(name, evaluation.watched());
+                self.record_shadow_refusals(name, evaluation.shadow_refusals());
                 let event = match &served {
                     Served::Answer(..) => Event::Allowed { endpoint: name },
                     Served::Upstream => Event::Passed { endpoint: name },
@@ -83,7 +83,7 @@ impl<H: Host> Gate<H> {
                 self.host.record(event);
                 served
             }
-            Err(refusal) => self.refuse_after(evaluation.watched(), name, refusal, None),
+            Err(refusal) => self.refuse_after(evaluation.shadow_refusals(), name, refusal, None),
         };
         match served {
             Served::Answer(answer, outcome) => {
@@ -93,33 +93,33 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Refuses a request, or lets it pass where its rule is only watched; `allow` lists the methods of the resource.
+    /// Refuses a request, or lets it pass where its rule is in shadow mode; `allow` lists the methods of the resource.
     pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Served {
         self.refuse_after(Vec::new(), endpoint, refusal, allow)
     }
 
     fn refuse_after(
         &self,
-        mut watched: Vec<Refusal>,
+        mut in_shadow: Vec<Refusal>,
         endpoint: &'static str,
         refusal: Refusal,
         allow: Option<&'static str>,
     ) -> Served {
         let modes = &self.config.settings.modes;
         if modes.general == Mode::Shadow && modes.of(refusal.rule) != Mode::Enforce {
-            watched.push(refusal);
-            self.tell_watched(endpoint, watched);
+            in_shadow.push(refusal);
+            self.record_shadow_refusals(endpoint, in_shadow);
             self.host.record(Event::Passed { endpoint });
             return Served::Upstream;
         }
-        self.tell_watched(endpoint, watched);
+        self.record_shadow_refusals(endpoint, in_shadow);
         let answer = Answer::refused(&refusal, allow, &self.config.settings.profile);
         let outcome = Outcome::of(&refusal);
         self.host.record(Event::Denied { endpoint, refusal });
         Served::Answer(answer, outcome)
     }
 
-    fn tell_watched(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
+    fn record_shadow_refusals(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
         if !refusals.is_empty() {
             self.host.record(Event::ShadowDenied { endpoint, refusals });
         }
@@ -156,10 +156,10 @@ impl<H: Host> Gate<H> {
 
     /// Judges what can be judged without writing anything, and without having made the clients: registration requests, and token requests
     /// of clients that the store happens to know. The upstream serves them all.
-    async fn watch(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+    async fn shadow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
         match endpoint {
-            Endpoint::Register | Endpoint::Update(_) => register::watch(self, request, evaluation).await,
-            Endpoint::Token => token::watch(self, request, evaluation).await,
+            Endpoint::Register | Endpoint::Update(_) => register::shadow(self, request, evaluation).await,
+            Endpoint::Token => token::shadow(self, request, evaluation).await,
             Endpoint::Retrieve(_) | Endpoint::Delete(_) | Endpoint::DistinguishedName | Endpoint::Discovery => Ok(()),
         }
     }

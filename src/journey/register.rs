@@ -25,7 +25,7 @@ pub(super) async fn register<H: Host>(
 }
 
 /// Judges a registration that the upstream will make; the store hears nothing of it.
-pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
     approve(gate, request, evaluation).await.map(|_| ())
 }
 

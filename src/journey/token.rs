@@ -31,7 +31,7 @@ pub(super) async fn token<H: Host>(
     let mut issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
         // The record was changed since it was read, and nothing was done by it.
-        evaluation.cut(start);
+        evaluation.truncate(start);
         issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
     Ok(Answer::token(&evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
@@ -39,7 +39,7 @@ pub(super) async fn token<H: Host>(
 
 /// Judges a token request that the upstream will answer. A gate that only watches made none of the clients, so one that the store does not
 /// know says nothing about the request.
-pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
     match judge(gate, request, evaluation).await {
         Err(refusal) if [&CA_15, &CA_15_CERTIFICATE, &CA_20_UNKNOWN].contains(&refusal.rule) => Ok(()),
         judged => judged.map(|_| ()),
@@ -66,7 +66,7 @@ async fn judge<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluati
     let judged = judge_by_record(gate, request, &used, evaluation).await;
     match used.take() {
         Some(record) if judged.is_err() && gate.store.has_changed(&record).await => {
-            evaluation.cut(start);
+            evaluation.truncate(start);
             judge_by_record(gate, request, &used, evaluation).await
         }
         _ => judged,
@@ -134,7 +134,7 @@ async fn by_assertion<H: Host>(
     let verified = signature::verify(gate, assertion.unverified(), keys, evaluation).await?;
     let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
     signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), evaluation).await?;
-    let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now())?;
+    let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now(), evaluation)?;
     let single_use = SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),

@@ -116,13 +116,16 @@ fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: T
 }
 
 /// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
-fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
+pub(crate) fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
     match form.map(|form| form.rule) {
         Some(rule) if rule == &CB_04 => &CB_04_DATES,
         Some(rule) if rule == &CB_05 => &CB_05_DATES,
         _ => &CB_01_DATES,
     }
 }
+
+/// The rules about the dates of certificates: each form has one of them.
+pub const DATES_RULES: [&Rule; 3] = [&CB_01_DATES, &CB_04_DATES, &CB_05_DATES];
 
 /// Rules that a profile may name for a form of certificate.
 pub const FORM_RULES: [&Rule; 4] = [&CB_04, &CB_05, &CB_08, &CB_09];

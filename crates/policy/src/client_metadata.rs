@@ -18,8 +18,8 @@ use super::software_statement::{SoftwareStatement, strings};
 use super::url::{host, is_https};
 use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
 
-const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+pub(crate) const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// Members that only describe the client to people (RFC 7591 section 2).
@@ -207,8 +207,10 @@ impl ClientMetadata {
             signing_alg("request_object_signing_alg")?,
         );
         let allowed = evaluation.require(&[&MD_17], md_17_md_18_allowed(statement, dialect))?;
-        let scope = evaluation.require(&[&MD_25, &MD_14], metadata.md_14_md_16_scope())?;
-        let scope = scope.unwrap_or_else(|| allowed.join(" "));
+        let scope = evaluation.require(&[&MD_25], metadata.md_16_scope())?;
+        let well_formed = metadata.md_14_scope(scope.as_deref());
+        evaluation.check(&[&MD_14], well_formed)?;
+        let scope = scope.and_then(|scope| scope::normalised(&scope)).unwrap_or_else(|| allowed.join(" "));
         evaluation.check(&[&MD_15], metadata.md_15_within(&scope, &allowed))?;
         let ciba = metadata.md_23_ciba(&grant_types);
         let ciba = evaluation.check_or(&[&MD_25, &MD_23], ciba, Ciba::default)?;
@@ -360,10 +362,9 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_14_md_16_scope(&self) -> Result<Option<String>, Refusal> {
-        let Some(scope) = self.md_16_scope()? else { return Ok(None) };
-        let fits = scope.chars().count() <= self.rules.scope_max_chars && scope::words(&scope).is_some();
-        if fits { Ok(Some(scope)) } else { Err(self.refuse(&MD_14, "scope")) }
+    fn md_14_scope(&self, scope: Option<&str>) -> Result<(), Refusal> {
+        let fits = |scope: &str| scope.chars().count() <= self.rules.scope_max_chars && scope::words(scope).is_some();
+        if scope.is_none_or(fits) { Ok(()) } else { Err(self.refuse(&MD_14, "scope")) }
     }
 
     /// Whole words are compared, never parts of words.
@@ -519,7 +520,13 @@ impl Metadata<'_> {
 /// The scopes that the software may have: those of its roles, or those of them that the statement names. What a statement names and the
 /// ecosystem does not know is ignored (MD-17); without a scope in the request, these are the client's (MD-14, MD-18).
 fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialect) -> Result<Vec<&'a str>, Refusal> {
-    let of_roles = statement.roles().iter().filter_map(|role| dialect.role_scopes.get(role)).flatten();
+    let of_role = |role: &String| dialect.role_scopes.get(role).into_iter().flatten();
+    // A statement without roles gets this far only where SS-10 is set aside. Then the statement's own scopes are the bound.
+    let any_role = dialect.scopes_from == ScopesFrom::Statement && statement.roles().is_empty();
+    let of_roles: Vec<&String> = match any_role {
+        true => dialect.role_scopes.values().flatten().collect(),
+        false => statement.roles().iter().flat_map(of_role).collect(),
+    };
     let mut allowed: Vec<&str> = Vec::new();
     for scope in dialect.universal_scopes.iter().chain(of_roles) {
         // Two roles may give the same scope.

@@ -159,6 +159,20 @@ pub struct CertificateForm {
     pub subject: Vec<(Attribute, Template)>,
 }
 
+impl Dialect {
+    /// Whether names in a transport certificate say whose it is.
+    pub fn binds_certificates(&self) -> bool {
+        !self.certificate_forms.is_empty()
+    }
+
+    /// Whether every transport certificate names its software and its organisation.
+    pub fn names_software(&self) -> bool {
+        let has = |form: &CertificateForm, id| form.subject.iter().any(|(_, template)| template.id() == Some(id));
+        let names = |form: &CertificateForm| has(form, Id::Software) && has(form, Id::Organisation);
+        self.binds_certificates() && self.certificate_forms.iter().all(names)
+    }
+}
+
 /// What an attribute of a certificate must be: words of its own and one id of the statement, as in `OFBBR-{organisation_id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {

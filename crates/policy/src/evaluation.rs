@@ -1,5 +1,5 @@
-//! The evaluation of one request through the rules: which it met, which it broke, and which of those an operator only watches. Checks say what
-//! they found; the evaluation says whether the journey goes on.
+//! The evaluation of one request: which rules were checked, which of them the request broke, and which of those are in shadow mode. A
+//! check says what it found; the evaluation says whether the journey goes on.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ pub enum Mode {
     Enforce,
     /// It passes, and what would have refused it is counted and logged.
     Shadow,
-    /// It passes; nobody hears of it.
+    /// It passes. The rule is not logged and not counted.
     Off,
 }
 
@@ -38,42 +38,42 @@ impl Modes {
     }
 }
 
-/// A rule that a request met.
+/// A rule that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Met {
+pub struct Checked {
     /// The rule.
     pub rule: &'static Rule,
-    /// The document it was met in, if it was one.
+    /// The document it was checked in, if it was one.
     pub document: Option<Document>,
-    /// What came of it.
+    /// What the check found.
     pub outcome: Outcome,
 }
 
-/// What came of a rule that a request met.
+/// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It held.
-    Held,
-    /// It is broken, and the request is refused for it.
+    /// The request keeps the rule.
+    Kept,
+    /// The request breaks the rule and is refused for it.
     Refused(Refusal),
-    /// It is broken, and the operator watches it only.
-    Watched(Refusal),
-    /// It is broken, and switched off.
-    Waived,
+    /// The request breaks the rule, and the rule is in shadow mode.
+    Shadow(Refusal),
+    /// The request breaks the rule, and the rule is off.
+    Off,
 }
 
-/// The way of one request through the rules. Cheap to clone: clones write into the same evaluation.
+/// The rules that one request was checked by. Cheap to clone: clones write into the same evaluation.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     modes: Rc<Modes>,
-    met: Rc<RefCell<Vec<Met>>>,
+    checked: Rc<RefCell<Vec<Checked>>>,
     document: Option<Document>,
 }
 
 impl Evaluation {
-    /// A evaluation that begins.
+    /// An evaluation without checks.
     pub fn new(modes: Rc<Modes>) -> Self {
-        Self { modes, met: Rc::default(), document: None }
+        Self { modes, checked: Rc::default(), document: None }
     }
 
     /// The same evaluation, inside a document.
@@ -81,19 +81,27 @@ impl Evaluation {
         Self { document: Some(document), ..self.clone() }
     }
 
-    /// The outcome of checks, in their order, that later ones depend on: a broken rule ends the journey, whatever its mode.
+    /// An evaluation of its own under the same modes: for a second look whose checks are not to be recorded.
+    pub fn aside(&self) -> Self {
+        Self { checked: Rc::default(), ..self.clone() }
+    }
+
+    /// Records the outcome of checks, in their order. The journey cannot go on without the value, so their rules are binding.
     ///
     /// # Errors
     /// The outcome's.
     pub fn require<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
-        match &outcome {
-            Ok(_) => self.held(rules),
-            Err(refusal) => self.broken(rules, refusal, Outcome::Refused(refusal.clone())),
+        debug_assert!(rules.iter().all(|rule| rule.waivability == Waivability::Binding), "{rules:?} can be set aside");
+        match outcome {
+            Ok(value) => {
+                self.kept(rules);
+                Ok(value)
+            }
+            Err(refusal) => Err(self.refused(rules, refusal)),
         }
-        outcome
     }
 
-    /// The outcome of checks that nothing depends on: where the broken rule is watched or off, the journey goes on.
+    /// Records the outcome of checks, in their order. Where the broken rule is in shadow mode or off, the journey goes on.
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
@@ -101,7 +109,7 @@ impl Evaluation {
         self.check_or(rules, outcome, || ())
     }
 
-    /// The same for a check with a value; `fallback` is what the journey goes on with.
+    /// The same for checks that find a value. Where the broken rule is set aside, the journey goes on with `fallback`.
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
@@ -111,53 +119,55 @@ impl Evaluation {
         outcome: Result<T, Refusal>,
         fallback: impl FnOnce() -> T,
     ) -> Result<T, Refusal> {
-        let Err(refusal) = outcome else { return self.require(rules, outcome) };
-        match self.mode(&refusal) {
-            Mode::Enforce => self.require(rules, Err(refusal)),
-            Mode::Shadow => {
-                self.broken(rules, &refusal, Outcome::Watched(refusal.clone()));
-                Ok(fallback())
+        let refusal = match outcome {
+            Ok(value) => {
+                self.kept(rules);
+                return Ok(value);
             }
-            Mode::Off => {
-                self.broken(rules, &refusal, Outcome::Waived);
-                Ok(fallback())
-            }
-        }
+            Err(refusal) => refusal,
+        };
+        let outcome = match self.mode(&refusal) {
+            Mode::Enforce => return Err(self.refused(rules, refusal)),
+            Mode::Shadow => Outcome::Shadow(refusal.clone()),
+            Mode::Off => Outcome::Off,
+        };
+        self.broken(rules, &refusal, outcome);
+        Ok(fallback())
     }
 
-    /// An early look at what is checked again later: all that it leaves on the evaluation is a refusal.
+    /// An early look at rules that are checked again later. Only a refusal is recorded.
     ///
     /// # Errors
     /// The outcome's, where the rule is enforced.
     pub fn check_early(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
         match outcome {
-            Err(refusal) if self.mode(&refusal) == Mode::Enforce => self.require(&[], Err(refusal)),
+            Err(refusal) if self.mode(&refusal) == Mode::Enforce => Err(self.refused(&[], refusal)),
             _ => Ok(()),
         }
     }
 
-    /// How far the evaluation goes by now.
+    /// How many checks are recorded by now.
     pub fn length(&self) -> usize {
-        self.met.borrow().len()
+        self.checked.borrow().len()
     }
 
-    /// Forgets what was met after the evaluation had this length: it was judged by something that turned out to be old.
-    pub fn cut(&self, length: usize) {
-        self.met.borrow_mut().truncate(length);
+    /// Forgets all checks but the first `length`: the others were made with a record that was out of date.
+    pub fn truncate(&self, length: usize) {
+        self.checked.borrow_mut().truncate(length);
     }
 
-    /// Every rule met so far, in the order of the checks.
-    pub fn met(&self) -> Vec<Met> {
-        self.met.borrow().clone()
+    /// Every rule that was checked so far, in the order of the checks.
+    pub fn checked(&self) -> Vec<Checked> {
+        self.checked.borrow().clone()
     }
 
-    /// The refusals that are only watched.
-    pub fn watched(&self) -> Vec<Refusal> {
-        let of = |met: &Met| match &met.outcome {
-            Outcome::Watched(refusal) => Some(refusal.clone()),
+    /// The refusals by rules in shadow mode.
+    pub fn shadow_refusals(&self) -> Vec<Refusal> {
+        let in_shadow = |checked: &Checked| match &checked.outcome {
+            Outcome::Shadow(refusal) => Some(refusal.clone()),
             _ => None,
         };
-        self.met.borrow().iter().filter_map(of).collect()
+        self.checked.borrow().iter().filter_map(in_shadow).collect()
     }
 
     fn mode(&self, refusal: &Refusal) -> Mode {
@@ -167,17 +177,23 @@ impl Evaluation {
         }
     }
 
-    fn held(&self, rules: &[&'static Rule]) {
-        let held = |rule: &&'static Rule| Met { rule, document: self.document, outcome: Outcome::Held };
-        self.met.borrow_mut().extend(rules.iter().map(held));
+    fn kept(&self, rules: &[&'static Rule]) {
+        let kept = |rule: &&'static Rule| Checked { rule, document: self.document, outcome: Outcome::Kept };
+        self.checked.borrow_mut().extend(rules.iter().map(kept));
     }
 
-    /// The rules before the broken one held; those after it were not reached. One that is not among them was met last.
+    fn refused(&self, rules: &[&'static Rule], refusal: Refusal) -> Refusal {
+        self.broken(rules, &refusal, Outcome::Refused(refusal.clone()));
+        refusal
+    }
+
+    /// The request keeps the rules before the broken one; those after it were not reached. A broken rule that is not among `rules` was
+    /// checked last.
     fn broken(&self, rules: &[&'static Rule], refusal: &Refusal, outcome: Outcome) {
-        let before = rules.iter().take_while(|rule| **rule != refusal.rule);
-        self.held(&before.copied().collect::<Vec<_>>());
+        let before = rules.iter().position(|rule| *rule == refusal.rule).unwrap_or(rules.len());
+        self.kept(rules.get(..before).unwrap_or_default());
         let document = refusal.document.or(self.document);
-        self.met.borrow_mut().push(Met { rule: refusal.rule, document, outcome });
+        self.checked.borrow_mut().push(Checked { rule: refusal.rule, document, outcome });
     }
 }
 

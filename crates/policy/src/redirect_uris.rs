@@ -27,9 +27,9 @@ pub fn check(
     let known = statement.redirect_uris();
     let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_requested(claims))?;
 
-    evaluation.require(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
+    evaluation.check(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
     evaluation.check(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
-    evaluation.require(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
+    evaluation.check(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
     let all_of_statement = requested.is_empty() && !rules.redirect_uris_required;
     let asked_for = if all_of_statement { known.to_vec() } else { requested };
     evaluation.require(&[&MD_02], md_02_some(claims, &asked_for))?;

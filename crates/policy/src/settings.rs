@@ -71,6 +71,13 @@ impl Settings {
         }
     }
 
+    /// The settings of a profile and of one directory that writes statements as the profile has them.
+    pub fn of_one_directory(profile: Profile, issuer: &str) -> Self {
+        let dialect = profile.software_statement.clone();
+        let directory = Directory { issuer: issuer.to_owned(), dialect, key_set_hosts: Vec::new() };
+        Self { directories: vec![directory], ..Self::new(profile) }
+    }
+
     /// The directory of that issuer, if its statements are believed.
     pub fn directory(&self, issuer: &str) -> Option<&Directory> {
         self.directories.iter().find(|directory| directory.issuer == issuer)

@@ -103,7 +103,7 @@ impl SoftwareStatement {
     ) -> Result<Self, Refusal> {
         let evaluation = evaluation.within(Document::SoftwareStatement);
         let (rules, claims) = (&directory.dialect, verified.claims());
-        evaluation.check(&[&SS_04], ss_04_required(claims, rules))?;
+        evaluation.require(&[&SS_04], ss_04_required(claims, rules))?;
         let expires_at = evaluation.require(&[&JW_02], claims.jw_02_date("exp"))?;
         evaluation.check(&[&SS_05], ss_05_not_expired(claims, expires_at, now))?;
         let issued_at = evaluation.require(&[&JW_02], claims.jw_02_date("iat"))?;
