@@ -2,6 +2,7 @@
 
 use dcr_gate::config::Config;
 use dcr_gate::policy::settings::Directory;
+use dcr_store_protocol::{Client, Software};
 use serde_json::{Map, Value, json};
 
 use crate::Error;
@@ -12,6 +13,7 @@ use crate::inspect::Inspected;
 pub(super) struct RegisteredClient {
     /// Its id.
     pub(super) client_id: String,
+    software: Software,
     record: Value,
 }
 
@@ -41,12 +43,20 @@ impl RegisteredClient {
             "key_set_uri": key_set_uri(directory, &claims),
             "revoked_key_set_uri": directory.dialect.claims.revoked_key_set_uri.as_ref().and_then(|name| claims.get(name)),
         });
-        Ok(Self { client_id, record })
+        let software_id = claims.get(&directory.dialect.claims.software_id).and_then(Value::as_str).unwrap_or_default();
+        let software = Software { issuer: issuer.to_owned(), id: software_id.to_owned() };
+        Ok(Self { client_id, software, record })
     }
 
     /// What the store answers about it.
-    pub(super) fn stored(&self) -> Value {
-        json!({ "client_id": self.client_id, "client_id_issued_at": 0, "version": 1, "record": self.record })
+    pub(super) fn stored(&self) -> Client<&Value> {
+        Client {
+            client_id: self.client_id.clone(),
+            client_id_issued_at: 0,
+            version: 1,
+            software: self.software.clone(),
+            record: &self.record,
+        }
     }
 }
 
