@@ -5,6 +5,7 @@
 //! that knows proxy-wasm, and exists only in the WebAssembly build.
 
 pub mod cache;
+pub mod client_store;
 pub mod config;
 pub mod host;
 pub mod journey;

@@ -16,7 +16,7 @@ use dcr_cli::background::Background;
 use dcr_cli::client::client_config;
 use dcr_gate::config::Config;
 use dcr_gate::host::{self, Call, CallNotSent, CallResponse, Event, Host, Shared};
-use dcr_gate::journey::{Body, Gate, Head, Request, Route, Served};
+use dcr_gate::journey::{Body, Decision, Gate, Head, Request, Route};
 use dcr_policy::Timestamp;
 use dcr_x509::{Certificate, xfcc};
 use http_body_util::{BodyExt, Full};
@@ -100,6 +100,8 @@ async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Respo
         Err(_) => sender.too_large(),
     }
     let head = Head {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         certificate: certificate(&head.headers).map(Rc::new),
         headers: pairs(&head.headers),
@@ -114,8 +116,8 @@ fn certificate(headers: &HeaderMap) -> Option<Certificate> {
     element.certificate.filter(|certificate| certificate.thumbprint() == hash)
 }
 
-fn response(served: Served) -> Response<Full<Bytes>> {
-    let Served::Answer(answer, _) = served else { return Response::new(Full::default()) };
+fn response(decision: Decision) -> Response<Full<Bytes>> {
+    let Decision::Answer(answer, _) = decision else { return Response::new(Full::default()) };
     let status = if answer.status == 200 { INSTEAD_OF_200 } else { answer.status };
     let mut builder = Response::builder().status(status);
     for (name, value) in answer.headers {

@@ -104,7 +104,14 @@ impl Case {
         let host = Offline(Rc::new(surroundings));
         let (sender, received) = Body::channel();
         sender.complete(body.as_bytes().to_vec());
+        let paths = &self.config.settings.profile.paths;
+        let path = match kind {
+            Kind::Registration => &paths.registration,
+            Kind::ClientAssertion => &paths.token,
+        };
         let head = Head {
+            method: "POST".into(),
+            path: path.clone(),
             query: None,
             headers: vec![("content-type".into(), media_type.as_bytes().to_vec())],
             certificate: self.certificate.map(Rc::new),

@@ -10,13 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use dcr_policy::Timestamp;
 use dcr_x509::{Certificate, Thumbprint, xfcc};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 
 use super::local_reply;
 use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
 use crate::host::{self, Call, CallResponse, Shared};
-use crate::journey::{Answer, Outcome};
+use crate::journey::{Answer, Changes, Outcome};
 
 /// The longest response to a call that is read, in bytes. The largest key set that can be configured is this large.
 const CALL_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
@@ -120,6 +120,30 @@ pub(super) fn resume() {
     if hostcalls::resume_http_request().is_err() {
         close();
     }
+}
+
+/// Changes the request before it goes to the upstream. Where Envoy does not let it be changed, the request is closed: the upstream must not
+/// see what was to be removed.
+pub(super) fn change_request(changes: &Changes) {
+    if change(changes).is_err() {
+        close();
+    }
+}
+
+fn change(Changes { removed_headers, set_headers, body }: &Changes) -> Result<(), Status> {
+    const HEADERS: MapType = MapType::HttpRequestHeaders;
+    for name in removed_headers {
+        hostcalls::remove_map_value(HEADERS, name)?;
+    }
+    for (name, value) in set_headers {
+        hostcalls::set_map_value_bytes(HEADERS, name, Some(value.as_bytes()))?;
+    }
+    if let Some(body) = body {
+        // Envoy leaves the header as it was when a filter replaces the body.
+        hostcalls::set_map_value_bytes(HEADERS, "content-length", Some(body.len().to_string().as_bytes()))?;
+        hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, body)?;
+    }
+    Ok(())
 }
 
 /// Ends the request of the effective context without an answer.

@@ -8,7 +8,7 @@ mod local_reply;
 mod metrics;
 mod verify_signature;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use dcr_jose::{es256, rsa};
@@ -21,7 +21,7 @@ use proxy_wasm::types::{Action, ContextType, LogLevel};
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
-use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
+use crate::journey::{Body, BodySender, Changes, Decision, Gate, Head, Request, Route};
 
 /// What Envoy's call of the plugin's entry point does, once a VM.
 pub fn start() {
@@ -131,7 +131,8 @@ struct Resume {
 }
 
 impl Resume {
-    fn open(&self) {
+    fn open(&self, changes: &Changes) {
+        hostcalls::change_request(changes);
         self.is_open.set(true);
         if !self.in_callback.get() {
             hostcalls::resume();
@@ -147,14 +148,17 @@ impl Resume {
     }
 }
 
-/// Does what was said of a request that nothing had to be awaited for.
-fn end_at_once(served: Served) -> Action {
-    match served {
-        Served::Answer(answer, outcome) => {
+/// Carries out what was decided about a request at once.
+fn end_at_once(decision: Decision) -> Action {
+    match decision {
+        Decision::Answer(answer, outcome) => {
             hostcalls::answer(answer, outcome);
             Action::Pause
         }
-        Served::Upstream => Action::Continue,
+        Decision::HandOn(changes) => {
+            hostcalls::change_request(&changes);
+            Action::Continue
+        }
     }
 }
 
@@ -173,27 +177,30 @@ impl HttpContext for Stream {
             Some((path, query)) => (path, Some(query)),
             None => (path.as_str(), None),
         };
-        let endpoint = match gate.routes.find(path, || hostcalls::method().unwrap_or_default()) {
+        let method = OnceCell::new();
+        let ask_for_method = || method.get_or_init(|| hostcalls::method().unwrap_or_default()).clone();
+        let endpoint = match gate.routes.find(path, ask_for_method) {
             Route::Pass => return Action::Continue,
             Route::Refuse { endpoint, refusal, allow } => return end_at_once(gate.refuse(endpoint, refusal, allow)),
             Route::Serve(endpoint) => endpoint,
         };
 
-        let query = query.map(str::to_owned);
+        let (path, query) = (path.to_owned(), query.map(str::to_owned));
+        let method = method.into_inner().unwrap_or_default();
         let headers = hostcalls::request_headers();
         let certificate = hostcalls::transport_certificate(&gate.config.certificate, &headers);
         let (sender, body) = Body::channel();
         if end_of_stream {
             sender.complete(Vec::new());
         }
-        let request = Request { head: Head { query, headers, certificate }, body };
+        let request = Request { head: Head { method, path, query, headers, certificate }, body };
         let resume = Rc::new(Resume::default());
         self.journey = Some(Journey { body: sender, resume: resume.clone() });
         let way_out = resume.clone();
         let work = async move {
             match gate.serve(&endpoint, &request).await {
-                Served::Answer(answer, outcome) => hostcalls::answer(answer, outcome),
-                Served::Upstream => way_out.open(),
+                Decision::Answer(answer, outcome) => hostcalls::answer(answer, outcome),
+                Decision::HandOn(changes) => way_out.open(&changes),
             }
         };
         resume.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))

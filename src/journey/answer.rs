@@ -9,8 +9,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::Request;
+use crate::client_store::{Client, IssuedToken, Record};
 use crate::config::Config;
-use crate::store_client::{Client, IssuedToken, Record};
 
 /// Seconds after which a caller may try again what failed for an unreachable service.
 const RETRY_AFTER: &str = "5";

@@ -4,16 +4,17 @@ use dcr_policy::{Evaluation, Refusal};
 
 use super::management::authorise;
 use super::registration::refused_by_store;
-use super::{Answer, Gate, Request};
+use super::{Answer, Decision, Gate, Request};
+use crate::client_store::ClientStore;
 use crate::host::Host;
 
-pub(super) async fn delete<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn delete<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
     client_id: &str,
     evaluation: &Evaluation,
-) -> Result<Answer, Refusal> {
+) -> Result<Decision, Refusal> {
     let authorised = authorise(gate, request, client_id, evaluation).await?;
     gate.store.delete(&authorised.client.client_id).await.map_err(refused_by_store)?;
-    Ok(Answer::no_content())
+    Ok(Decision::allow(Answer::no_content()))
 }

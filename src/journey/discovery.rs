@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Answer;
+use super::{Answer, Decision};
 use crate::config::Config;
 
-pub(super) fn discovery(config: &Config) -> Answer {
-    Answer::metadata(&Value::Object(metadata(config)))
+pub(super) fn discovery(config: &Config) -> Decision {
+    Decision::allow(Answer::metadata(&Value::Object(metadata(config))))
 }
 
 fn metadata(config: &Config) -> Map<String, Value> {

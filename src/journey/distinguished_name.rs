@@ -3,11 +3,15 @@
 use dcr_policy::Refusal;
 use serde_json::json;
 
-use super::{Answer, Gate, Request};
+use super::{Answer, Decision, Gate, Request};
+use crate::client_store::ClientStore;
 use crate::host::Host;
 
-pub(super) fn distinguished_name<H: Host>(gate: &Gate<H>, request: &Request) -> Result<Answer, Refusal> {
+pub(super) fn distinguished_name<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    request: &Request,
+) -> Result<Decision, Refusal> {
     let subject = request.rg_01_certificate()?.subject().to_string();
     let member = gate.config.settings.profile.client_metadata.subject_dn_member().name();
-    Ok(Answer::json(200, &json!({ member: subject })))
+    Ok(Decision::allow(Answer::json(200, &json!({ member: subject }))))
 }

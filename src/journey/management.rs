@@ -9,8 +9,8 @@ use dcr_x509::Certificate;
 use futures_util::future::join;
 
 use super::{Gate, Request};
+use crate::client_store::{Client, ClientStore, Record, StoreError};
 use crate::host::Host;
-use crate::store_client::{Client, Record, StoreError};
 
 /// A caller who may manage a registration.
 pub(super) struct Authorised<'r> {
@@ -22,8 +22,8 @@ pub(super) struct Authorised<'r> {
 /// The client whose registration the path names, if the caller is that client.
 ///
 /// A token that tries somebody else's registration is revoked at once, and the answer is the same whether that registration exists.
-pub(super) async fn authorise<'r, H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn authorise<'r, H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &'r Request,
     client_id: &str,
     evaluation: &Evaluation,
@@ -62,8 +62,8 @@ pub(super) async fn authorise<'r, H: Host>(
 
 /// Whether the caller is the client that a registration's token was made for. Such a token is bound to no certificate, and there is no
 /// other for the registration: a thief must not be able to end it.
-async fn is_holders<H: Host>(
-    gate: &Gate<H>,
+async fn is_holders<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     token: &Introspection,
     certificate: &Certificate,
 ) -> Result<bool, Refusal> {
@@ -79,8 +79,8 @@ async fn is_holders<H: Host>(
 }
 
 /// The transport certificate is the client's, and not only the token's (CM-15).
-fn cm_15_certificate<H: Host>(
-    gate: &Gate<H>,
+fn cm_15_certificate<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     client: &Client,
     certificate: &Certificate,
     evaluation: &Evaluation,
@@ -90,8 +90,8 @@ fn cm_15_certificate<H: Host>(
 }
 
 /// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).
-fn cm_11_registered_subject<H: Host>(
-    gate: &Gate<H>,
+fn cm_11_registered_subject<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     client: &Client,
     certificate: &Certificate,
 ) -> Result<(), Refusal> {

@@ -5,14 +5,15 @@ use dcr_policy::profile::ManagementToken;
 use dcr_policy::{Evaluation, Refusal};
 
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
-use super::{Answer, Gate, Request};
+use super::{Answer, Decision, Gate, Request};
+use crate::client_store::ClientStore;
 use crate::host::Host;
 
-pub(super) async fn register<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn register<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
     evaluation: &Evaluation,
-) -> Result<Answer, Refusal> {
+) -> Result<Decision, Refusal> {
     let approved = approve(gate, request, evaluation).await?;
 
     let rules = &gate.config.settings.profile.registration;
@@ -21,15 +22,23 @@ pub(super) async fn register<H: Host>(
     let (id, single) = (request.request_id(), rules.single_registration);
     let created = gate.store.create(id, approved.record, single_uses, single, with_token).await;
     let client = evaluation.require(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
-    Ok(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref()))
+    Ok(Decision::allow(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref())))
 }
 
 /// Judges a registration that the upstream will make; the store hears nothing of it.
-pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+pub(super) async fn shadow<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    request: &Request,
+    evaluation: &Evaluation,
+) -> Result<(), Refusal> {
     approve(gate, request, evaluation).await.map(|_| ())
 }
 
-async fn approve<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<Approved, Refusal> {
+async fn approve<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    request: &Request,
+    evaluation: &Evaluation,
+) -> Result<Approved, Refusal> {
     evaluation.require(&[&RG_02], rg_02_media_type(gate, request))?;
     let certificate = evaluation.require(&[&RG_01], request.rg_01_certificate())?;
     let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;

@@ -11,9 +11,9 @@ use dcr_policy::{Evaluation, Refusal, Timestamp};
 use dcr_x509::Certificate;
 
 use super::{Gate, Request, signature};
+use crate::client_store::{ClientStore, Record, SingleUse, StoreError};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::store_client::{Record, SingleUse, StoreError};
 
 /// A request that broke no rule.
 pub(super) struct Approved {
@@ -25,7 +25,7 @@ pub(super) struct Approved {
 impl Approved {
     /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
     /// serve once (SS-08).
-    pub(super) fn single_uses<H: Host>(&self, gate: &Gate<H>) -> Vec<SingleUse> {
+    pub(super) fn single_uses<H: Host, S: ClientStore>(&self, gate: &Gate<H, S>) -> Vec<SingleUse> {
         let forgotten_after = gate.config.settings.profile.registration.danger_forget_jti_after;
         let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
         let software = format!("{} at {}", self.record.binding.software_id, self.record.issuer);
@@ -46,7 +46,7 @@ impl Approved {
 }
 
 /// The body is of a media type the profile takes (RG-02).
-pub(super) fn rg_02_media_type<H: Host>(gate: &Gate<H>, request: &Request) -> Result<(), Refusal> {
+pub(super) fn rg_02_media_type<H: Host, S: ClientStore>(gate: &Gate<H, S>, request: &Request) -> Result<(), Refusal> {
     let known = &gate.config.settings.profile.registration.media_types;
     match request.media_type()? {
         Some(media_type) if known.contains(&media_type) => Ok(()),
@@ -59,8 +59,8 @@ pub(super) fn rg_02_media_type<H: Host>(gate: &Gate<H>, request: &Request) -> Re
 /// `subject` is the certificate whose subject a `tls_client_auth` client must name, if it must name one.
 ///
 /// No URL is used before the statement that names it is verified, and nothing is spent before the last check has passed.
-pub(super) async fn judge<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn judge<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     certificate: &Certificate,
     subject: Option<&Certificate>,
     body: &[u8],
@@ -93,8 +93,8 @@ pub(super) async fn judge<H: Host>(
 }
 
 /// Who holds a key of the software may register it.
-async fn signed<H: Host>(
-    gate: &Gate<H>,
+async fn signed<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Unverified,
     statement: &SoftwareStatement,
     directory: &Directory,
@@ -107,8 +107,8 @@ async fn signed<H: Host>(
 }
 
 /// The software published the transport certificate, where the operator asks for that (CB-07).
-async fn cb_07_in_key_set<H: Host>(
-    gate: &Gate<H>,
+async fn cb_07_in_key_set<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     certificate: &Certificate,
     statement: &SoftwareStatement,
     directory: &Directory,

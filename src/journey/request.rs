@@ -13,6 +13,10 @@ use crate::host::{media_type, request_id};
 /// What arrives before the body.
 #[derive(Debug, Default)]
 pub struct Head {
+    /// `:method`.
+    pub method: String,
+    /// `:path` before the question mark, as it came.
+    pub path: String,
     /// `:path` after the question mark.
     pub query: Option<String>,
     /// The headers, names in lower case, repeated ones as often as they came.

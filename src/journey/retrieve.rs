@@ -3,15 +3,21 @@
 use dcr_policy::{Evaluation, Refusal};
 
 use super::management::authorise;
-use super::{Answer, Gate, Request};
+use super::{Answer, Decision, Gate, Request};
+use crate::client_store::ClientStore;
 use crate::host::Host;
 
-pub(super) async fn retrieve<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn retrieve<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
     client_id: &str,
     evaluation: &Evaluation,
-) -> Result<Answer, Refusal> {
+) -> Result<Decision, Refusal> {
     let authorised = authorise(gate, request, client_id, evaluation).await?;
-    Ok(Answer::registration(200, &authorised.client, &gate.config, authorised.registration_access_token))
+    Ok(Decision::allow(Answer::registration(
+        200,
+        &authorised.client,
+        &gate.config,
+        authorised.registration_access_token,
+    )))
 }

@@ -10,6 +10,7 @@ use dcr_policy::{Evaluation, Refusal};
 
 use super::Gate;
 use crate::cache::{Bounds, Cache};
+use crate::client_store::ClientStore;
 use crate::config::CacheConfig;
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::jwks::{PublishedKeys, Source};
@@ -18,8 +19,8 @@ use crate::jwks::{PublishedKeys, Source};
 ///
 /// # Errors
 /// JO-19 where no key set is to be had, else why the signature does not verify.
-pub(super) async fn verify<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn verify<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     unverified: &Unverified,
     source: Option<Source>,
     evaluation: &Evaluation,
@@ -32,8 +33,8 @@ pub(super) async fn verify<H: Host>(
 ///
 /// # Errors
 /// As [`verify`].
-pub(super) async fn verify_once<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn verify_once<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     unverified: &Unverified,
     source: Option<Source>,
     evaluation: &Evaluation,
@@ -46,8 +47,8 @@ pub(super) async fn verify_once<H: Host>(
 ///
 /// # Errors
 /// SS-14, or JO-19 where the list is not to be had.
-pub(super) async fn ss_14_not_revoked<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn ss_14_not_revoked<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     verified: &Verified,
     directory: &Directory,
     uri: Option<&str>,
@@ -75,8 +76,8 @@ fn on_trail(
     evaluation.within(unverified.document()).require(&rules, verified)
 }
 
-async fn verified<H: Host>(
-    gate: &Gate<H>,
+async fn verified<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     unverified: &Unverified,
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
@@ -84,8 +85,8 @@ async fn verified<H: Host>(
     Ok(by_newest(gate, unverified, &source, keys).await?.0)
 }
 
-async fn verified_once<H: Host>(
-    gate: &Gate<H>,
+async fn verified_once<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     unverified: &Unverified,
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
@@ -106,8 +107,8 @@ async fn verified_once<H: Host>(
 ///
 /// # Errors
 /// JO-19 where it is not to be had.
-pub(super) async fn current<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn current<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     source: Option<Source>,
 ) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
     let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
@@ -150,8 +151,8 @@ impl SignatureCache {
 }
 
 /// By `keys`, or by a newer set where that may help; and which it was.
-async fn by_newest<H: Host>(
-    gate: &Gate<H>,
+async fn by_newest<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     unverified: &Unverified,
     source: &Source,
     keys: Rc<PublishedKeys>,
@@ -169,6 +170,10 @@ async fn by_newest<H: Host>(
     }
 }
 
-fn by<H: Host>(gate: &Gate<H>, unverified: &Unverified, keys: &PublishedKeys) -> Result<Verified, Unverifiable> {
+fn by<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    unverified: &Unverified,
+    keys: &PublishedKeys,
+) -> Result<Verified, Unverifiable> {
     unverified.verify(keys, || gate.host.record(Event::SignatureCheck(unverified.algorithm())))
 }

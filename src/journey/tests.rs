@@ -19,7 +19,7 @@ use dcr_policy::Refusal;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Endpoint, Gate, Head, Request, Served};
+use super::{Answer, Body, Decision, Endpoint, Gate, Head, Request};
 use crate::config::Config;
 use crate::host::Event;
 use crate::host::mock::MockHost;
@@ -80,6 +80,8 @@ fn request(media_type: &str, certificate: Option<&Identity>, body: &str) -> Requ
     sender.complete(body.as_bytes().to_vec());
     Request {
         head: Head {
+            method: String::new(),
+            path: String::new(),
             query: None,
             headers: vec![("content-type".to_owned(), media_type.as_bytes().to_vec())],
             certificate: certificate
@@ -97,8 +99,8 @@ fn with_token(mut request: Request, token: &str) -> Request {
 /// The gate's own answer.
 async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request) -> Answer {
     match gate.serve(endpoint, request).await {
-        Served::Answer(answer, _) => answer,
-        Served::Upstream => panic!("the request went to the upstream"),
+        Decision::Answer(answer, _) => answer,
+        Decision::HandOn(_) => panic!("the request went to the upstream"),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Token (RFC 6749 section 4.4): the client authenticates in the one way it registered and receives a token bound to its certificate.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use dcr_policy::catalogue::{
@@ -15,18 +14,19 @@ use dcr_policy::token_request::{
 use dcr_policy::{Document, Evaluation, Refusal, Rule};
 use dcr_x509::Certificate;
 
-use super::{Answer, Gate, Request, signature};
+use super::{Answer, Decision, Gate, Request, signature};
+use crate::client_store::{ClientStore, FoundClient, IssuedToken, SingleUse, StoreError, TokenClient};
+use crate::config::OtherGrants;
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::store_client::{IssuedToken, SingleUse, StoreError, TokenClient};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) async fn token<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn token<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
     evaluation: &Evaluation,
-) -> Result<Answer, Refusal> {
+) -> Result<Decision, Refusal> {
     let start = evaluation.length();
     let mut issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
@@ -34,12 +34,17 @@ pub(super) async fn token<H: Host>(
         evaluation.truncate(start);
         issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
-    Ok(Answer::token(&evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
+    let issued = evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?;
+    Ok(Decision::allow(Answer::token(&issued)))
 }
 
-/// Judges a token request that the upstream will answer. A gate that only watches made none of the clients, so one that the store does not
-/// know says nothing about the request.
-pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+/// Judges a token request that the upstream will answer. A gate in shadow mode makes no clients, so a client that its store does not know
+/// says nothing about the request.
+pub(super) async fn shadow<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    request: &Request,
+    evaluation: &Evaluation,
+) -> Result<(), Refusal> {
     match judge(gate, request, evaluation).await {
         Err(refusal) if [&CA_15, &CA_15_CERTIFICATE, &CA_20_UNKNOWN].contains(&refusal.rule) => Ok(()),
         judged => judged.map(|_| ()),
@@ -54,32 +59,20 @@ struct Grant {
     jti: Option<SingleUse>,
 }
 
-async fn issue<H: Host>(gate: &Gate<H>, request: &Request, grant: Grant) -> Result<IssuedToken, StoreError> {
+async fn issue<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    request: &Request,
+    grant: Grant,
+) -> Result<IssuedToken, StoreError> {
     let lifetime = gate.config.settings.profile.access_token.lifetime.as_secs();
     let Grant { client, scope, thumbprint, jti } = grant;
     gate.store.issue_token(request.request_id(), &client, &scope, lifetime, &thumbprint, jti).await
 }
 
-/// Judges by the client's record at hand, and once more by the store's where that is another one by now: nobody is refused by an old record.
-async fn judge<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<Grant, Refusal> {
-    let (start, used) = (evaluation.length(), UsedRecord::default());
-    let judged = judge_by_record(gate, request, &used, evaluation).await;
-    match used.take() {
-        Some(record) if judged.is_err() && gate.store.has_changed(&record).await => {
-            evaluation.truncate(start);
-            judge_by_record(gate, request, &used, evaluation).await
-        }
-        _ => judged,
-    }
-}
-
-/// The record that was at hand, if one was.
-type UsedRecord = Cell<Option<Rc<TokenClient>>>;
-
-async fn judge_by_record<H: Host>(
-    gate: &Gate<H>,
+/// Judges a token request: the form and the caller's proof first, then the client that the proof names.
+async fn judge<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
-    used: &UsedRecord,
     evaluation: &Evaluation,
 ) -> Result<Grant, Refusal> {
     evaluation.require(&[&CA_01], ca_01_form(request))?;
@@ -89,42 +82,106 @@ async fn judge_by_record<H: Host>(
 
     evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
     let credential = form.ca_02_credential(request.header("authorization")?.is_some());
-    let (client, jti) = match evaluation.require(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
-        Credential::Assertion { token, client_id } => {
-            by_assertion(gate, token, client_id, certificate, used, evaluation).await?
-        }
-        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, used, evaluation).await?,
-    };
+    let credential = evaluation.require(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)?;
+    let proof = Proof::open(gate, credential, evaluation)?;
 
-    let metadata = &client.metadata;
+    let start = evaluation.length();
+    let found = evaluation.require(&[proof.unknown()], ca_15_client(gate, &proof).await)?;
+    let judged = judge_by_record(gate, &form, &proof, certificate, &found.client, evaluation).await;
+    // A record from the cache may be out of date: before a refusal by it, it is compared with the store's.
+    if judged.is_err() && found.is_from_cache && gate.store.has_changed(&found.client).await {
+        evaluation.truncate(start);
+        let found = evaluation.require(&[proof.unknown()], ca_15_client(gate, &proof).await)?;
+        return judge_by_record(gate, &form, &proof, certificate, &found.client, evaluation).await;
+    }
+    judged
+}
+
+/// How the caller proves which client it is.
+enum Proof<'r> {
+    /// `private_key_jwt`: an assertion whose claims hold, and whose signature is not verified yet.
+    Assertion(Box<UnverifiedAssertion>),
+    /// `tls_client_auth`: the `client_id` of the form, and the transport certificate.
+    Certificate(&'r str),
+}
+
+impl<'r> Proof<'r> {
+    fn open<H: Host, S: ClientStore>(
+        gate: &Gate<H, S>,
+        credential: Credential<'r>,
+        evaluation: &Evaluation,
+    ) -> Result<Self, Refusal> {
+        match credential {
+            Credential::Assertion { token, client_id } => {
+                let settings = &gate.config.settings;
+                let assertion = UnverifiedAssertion::open(token, client_id, settings, gate.host.now(), evaluation)?;
+                Ok(Self::Assertion(Box::new(assertion)))
+            }
+            Credential::Certificate { client_id } => Ok(Self::Certificate(client_id)),
+        }
+    }
+
+    /// The client it names, not to be believed yet.
+    fn client_id(&self) -> &str {
+        match self {
+            Self::Assertion(assertion) => assertion.client_id(),
+            Self::Certificate(client_id) => client_id,
+        }
+    }
+
+    /// The rule that an unknown client breaks.
+    fn unknown(&self) -> &'static Rule {
+        match self {
+            Self::Assertion(_) => &CA_15,
+            Self::Certificate(_) => &CA_15_CERTIFICATE,
+        }
+    }
+
+    /// The rule that a certificate of another client breaks.
+    fn foreign(&self) -> &'static Rule {
+        match self {
+            Self::Assertion(_) => &CA_19,
+            Self::Certificate(_) => &CA_19_CERTIFICATE,
+        }
+    }
+}
+
+/// Judges what depends on the client's record. The certificate comes first: only the client itself learns more about the client, or has
+/// signatures verified for it (CA-15, CA-19).
+async fn judge_by_record<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    form: &TokenRequest,
+    proof: &Proof<'_>,
+    certificate: &Certificate,
+    client: &Rc<TokenClient>,
+    evaluation: &Evaluation,
+) -> Result<Grant, Refusal> {
+    let (metadata, foreign) = (&client.metadata, proof.foreign());
+    evaluation.require(&[foreign], ca_19_certificate(gate, client, certificate, foreign, evaluation))?;
+    let jti = match proof {
+        Proof::Assertion(assertion) => Some(verified_assertion(gate, assertion, client, evaluation).await?),
+        Proof::Certificate(_) => {
+            evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
+            let attributes = &gate.config.settings.profile.client_metadata.subject_dn_attributes;
+            evaluation.require(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
+            None
+        }
+    };
     evaluation.require(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
-    let universal = gate.config.settings.directory(&client.issuer).map(|directory| &directory.dialect.universal_scopes);
+    let directory = gate.config.settings.directory(&client.issuer);
+    let universal = directory.map(|directory| &directory.dialect.universal_scopes);
     let scope = form.ca_21_scope(metadata, universal.map_or(&[], Vec::as_slice));
     let scope = evaluation.require(&[&CA_21], scope)?;
-    Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client, scope, jti })
+    Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client: client.clone(), scope, jti })
 }
 
-/// Whether this is a well-formed token request, over a certificate, for a grant other than ours. Whatever else is wrong with it is for
-/// [`token`] to say.
-pub(super) async fn asks_for_another_grant(request: &Request) -> bool {
-    let admitted = ca_01_form(request).is_ok() && request.rg_01_certificate().is_ok();
-    let body = request.rg_13_body(&RG_13_FORM).await;
-    let form = body.and_then(|body| TokenRequest::ca_01_parse(&body));
-    admitted && form.is_ok_and(|form| form.names_another_grant())
-}
-
-/// `private_key_jwt`: algorithm, claims, client, signature (OpenID Connect Core section 9).
-async fn by_assertion<H: Host>(
-    gate: &Gate<H>,
-    token: &str,
-    client_id: Option<&str>,
-    certificate: &Certificate,
-    used: &UsedRecord,
+/// `private_key_jwt`: the registered method and algorithm, then the signature (OpenID Connect Core section 9). Answers the assertion's id.
+async fn verified_assertion<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    assertion: &UnverifiedAssertion,
+    client: &TokenClient,
     evaluation: &Evaluation,
-) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
-    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config.settings, gate.host.now(), evaluation)?;
-    let client = evaluation.require(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
-    evaluation.require(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, evaluation))?;
+) -> Result<SingleUse, Refusal> {
     let metadata = &client.metadata;
     evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
     let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
@@ -133,40 +190,33 @@ async fn by_assertion<H: Host>(
     let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
     let verified = signature::verify(gate, assertion.unverified(), keys, evaluation).await?;
     let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
-    signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), evaluation).await?;
+    let revoked_keys = client.revoked_key_set_uri.as_deref();
+    signature::ss_14_not_revoked(gate, &verified, directory, revoked_keys, evaluation).await?;
     let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now(), evaluation)?;
-    let single_use = SingleUse {
+    Ok(SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),
         expires_at: assertion.expires_at(),
         rule: &CA_12_REPLAY,
-    };
-    Ok((client, Some(single_use)))
+    })
 }
 
-/// `tls_client_auth`: the certificate's subject is the registered one (RFC 8705 section 2.1).
-async fn by_certificate<H: Host>(
-    gate: &Gate<H>,
-    client_id: &str,
-    certificate: &Certificate,
-    used: &UsedRecord,
-    evaluation: &Evaluation,
-) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
-    let unknown = &CA_15_CERTIFICATE;
-    let client = evaluation.require(&[unknown], registered(gate, client_id, unknown, used).await)?;
-    let foreign = &CA_19_CERTIFICATE;
-    evaluation.require(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, evaluation))?;
-    let metadata = &client.metadata;
-    evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
-    let attributes = &gate.config.settings.profile.client_metadata.subject_dn_attributes;
-    evaluation.require(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
-    Ok((client, None))
+/// Whether the upstream serves this token request: the operator lets other grants pass, and this is a well-formed request for one of them
+/// over a certificate. Any other fault of the request is for [`token`] to find.
+pub(super) async fn is_for_upstream<H: Host, S: ClientStore>(gate: &Gate<H, S>, request: &Request) -> bool {
+    if gate.config.other_grants != OtherGrants::Pass {
+        return false;
+    }
+    let admitted = ca_01_form(request).is_ok() && request.rg_01_certificate().is_ok();
+    let body = request.rg_13_body(&RG_13_FORM).await;
+    let form = body.and_then(|body| TokenRequest::ca_01_parse(&body));
+    admitted && form.is_ok_and(|form| form.names_another_grant())
 }
 
 /// The transport certificate is the client's (CA-19). Checked before anything else about the client, so that nobody else learns whether
 /// it exists (CA-15), or has keys tried for it.
-fn ca_19_certificate<H: Host>(
-    gate: &Gate<H>,
+fn ca_19_certificate<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     client: &TokenClient,
     certificate: &Certificate,
     foreign: &'static Rule,
@@ -176,19 +226,11 @@ fn ca_19_certificate<H: Host>(
     if is_own { Ok(()) } else { Err(refused(foreign)) }
 }
 
-/// The client of that id, if its directory is still trusted.
-async fn registered<H: Host>(
-    gate: &Gate<H>,
-    client_id: &str,
-    unknown: &'static Rule,
-    used: &UsedRecord,
-) -> Result<Rc<TokenClient>, Refusal> {
-    match gate.store.client_at_hand(client_id).await {
-        Ok(found) if gate.config.settings.trusts(&found.client.issuer) => {
-            used.set(found.is_from_cache.then(|| found.client.clone()));
-            Ok(found.client)
-        }
-        Ok(_) | Err(StoreError::UnknownClient) => Err(refused(unknown)),
+/// The client that the proof names, if its directory is still trusted (CA-15).
+async fn ca_15_client<H: Host, S: ClientStore>(gate: &Gate<H, S>, proof: &Proof<'_>) -> Result<FoundClient, Refusal> {
+    match gate.store.client_at_hand(proof.client_id()).await {
+        Ok(found) if gate.config.settings.trusts(&found.client.issuer) => Ok(found),
+        Ok(_) | Err(StoreError::UnknownClient) => Err(refused(proof.unknown())),
         Err(_) => Err(Refusal::by(&GW_01)),
     }
 }

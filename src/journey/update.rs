@@ -7,16 +7,16 @@ use dcr_policy::{Evaluation, Refusal};
 use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
-use super::{Answer, Gate, Request};
+use super::{Answer, Decision, Gate, Request};
+use crate::client_store::{Client, ClientStore, Record};
 use crate::host::Host;
-use crate::store_client::{Client, Record};
 
-pub(super) async fn update<H: Host>(
-    gate: &Gate<H>,
+pub(super) async fn update<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
     request: &Request,
     client_id: &str,
     evaluation: &Evaluation,
-) -> Result<Answer, Refusal> {
+) -> Result<Decision, Refusal> {
     evaluation.require(&[&RG_02], rg_02_media_type(gate, request))?;
     let Authorised { client, registration_access_token } = authorise(gate, request, client_id, evaluation).await?;
     let certificate = request.rg_01_certificate()?;
@@ -30,7 +30,7 @@ pub(super) async fn update<H: Host>(
     let single_uses = approved.single_uses(gate);
     let replaced = gate.store.replace(&client, approved.record, single_uses).await;
     let replaced = evaluation.require(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
-    Ok(Answer::registration(200, &replaced, &gate.config, registration_access_token))
+    Ok(Decision::allow(Answer::registration(200, &replaced, &gate.config, registration_access_token)))
 }
 
 fn of_the_same_registration(approved: &Approved, client: &Client, evaluation: &Evaluation) -> Result<(), Refusal> {

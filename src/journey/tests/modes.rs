@@ -21,7 +21,7 @@ fn watched(host: &MockHost) -> Vec<&'static str> {
     host.events.borrow().iter().flat_map(of).collect()
 }
 
-async fn post(gate: &Gate<MockHost>, token: &Token) -> Served {
+async fn post(gate: &Gate<MockHost>, token: &Token) -> Decision {
     let body = token.sign(&PKI.tpp.signing).unwrap();
     gate.serve(&Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
@@ -39,15 +39,17 @@ fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
             (registration().claim("exp", 1), &["expired"]),
         ] {
             host.events.borrow_mut().clear();
-            assert_eq!(post(&gate, &token).await, Served::Upstream);
+            assert_eq!(post(&gate, &token).await, Decision::hand_on_unchanged());
             assert_eq!(watched(&host), reasons);
             assert_eq!(host.events.borrow().last(), Some(&Event::Passed { endpoint: "register" }));
         }
         for endpoint in [Endpoint::Discovery, Endpoint::Retrieve("x".into()), Endpoint::Delete("x".into())] {
-            assert_eq!(gate.serve(&endpoint, &request("", None, "")).await, Served::Upstream);
+            assert_eq!(gate.serve(&endpoint, &request("", None, "")).await, Decision::hand_on_unchanged());
         }
         assert_eq!(host.calls_to("dcr_store"), 0);
-        assert!(gate.refuse("register", Refusal::by(&dcr_policy::catalogue::RG_14), None) == Served::Upstream);
+        assert!(
+            gate.refuse("register", Refusal::by(&dcr_policy::catalogue::RG_14), None) == Decision::hand_on_unchanged()
+        );
     });
 }
 
@@ -64,7 +66,7 @@ fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
             );
             let request = request("application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
             host.events.borrow_mut().clear();
-            assert_eq!(gate.serve(&Endpoint::Token, &request).await, Served::Upstream);
+            assert_eq!(gate.serve(&Endpoint::Token, &request).await, Decision::hand_on_unchanged());
             watched(&host)
         };
         assert!(post(mint::client_assertion(&id, ISSUER)).await.is_empty());
@@ -108,7 +110,7 @@ fn one_rule_refuses_in_a_gate_that_watches() {
         let forged = statement().sign(&forger).unwrap();
         let answer = register(&gate, &registration().claim("software_statement", forged)).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
-        assert_eq!(post(&gate, &registration().claim("scope", "unheard-of")).await, Served::Upstream);
+        assert_eq!(post(&gate, &registration().claim("scope", "unheard-of")).await, Decision::hand_on_unchanged());
     });
 }
 

@@ -1,8 +1,9 @@
-//! Tokens are asked for together, and so are registrations. Behind the store is one disk, whose flush all share who come at the same time,
-//! so that a call of one's own would be no quicker: while a call is out, whoever comes waits for its end, and the next call takes all who
-//! wait. A call costs Envoy more than verifying a signature; under load several requests pay for it together. Alone, nobody waits.
+//! Registrations share calls to the store, and so do tokens. The store writes all that arrives at the same time to its disk at once, so a
+//! call for each request would not be quicker. While a call is under way, new requests wait for its end; the next call carries all of them.
+//! A call costs Envoy more than verifying a signature, and under load several requests share that cost. A request that is alone does not
+//! wait.
 //!
-//! The calls are background work: they belong to no request, and the end of one does not end what others wait for.
+//! The calls are background work: they belong to no request, so the end of one request does not end a call that others wait for.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,11 +15,12 @@ use dcr_store_protocol::Kind;
 use dcr_store_protocol::bounds::{MAX_BATCH, MAX_BODY};
 use serde_json::Value;
 
-use super::{Store, StoreError, Told};
+use super::{Reply, StoreClient};
+use crate::client_store::StoreError;
 use crate::host::Host;
 use crate::shared_once::SharedOnce;
 
-/// The most bytes of the orders of one call: less than the store takes, because names and commas come between.
+/// The most bytes of the elements of one call: less than the store takes, because names and commas come between.
 const MAX_BYTES: usize = MAX_BODY / 4 * 3;
 
 /// How many wait for a call's end before another one leaves, and how many calls are out at most. One that hangs holds up few.
@@ -28,36 +30,36 @@ const MAX_CALLS: usize = 4;
 /// How long after its timeout a call counts as lost. The clock shows seconds.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The orders of one kind that wait for a call.
+/// The elements of one kind that wait for a call.
 #[derive(Debug)]
-pub(super) struct Orders {
+pub(super) struct Batcher {
     /// What is ordered.
     kind: Kind,
-    waiting: VecDeque<Order>,
+    waiting: VecDeque<Element>,
     /// How many are sending, one call after the other.
     senders: usize,
     /// When the last call left.
     sent_at: Timestamp,
 }
 
-type Outcome = Result<Rc<Told>, StoreError>;
+type Outcome = Result<Rc<Reply>, StoreError>;
 
 #[derive(Debug)]
-struct Order {
+struct Element {
     text: Vec<u8>,
     outcome: SharedOnce<Outcome>,
 }
 
-impl Orders {
+impl Batcher {
     /// Nobody waits yet.
     pub(super) fn of(kind: Kind) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self { kind, waiting: VecDeque::new(), senders: 0, sent_at: 0 }))
     }
 
-    /// Queues an order. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
+    /// Queues an element. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
     /// host lost never ends; whoever has sent nothing for longer than `longest` counts no more.
-    fn join(&mut self, order: Order, now: Timestamp, longest: Duration) -> bool {
-        self.waiting.push_back(order);
+    fn join(&mut self, element: Element, now: Timestamp, longest: Duration) -> bool {
+        self.waiting.push_back(element);
         if now.abs_diff(self.sent_at) > longest.as_secs() {
             self.senders = 0;
         }
@@ -69,13 +71,13 @@ impl Orders {
         is_due
     }
 
-    /// The orders of the next call: all that wait, up to its bounds. Those whose request has ended are not sent. If nobody waits, there is
+    /// The elements of the next call: all that wait, up to its bounds. Those whose request has ended are not sent. If nobody waits, there is
     /// one sender less.
-    fn next(&mut self, now: Timestamp) -> Vec<Order> {
+    fn next(&mut self, now: Timestamp) -> Vec<Element> {
         let (mut group, mut bytes) = (Vec::new(), 0_usize);
-        self.waiting.retain(|order| order.outcome.is_shared());
-        while let Some(order) = self.waiting.front() {
-            bytes = bytes.saturating_add(order.text.len());
+        self.waiting.retain(|element| element.outcome.is_shared());
+        while let Some(element) = self.waiting.front() {
+            bytes = bytes.saturating_add(element.text.len());
             if group.len() == MAX_BATCH || (bytes > MAX_BYTES && !group.is_empty()) {
                 break;
             }
@@ -90,57 +92,57 @@ impl Orders {
     }
 }
 
-impl<H: Host> Store<H> {
+impl<H: Host> StoreClient<H> {
     /// Has the store do what `text` says. What it tells of it arrives: the status and the body it would have had as an answer of its own.
-    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> SharedOnce<Outcome> {
+    pub(super) fn batched(&self, batcher: &Rc<RefCell<Batcher>>, text: Vec<u8>) -> SharedOnce<Outcome> {
         let outcome = SharedOnce::default();
-        let order = Order { text, outcome: outcome.clone() };
+        let element = Element { text, outcome: outcome.clone() };
         let longest = self.config.timeout.saturating_add(GRACE);
-        if orders.borrow_mut().join(order, self.host.now(), longest) {
-            let (store, orders) = (self.clone(), orders.clone());
-            self.host.in_background(Box::pin(async move { store.send_all(&orders).await }));
+        if batcher.borrow_mut().join(element, self.host.now(), longest) {
+            let (store, batcher) = (self.clone(), batcher.clone());
+            self.host.in_background(Box::pin(async move { store.send_all(&batcher).await }));
         }
         outcome
     }
 
     /// One call after the other, as long as anybody waits.
-    async fn send_all(&self, orders: &RefCell<Orders>) {
-        let kind = orders.borrow().kind;
+    async fn send_all(&self, batcher: &RefCell<Batcher>) {
+        let kind = batcher.borrow().kind;
         loop {
-            let group = orders.borrow_mut().next(self.host.now());
+            let group = batcher.borrow_mut().next(self.host.now());
             if group.is_empty() {
                 return;
             }
             let outcomes = self.send(kind, &group).await;
-            for (index, order) in group.iter().enumerate() {
+            for (index, element) in group.iter().enumerate() {
                 let outcome = outcomes.as_ref().map_err(|error| *error);
-                // There are as many outcomes as orders.
-                order.outcome.bring(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
+                // There are as many outcomes as elements.
+                element.outcome.bring(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
             }
         }
     }
 
-    /// One call; an outcome for each order of the group.
-    async fn send(&self, kind: Kind, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
-        let texts: Vec<&[u8]> = group.iter().map(|order| order.text.as_slice()).collect();
+    /// One call; an outcome for each element of the group.
+    async fn send(&self, kind: Kind, group: &[Element]) -> Result<Vec<Rc<Reply>>, StoreError> {
+        let texts: Vec<&[u8]> = group.iter().map(|element| element.text.as_slice()).collect();
         let member = kind.member();
         let body = [b"{\"", member.as_bytes(), b"\":[", texts.join(&b',').as_slice(), b"]}"].concat();
-        let told = self.call("POST", kind.path().to_owned(), None, Some(("application/json", body))).await?;
-        if told.status != Some(200) {
-            return Err(self.error(&told, &[]));
+        let reply = self.call("POST", kind.path().to_owned(), None, Some(("application/json", body))).await?;
+        if reply.status != Some(200) {
+            return Err(self.error(&reply, &[]));
         }
-        let mut body = told.body.map_err(|problem| self.failed(problem))?;
+        let mut body = reply.body.map_err(|problem| self.failed(problem))?;
         match body.get_mut(member).map(Value::take) {
             Some(Value::Array(all)) if all.len() == group.len() => {
-                Ok(all.into_iter().map(Told::among_others).collect())
+                Ok(all.into_iter().map(Reply::among_others).collect())
             }
             _ => Err(self.failed("did not tell of each that was asked for")),
         }
     }
 }
 
-impl Told {
-    /// Where several are told of in one answer, each has its status as a member.
+impl Reply {
+    /// Where several are reply of in one answer, each has its status as a member.
     fn among_others(body: Value) -> Rc<Self> {
         let status = body.get("status").and_then(Value::as_u64).and_then(|status| status.try_into().ok());
         Rc::new(Self { status, body: Ok(body) })
