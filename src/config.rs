@@ -6,20 +6,19 @@ mod document;
 pub mod structure;
 
 use std::fmt;
-use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_json::Shown;
+use dcr_json::{self as json, names, object};
+use dcr_policy::profile::{Audience, RequestBody};
+use dcr_policy::settings::Settings;
+use dcr_policy::url::{Issuer, KeySetUrl, is_authority, is_plain_path};
+use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
-use crate::jose::json::{self, names, object};
-use crate::policy::dialect::Dialect;
-use crate::policy::duration::Shown;
-use crate::policy::profile::{Audience, Profile, RequestBody};
-use crate::policy::trail::Modes;
-use crate::x509::Thumbprint;
 
 /// The largest configuration read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;
@@ -28,20 +27,14 @@ const DOCUMENT_DEPTH: usize = 16;
 /// The configuration, complete and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The profile, with the operator's overrides in it.
-    pub profile: Profile,
+    /// What the rules need to know.
+    pub settings: Settings,
     /// This authorization server's issuer identifier (RFC 8414 section 2).
     pub issuer: Issuer,
     /// Where callers reach this gateway: an https origin.
     pub gateway_url: String,
-    /// `aud` values a registration request may carry (RQ-03).
-    pub registration_audiences: Vec<String>,
-    /// `aud` values a client assertion may carry (CA-07).
-    pub assertion_audiences: Vec<String>,
-    /// Whose software statements are believed.
-    pub directories: Vec<Directory>,
-    /// What becomes of requests that break a rule.
-    pub modes: Rc<Modes>,
+    /// Where the directories' key sets are.
+    pub directories: Vec<DirectoryKeySets>,
     /// Where client records are kept.
     pub store: StoreConfig,
     /// How key sets are fetched and kept.
@@ -52,8 +45,6 @@ pub struct Config {
     pub digest: [u8; 32],
     /// Where the transport certificate comes from.
     pub certificate: CertificateSource,
-    /// Bounds on what callers may send.
-    pub limits: Limits,
     /// What becomes of token requests for grants that this gateway does not serve.
     pub other_grants: OtherGrants,
     /// Members merged into the metadata document.
@@ -62,53 +53,17 @@ pub struct Config {
     pub dangers: Vec<String>,
 }
 
-/// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, as in `https://bank.example/oauth`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issuer {
-    url: String,
-    /// How much of the URL is scheme, host and port.
-    origin_bytes: usize,
-}
-
-impl Issuer {
-    /// Reads an issuer identifier; `None` where it is not one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("https://")?;
-        let authority = rest.split('/').next().filter(|authority| is_authority(authority))?;
-        let path = rest.strip_prefix(authority)?;
-        let origin_bytes = text.len() - path.len();
-        (path.is_empty() || is_plain_path(path)).then(|| Self { url: text.to_owned(), origin_bytes })
-    }
-
-    /// The identifier as written.
-    pub fn as_str(&self) -> &str {
-        &self.url
-    }
-
-    /// Scheme, host and port.
-    pub fn origin(&self) -> &str {
-        self.url.get(..self.origin_bytes).unwrap_or(&self.url)
-    }
-
-    /// What follows the origin: empty, or a path without a slash at its end.
-    pub fn path(&self) -> &str {
-        self.url.get(self.origin_bytes..).unwrap_or_default()
-    }
-}
-
-/// A directory: it signs software statements and hosts key sets.
+/// Where the key sets of a directory are, and the Envoy clusters that reach them.
 #[derive(Debug, Clone)]
-pub struct Directory {
-    /// `iss` of its statements.
+pub struct DirectoryKeySets {
+    /// `iss` of the directory's statements.
     pub issuer: String,
-    /// Its key set.
+    /// The directory's own key set.
     pub jwks_uri: String,
-    /// The Envoy cluster that reaches its key set.
+    /// The Envoy cluster that reaches it.
     pub cluster: String,
     /// Where the key sets named in its statements may live (SS-13).
     pub software_key_sets: Vec<KeySetHost>,
-    /// How it writes statements.
-    pub dialect: Dialect,
 }
 
 /// A host that key sets may be fetched from.
@@ -160,27 +115,6 @@ pub enum OtherGrants {
 
 names!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
 
-/// Bounds on what callers may send.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The largest request body, in bytes.
-    pub body_bytes: usize,
-    /// The largest JWT, in bytes.
-    pub jwt_bytes: usize,
-    /// How deep JSON may nest.
-    pub json_depth: usize,
-    /// The most redirect URIs of one registration.
-    pub redirect_uris: usize,
-}
-
-object!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { body_bytes: 64 * 1024, jwt_bytes: 48 * 1024, json_depth: 16, redirect_uris: 32 }
-    }
-}
-
 /// What is wrong with a configuration: where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -207,8 +141,7 @@ impl Config {
         if bytes.len() > DOCUMENT_BYTES {
             return Err(wrong(".", format!("the configuration is larger than {DOCUMENT_BYTES} bytes")));
         }
-        let document =
-            crate::jose::json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
+        let document = dcr_json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
         Self::from_value(document)
     }
 
@@ -222,24 +155,19 @@ impl Config {
         Ok(Self { digest, ..document.complete()? })
     }
 
-    /// Whether software statements of this issuer are believed. Clients of a directory that was taken off the list are nobody's.
-    pub fn trusts(&self, issuer: &str) -> bool {
-        self.directory(issuer).is_some()
-    }
-
-    /// The directory of that issuer, if its statements are believed.
-    pub fn directory(&self, issuer: &str) -> Option<&Directory> {
+    /// Where the key sets of the directory of that issuer are, if its statements are believed.
+    pub fn key_sets_of(&self, issuer: &str) -> Option<&DirectoryKeySets> {
         self.directories.iter().find(|directory| directory.issuer == issuer)
     }
 
     /// Where the token endpoint is, as the metadata says it.
     pub fn token_endpoint(&self) -> String {
-        format!("{}{}", self.gateway_url, self.profile.paths.token)
+        format!("{}{}", self.gateway_url, self.settings.profile.paths.token)
     }
 
     /// Where the registration endpoint is, as the metadata says it.
     pub fn registration_endpoint(&self) -> String {
-        format!("{}{}", self.gateway_url, self.profile.paths.registration)
+        format!("{}{}", self.gateway_url, self.settings.profile.paths.registration)
     }
 }
 
@@ -263,8 +191,8 @@ impl Config {
         self.jwks.check()?;
         self.cache.check()?;
         for (path, audiences) in [
-            ("registration.audiences", &self.registration_audiences),
-            ("client_assertion.audiences", &self.assertion_audiences),
+            ("registration.audiences", &self.settings.registration_audiences),
+            ("client_assertion.audiences", &self.settings.assertion_audiences),
         ] {
             if audiences.is_empty() || audiences.iter().any(String::is_empty) {
                 return Err(wrong(
@@ -287,7 +215,7 @@ impl Config {
     }
 
     fn check_paths(&self) -> Result<(), ConfigError> {
-        let paths = &self.profile.paths;
+        let paths = &self.settings.profile.paths;
         let named = [("paths.registration", &paths.registration), ("paths.token", &paths.token)];
         let optional = paths.distinguished_name.iter().map(|path| ("paths.distinguished_name", path));
         for (place, path) in named.into_iter().chain(optional) {
@@ -318,7 +246,7 @@ impl Config {
         if self.directories.is_empty() {
             return Err(wrong("directories", "name at least one directory whose software statements are believed"));
         }
-        for (i, directory) in self.directories.iter().enumerate() {
+        for (i, (directory, rules)) in self.directories.iter().zip(&self.settings.directories).enumerate() {
             let at = |member: &str| format!("directories[{i}].{member}");
             if directory.issuer.is_empty() {
                 return Err(wrong(
@@ -344,7 +272,7 @@ impl Config {
                     "list the hosts of the software's key sets: without one no registration can be verified",
                 ));
             }
-            let dialect = &directory.dialect;
+            let dialect = &rules.dialect;
             let expires = dialect.max_age.is_some() || dialect.required_claims.iter().any(|claim| claim == "exp");
             if dialect.single_use && !expires {
                 return Err(wrong(
@@ -364,7 +292,7 @@ impl Config {
                     "statements of this dialect do not tell where revoked keys are listed",
                 ));
             }
-            if self.profile.registration.body == RequestBody::Json && dialect.certificate_forms.is_empty() {
+            if self.settings.profile.registration.body == RequestBody::Json && dialect.certificate_forms.is_empty() {
                 return Err(wrong(
                     &at("dialect"),
                     "nobody signs requests in this profile, and certificates of this dialect name no software: anybody could register it",
@@ -394,30 +322,30 @@ impl Config {
             }
             Ok(())
         };
-        within("clock_skew", self.profile.clock_skew, 10 * second, 60 * second)?;
+        within("clock_skew", self.settings.profile.clock_skew, 10 * second, 60 * second)?;
         within("store.timeout", self.store.timeout, Duration::from_millis(10), 60 * second)?;
         within("jwks.timeout", self.jwks.timeout, Duration::from_millis(10), 60 * second)?;
         within("jwks.max_age", self.jwks.max_age, second, day)?;
         within("jwks.stale_if_error", self.jwks.stale_if_error, Duration::ZERO, 7 * day)?;
         within("jwks.refetch_interval", self.jwks.refetch_interval, second, day)?;
         within("cache.client_max_age", self.cache.client_max_age, Duration::ZERO, 60 * second)?;
-        within("client_assertion.max_lifetime", self.profile.client_assertion.max_lifetime, 60 * second, day)?;
-        let tokens = &self.profile.access_token;
+        within("client_assertion.max_lifetime", self.settings.profile.client_assertion.max_lifetime, 60 * second, day)?;
+        let tokens = &self.settings.profile.access_token;
         within("access_token.lifetime", tokens.lifetime, tokens.least_lifetime, tokens.most_lifetime)?;
-        for (i, directory) in self.directories.iter().enumerate() {
+        for (i, directory) in self.settings.directories.iter().enumerate() {
             if let Some(max_age) = directory.dialect.max_age {
                 within(&format!("directories[{i}].statements.max_age"), max_age, second, 365 * day)?;
             }
         }
         // The store keeps a jti for a year at most.
         let longest =
-            if self.profile.registration.danger_forget_jti_after.is_some() { 36_500 * day } else { 365 * day };
-        within("registration.max_lifetime", self.profile.registration.max_lifetime, 60 * second, longest)?;
+            if self.settings.profile.registration.danger_forget_jti_after.is_some() { 36_500 * day } else { 365 * day };
+        within("registration.max_lifetime", self.settings.profile.registration.max_lifetime, 60 * second, longest)?;
         Ok(())
     }
 
     fn check_limits(&self) -> Result<(), ConfigError> {
-        let limits = &self.limits;
+        let limits = &self.settings.limits;
         for (path, value, most) in [
             // A record holds the statement and its claims; the store takes 256 KiB, and its answers nest one level deeper.
             ("limits.body_bytes", limits.body_bytes, 96 * 1024),
@@ -434,53 +362,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// An https URL split into what a call to an Envoy cluster needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeySetUrl<'a> {
-    /// Host, with the port where one is written.
-    pub authority: &'a str,
-    /// Path and query.
-    pub path: &'a str,
-}
-
-impl<'a> KeySetUrl<'a> {
-    /// Splits `https://authority/path`. `None` for another scheme, a user, a fragment, or any octet but the URL's own ASCII.
-    pub fn parse(url: &'a str) -> Option<Self> {
-        let rest = url.strip_prefix("https://")?;
-        let slash = rest.find('/')?;
-        let (authority, path) = rest.split_at_checked(slash)?;
-        let path_is_plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%?".contains(&b));
-        (is_authority(authority) && path_is_plain && url.len() <= 2048).then_some(Self { authority, path })
-    }
-}
-
-/// Whether `text` is a host with an optional port: no user, no brackets left open, nothing a header or URL could be broken with.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    let ipv6 = |host: &str| {
-        host.strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .is_some_and(|h| h.parse::<std::net::Ipv6Addr>().is_ok())
-    };
-    !host.is_empty() && (name(host) || ipv6(host)) && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
-fn is_plain_path(path: &str) -> bool {
-    let mut segments = path.split('/');
-    segments.next() == Some("")
-        && path.len() > 1
-        && segments.all(|segment| {
-            !segment.is_empty()
-                && segment != "."
-                && segment != ".."
-                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-        })
 }
 
 fn override_with<T>(target: &mut T, value: Option<T>) {

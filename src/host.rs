@@ -7,8 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::jose::Algorithm;
-use crate::policy::{Refusal, Timestamp};
+use dcr_jose::Algorithm;
+use dcr_policy::{Refusal, Timestamp};
 
 #[cfg(test)]
 pub(crate) mod mock;

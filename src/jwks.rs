@@ -14,6 +14,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_jose::jwk::{KeySet, KeySetLimits};
+use dcr_policy::Timestamp;
 use sha2::{Digest, Sha256};
 
 use self::fetch::{Failure, fetch};
@@ -24,8 +26,6 @@ use crate::arrival::Arrival;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
-use crate::jose::jwk::{KeySet, KeySetLimits};
-use crate::policy::Timestamp;
 
 /// No key set could be had, neither fetched nor kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl<H: Host> KeySets<H> {
             shared: Rc::new(SharedSets::new(host.clone(), config)),
             host,
             config: Rc::new(config.jwks.clone()),
-            json_depth: config.limits.json_depth,
+            json_depth: config.settings.limits.json_depth,
             entries: Rc::new(RefCell::new(Cache::new(bounds))),
             flights: Flights::default(),
         }

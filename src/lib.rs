@@ -8,12 +8,9 @@ mod arrival;
 pub mod cache;
 pub mod config;
 pub mod host;
-pub mod jose;
 pub mod journey;
 pub mod jwks;
-pub mod policy;
 pub mod store;
-pub mod x509;
 
 #[cfg(target_os = "wasi")]
 pub mod filter;

@@ -6,6 +6,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_jose::jws::{Jws, Limits};
+use dcr_json::{self as json, FromJson, Misfit, object};
+use dcr_policy::access_token::Introspection;
+use dcr_policy::certificate_binding::Binding;
+use dcr_policy::client_metadata::ClientMetadata;
+use dcr_policy::software_statement::SoftwareStatement;
+use dcr_policy::{Rule, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,13 +20,6 @@ use self::orders::Orders;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
-use crate::jose::json::{self, FromJson, Misfit, object};
-use crate::jose::jws::{Jws, Limits};
-use crate::policy::access_token::Introspection;
-use crate::policy::certificate_binding::Binding;
-use crate::policy::client_metadata::ClientMetadata;
-use crate::policy::software_statement::SoftwareStatement;
-use crate::policy::{Rule, Timestamp};
 
 /// How deep a store's answer may nest: a record holds the statement's claims.
 const ANSWER_DEPTH: usize = 32;

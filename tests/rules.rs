@@ -13,12 +13,12 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use dcr_dev::installation::project_folder;
-use dcr_gate::policy::catalogue::{Answer, Force, Level, RULES, Rule};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::catalogue::{Answer, Force, Level, RULES, Rule};
+use dcr_policy::profile::Profile;
 
 const HEAD: &str = "# Rules
 
-<!-- Made by `make docs` from src/policy/catalogue.rs and the code that uses it. Do not edit. -->
+<!-- Made by `make docs` from crates/policy/src/catalogue.rs and the code that uses it. Do not edit. -->
 
 Every rule that a request can break, with what the caller gets. `reason` is what counters, log lines and access logs carry. *By document*
 is 400 `invalid_software_statement` in the software statement, 400 `invalid_client_metadata` in the registration request, 401
@@ -38,23 +38,23 @@ They say how something is done or answered, or they are a case of a rule above.
 |---|---|
 | RG-03 | a CDR request is a JWT: the media types and the body of [au-cdr](../profiles/au-cdr.json), RG-02 |
 | RG-04, RG-05, RG-06, CM-14 | the form of a registration, and the token and URI that manage it: [registration](../src/journey/answer.rs) |
-| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); which errors there are: [ErrorCode](../src/policy/refusal.rs) |
-| RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../src/policy/client_metadata.rs) |
+| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); which errors there are: [ErrorCode](../crates/policy/src/refusal.rs) |
+| RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../crates/policy/src/client_metadata.rs) |
 | RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
-| JO-06 | an HMAC is no [Algorithm](../src/jose/mod.rs), so it is refused as JO-05 |
+| JO-06 | an HMAC is no [Algorithm](../crates/jose/src/lib.rs), so it is refused as JO-05 |
 | JO-07 | PS256 with a salt of 32 octets: [verify](../rsa/src/pss.rs) |
-| JO-08 | ES256 as 64 octets: [verify](../src/jose/es256.rs) |
+| JO-08 | ES256 as 64 octets: [verify](../crates/jose/src/es256.rs) |
 | JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../rsa/src/lib.rs); others are unfit, JO-16 |
-| JO-14 | without kid every fitting key is tried: [select](../src/jose/jwk.rs) |
-| SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../src/policy/software_statement.rs) |
-| MD-09 | the member's name is a value of the profile, `subject_members`: [md_06_md_07_md_08_subject](../src/policy/client_metadata.rs) |
-| MD-16 | a scope as an array where the profile has `scope_arrays`: [md_16_scope](../src/policy/client_metadata.rs) |
-| MD-18 | what a request without scope gets: [md_17_md_18_allowed](../src/policy/client_metadata.rs) |
-| CB-10 | a dialect without `certificate_forms`: [check](../src/policy/certificate_binding.rs) |
+| JO-14 | without kid every fitting key is tried: [select](../crates/jose/src/jwk.rs) |
+| SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../crates/policy/src/software_statement.rs) |
+| MD-09 | the member's name is a value of the profile, `subject_members`: [md_06_md_07_md_08_subject](../crates/policy/src/client_metadata.rs) |
+| MD-16 | a scope as an array where the profile has `scope_arrays`: [md_16_scope](../crates/policy/src/client_metadata.rs) |
+| MD-18 | what a request without scope gets: [md_17_md_18_allowed](../crates/policy/src/client_metadata.rs) |
+| CB-10 | a dialect without `certificate_forms`: [check](../crates/policy/src/certificate_binding.rs) |
 | CB-01, CB-02 | Envoy's TLS layer and its x-forwarded-client-cert: [envoy.yaml](../envoy/envoy.yaml); dates once more in CB-04 and CB-05 |
 | CB-03 | whose certificate it is: CB-04 and CB-05 |
-| DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and matched, from the certificate's DER: [name](../src/x509/name/mod.rs) |
-| DN-05 | the attributes that count, `subject_dn_attributes`: [matches](../src/policy/certificate_subject.rs) |
+| DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and matched, from the certificate's DER: [name](../crates/x509/src/name/mod.rs) |
+| DN-05 | the attributes that count, `subject_dn_attributes`: [matches](../crates/policy/src/certificate_subject.rs) |
 | CM-05 | AT-07, with the scope that the profile names, `management_scope` |
 | CM-13 | an update leaves the token alone and answers with the one that came: [update](../src/journey/update.rs) |
 | IR-05 | who may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
@@ -79,7 +79,7 @@ What only an authorization server, a directory or the TLS layer can do, and why.
 #[test]
 fn the_rules_document_is_made_from_the_catalogue() {
     let project = project_folder();
-    let functions = functions(&project.join("src"));
+    let functions = functions(&project);
     let profiles: Vec<Profile> = Profile::names().map(|name| Profile::named(name).unwrap()).collect();
     let mut document = HEAD.to_owned();
     let names: String = profiles.iter().map(|profile| format!(" {} |", profile.name)).collect();
@@ -172,7 +172,7 @@ fn checked_in(rule: &Rule, functions: &[Function]) -> String {
     let named: Vec<&Function> = functions.iter().filter(|function| function.name.contains(&id)).collect();
     let listed = if named.is_empty() { refer } else { named };
     let links: Vec<String> =
-        listed.iter().map(|function| format!("[{}](../src/{})", function.name, function.file)).collect();
+        listed.iter().map(|function| format!("[{}](../{})", function.name, function.file)).collect();
     links.join(", ")
 }
 
@@ -185,17 +185,19 @@ fn refers_to(code: &str, row: &str) -> bool {
 
 /// Rows are named by the id, with a word where an id has several rows.
 fn row_name(rule: &Rule) -> &'static str {
-    const CATALOGUE: &str = include_str!("../src/policy/catalogue.rs");
+    const CATALOGUE: &str = include_str!("../crates/policy/src/catalogue.rs");
     let row = format!(" \"{}\" {} ", rule.id, rule.reason);
     let line = CATALOGUE.lines().find(|line| line.contains(&row)).unwrap_or_else(|| panic!("no row {row}"));
     line.trim().split(' ').next().unwrap()
 }
 
-fn functions(source: &Path) -> Vec<Function> {
+fn functions(project: &Path) -> Vec<Function> {
     let mut files = Vec::new();
-    collect(source, &mut files);
+    for folder in ["crates/jose/src", "crates/policy/src", "src"] {
+        collect(&project.join(folder), &mut files);
+    }
     files.sort();
-    files.iter().flat_map(|file| functions_in(source, file)).collect()
+    files.iter().flat_map(|file| functions_in(project, file)).collect()
 }
 
 fn functions_in(source: &Path, path: &Path) -> Vec<Function> {

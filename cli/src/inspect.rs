@@ -5,9 +5,9 @@ mod wishes;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dcr_gate::policy::profile::Profile;
 use dcr_mint::Error;
 pub use dcr_mint::inspect::{Inspected, Kind};
+use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
 use self::wishes::{strangeness, wishes};

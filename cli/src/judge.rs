@@ -12,10 +12,10 @@ use std::time::Duration;
 use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
-use dcr_gate::policy::{ErrorCode, Refusal, Timestamp, Trail};
-use dcr_gate::x509::Certificate;
 use dcr_mint::Error;
 use dcr_parties::client::{JWT_BEARER, media_type};
+use dcr_policy::{ErrorCode, Refusal, Timestamp, Trail};
+use dcr_x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ impl Case {
             certificate: self.certificate.map(Rc::new),
         };
         let gate = Gate::new(self.config, host.clone());
-        let trail = Trail::new(gate.config.modes.clone());
+        let trail = Trail::new(gate.config.settings.modes.clone());
         let answer = gate.follow(endpoint, &Request { head, body: received }, &trail).now_or_never();
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
 

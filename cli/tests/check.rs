@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::Pki;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
 const ISSUER: &str = "https://bank.example";

@@ -2,9 +2,10 @@
 
 #![no_main]
 
-use dcr_gate::jose::jwk::{KeySet, KeySetLimits};
-use dcr_gate::jose::jws::{Jws, Limits};
-use dcr_gate::jose::{Algorithm, json};
+use dcr_jose::jwk::{KeySet, KeySetLimits};
+use dcr_jose::jws::{Jws, Limits};
+use dcr_jose::Algorithm;
+use dcr_json as json;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

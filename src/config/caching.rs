@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use dcr_json::object;
+
 use super::{ConfigError, wrong};
-use crate::jose::json::object;
 
 /// How key sets are fetched and kept.
 #[derive(Debug, Clone)]

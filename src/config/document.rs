@@ -3,18 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_json::{self as json, ByName, names, object};
+use dcr_policy::catalogue::{Force, RULES};
+use dcr_policy::dialect::Dialect;
+use dcr_policy::profile::{Audience, Profile, merge};
+use dcr_policy::settings::{Directory, Limits, Settings};
+use dcr_policy::trail::{Mode, Modes};
+use dcr_policy::url::{Issuer, is_origin};
+use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
 
 use super::{
-    CacheConfig, CertificateSource, Config, ConfigError, Directory, Issuer, JwksConfig, KeySetHost, Limits,
-    OtherGrants, StoreConfig, is_authority, override_with, wrong,
+    CacheConfig, CertificateSource, Config, ConfigError, DirectoryKeySets, JwksConfig, KeySetHost, OtherGrants,
+    StoreConfig, override_with, wrong,
 };
-use crate::jose::json::{self, ByName, names, object};
-use crate::policy::catalogue::{Force, RULES};
-use crate::policy::dialect::Dialect;
-use crate::policy::profile::{Profile, merge};
-use crate::policy::trail::{Mode, Modes};
-use crate::x509::Thumbprint;
 
 /// The document as the operator writes it. `None` is the profile's value.
 pub(super) struct Document {
@@ -175,36 +177,36 @@ impl Document {
         let issuer = Issuer::parse(&self.issuer)
             .ok_or_else(|| wrong("issuer", "write an https URL without query, such as https://bank.example"))?;
         let gateway_url = self.gateway_url.unwrap_or_else(|| issuer.origin().to_owned());
-        if !gateway_url.strip_prefix("https://").is_some_and(is_authority) {
+        if !is_origin(&gateway_url) {
             return Err(wrong("gateway_url", "write an https origin without a path, such as https://bank.example"));
         }
-        let directories = self.directories.into_iter().enumerate();
-        let directories =
-            directories.map(|(i, directory)| directory.complete(i, &profile)).collect::<Result<_, _>>()?;
+        let mut settings = Settings { modes: Rc::new(modes), limits: self.limits, ..Settings::new(profile) };
+        let mut directories = Vec::new();
+        for (i, directory) in self.directories.into_iter().enumerate() {
+            let (rules, key_sets) = directory.complete(i, &settings.profile)?;
+            settings.directories.push(rules);
+            directories.push(key_sets);
+        }
         let mut config = Config {
-            profile,
+            settings,
             issuer,
             gateway_url,
-            registration_audiences: Vec::new(),
-            assertion_audiences: Vec::new(),
             directories,
-            modes: Rc::new(modes),
             store: self.store,
             jwks: self.jwks,
             cache: self.cache,
             digest: [0; 32],
             certificate: self.certificate.complete()?,
-            limits: self.limits,
             other_grants: self.other_grants,
             discovery: self.discovery,
             dangers,
         };
-        config.registration_audiences =
-            self.registration.audiences.unwrap_or_else(|| config.own_names(&config.profile.registration.audiences));
-        config.assertion_audiences = self
-            .client_assertion
-            .audiences
-            .unwrap_or_else(|| config.own_names(&config.profile.client_assertion.audiences));
+        let own_names = |audiences: &[Audience]| config.own_names(audiences);
+        let profile = &config.settings.profile;
+        let of_requests = self.registration.audiences.unwrap_or_else(|| own_names(&profile.registration.audiences));
+        let of_assertions =
+            self.client_assertion.audiences.unwrap_or_else(|| own_names(&profile.client_assertion.audiences));
+        (config.settings.registration_audiences, config.settings.assertion_audiences) = (of_requests, of_assertions);
         config.check()?;
         Ok(config)
     }
@@ -258,7 +260,7 @@ fn modes(general: Mode, of_rules: ByName<Mode>) -> Result<Modes, ConfigError> {
 }
 
 impl DirectoryDocument {
-    fn complete(self, i: usize, profile: &Profile) -> Result<Directory, ConfigError> {
+    fn complete(self, i: usize, profile: &Profile) -> Result<(Directory, DirectoryKeySets), ConfigError> {
         let at = |member: &str| format!("directories[{i}].{member}");
         let mut dialect = match &self.dialect {
             None => profile.software_statement.clone(),
@@ -275,7 +277,9 @@ impl DirectoryDocument {
             )
         })?;
         let Self { issuer, jwks_uri, cluster, software_key_sets, .. } = self;
-        Ok(Directory { issuer, jwks_uri, cluster, software_key_sets, dialect })
+        let key_set_hosts = software_key_sets.iter().map(|host| host.host.clone()).collect();
+        let rules = Directory { issuer: issuer.clone(), dialect, key_set_hosts };
+        Ok((rules, DirectoryKeySets { issuer, jwks_uri, cluster, software_key_sets }))
     }
 }
 

@@ -3,9 +3,8 @@
 //! Three messages of a format that will not change (<https://protobuf.dev/programming-guides/encoding/>, `struct.proto`); a library for
 //! all of them would be ten times as long in the module. The tests compare this with one.
 
+use dcr_json::ByName;
 use serde_json::{Map, Number, Value};
-
-use crate::jose::json::ByName;
 
 /// Reads a Struct. Objects and lists may be nested `max_depth` deep, the outermost being 1.
 ///

@@ -1,10 +1,10 @@
 //! The plugin's configuration as Envoy hands it over: JSON text from a `google.protobuf.StringValue`, or the protobuf bytes of a
 //! `google.protobuf.Struct`, which is what a configuration written as YAML arrives as.
 
+use dcr_json as json;
 use serde_json::Value;
 
 use crate::config::structure::{self, StructError};
-use crate::jose::json;
 
 const DEPTH: usize = 16;
 

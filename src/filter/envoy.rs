@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_policy::{Refusal, Timestamp};
 use proxy_wasm::types::LogLevel;
 
 use super::metrics::Metrics;
 use super::{executor, hostcalls};
 use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use crate::journey::Outcome;
-use crate::policy::{Refusal, Timestamp};
 
 /// Envoy, as one root context sees it.
 #[derive(Debug, Clone)]

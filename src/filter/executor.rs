@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use dcr_policy::Timestamp;
+
 use super::hostcalls;
 use crate::host::{Background, Call, CallNotSent, CallResponse};
-use crate::policy::Timestamp;
 
 /// Whose future it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,8 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use dcr_policy::Timestamp;
+use dcr_x509::{Certificate, Thumbprint, xfcc};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
@@ -15,8 +17,6 @@ use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
 use crate::host::{self, Call, CallResponse, Shared};
 use crate::journey::{Answer, Outcome};
-use crate::policy::Timestamp;
-use crate::x509::{Certificate, Thumbprint, xfcc};
 
 /// The longest response to a call that is read, in bytes. The largest key set that can be configured is this large.
 const CALL_RESPONSE_BYTES: usize = 4 * 1024 * 1024;

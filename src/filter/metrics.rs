@@ -1,12 +1,13 @@
 //! The counters. Names are dotted; Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` make labels of
 //! their parts.
 
+use dcr_jose::Algorithm;
+use dcr_policy::Rule;
+use dcr_policy::catalogue::RULES;
+
 use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
-use crate::jose::Algorithm;
 use crate::journey::{Endpoint, Outcome};
-use crate::policy::Rule;
-use crate::policy::catalogue::RULES;
 
 /// What becomes of a request that is not answered here.
 const PASSED: &str = "passed";

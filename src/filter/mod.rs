@@ -11,17 +11,17 @@ mod verify_signature;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use dcr_jose::{es256, rsa};
+use dcr_policy::Refusal;
+use dcr_policy::catalogue::GW_02;
+use dcr_policy::trail::Mode;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 
 use self::envoy::Envoy;
 use self::executor::Task;
 use crate::config::Config;
-use crate::jose::{es256, rsa};
 use crate::journey::{Body, BodySender, Gate, Head, Request, Route, Served};
-use crate::policy::Refusal;
-use crate::policy::catalogue::GW_02;
-use crate::policy::trail::Mode;
 
 /// What Envoy's call of the plugin's entry point does, once a VM.
 pub fn start() {
@@ -50,10 +50,10 @@ impl Root {
             &format!(
                 "dcr-gate {} configured: profile {}, directories: {}, registration at {}, token at {}, ES256 {}, PS256 {}",
                 env!("CARGO_PKG_VERSION"),
-                config.profile.name,
+                config.settings.profile.name,
                 config.directories.len(),
-                config.profile.paths.registration,
-                config.profile.paths.token,
+                config.settings.profile.paths.registration,
+                config.settings.profile.paths.token,
                 es256::choose(verify_signature::es256),
                 rsa::Arithmetic::choose(),
             ),
@@ -61,7 +61,7 @@ impl Root {
         for danger in &config.dangers {
             hostcalls::log(LogLevel::Warn, &format!("dcr-gate: {danger} widens what the standards allow"));
         }
-        if config.modes.general == Mode::Shadow {
+        if config.settings.modes.general == Mode::Shadow {
             hostcalls::log(
                 LogLevel::Warn,
                 "dcr-gate: mode shadow: nothing is refused, the upstream serves every request",
@@ -201,7 +201,7 @@ impl HttpContext for Stream {
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
         let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
-        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
+        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         if body_size > limit {
             body.too_large();
         } else if end_of_stream {
@@ -214,7 +214,7 @@ impl HttpContext for Stream {
         // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
         let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
         // One byte more than is taken tells a body that just fits from one that was too long before the trailers came.
-        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.limits.body_bytes);
+        let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         let arrived = hostcalls::request_body(limit.saturating_add(1));
         if arrived.len() > limit {
             body.too_large();

@@ -3,9 +3,8 @@
 //! It takes and gives protobuf: `VerifySignatureArguments` and `VerifySignatureResult` of the package
 //! `envoy.source.extensions.common.wasm`.
 
+use dcr_jose::es256::HostQuestion;
 use proxy_wasm::hostcalls;
-
-use crate::jose::es256::HostQuestion;
 
 /// Whether the signature verifies with ECDSA and SHA-256; `None` where Envoy has no such function or could not run it.
 pub(super) fn es256(question: &HostQuestion<'_>) -> Option<bool> {

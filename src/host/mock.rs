@@ -7,12 +7,12 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_policy::Timestamp;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 use serde_json::{Value, json};
 
 use super::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
-use crate::policy::Timestamp;
 
 /// What answers a call instead of the mock's own services.
 type Override = Rc<dyn Fn(&Call) -> Option<Result<CallResponse, CallNotSent>>>;

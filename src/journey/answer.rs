@@ -1,15 +1,15 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
+use dcr_json as json;
+use dcr_policy::catalogue::{AT_05, CA_03_BASIC};
+use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
+use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::Request;
 use crate::config::Config;
-use crate::jose::json;
-use crate::policy::catalogue::{AT_05, CA_03_BASIC};
-use crate::policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
-use crate::policy::{ErrorCode, Refusal};
 use crate::store::{Client, IssuedToken, Record};
 
 /// Seconds after which a caller may try again what failed for an unreachable service.
@@ -113,7 +113,7 @@ struct Registration<'a> {
 
 impl Serialize for Registration<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (client, record, profile) = (self.client, &self.client.record, &self.config.profile);
+        let (client, record, profile) = (self.client, &self.client.record, &self.config.settings.profile);
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry("client_id", &client.client_id)?;
         match profile.answers.client_id_issued_at {

@@ -1,10 +1,11 @@
 //! Delete (RFC 7592 section 2.3): the registration and its tokens end together.
 
+use dcr_policy::{Refusal, Trail};
+
 use super::management::authorise;
 use super::registration::refused_by_store;
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::{Refusal, Trail};
 
 pub(super) async fn delete<H: Host>(
     gate: &Gate<H>,

@@ -10,9 +10,10 @@ pub(super) fn discovery(config: &Config) -> Answer {
 }
 
 fn metadata(config: &Config) -> Map<String, Value> {
-    let rules = &config.profile.client_metadata;
-    let algorithms: Vec<&str> = config.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect();
-    let scopes = config.directories.iter().flat_map(|directory| {
+    let rules = &config.settings.profile.client_metadata;
+    let algorithms: Vec<&str> =
+        config.settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let scopes = config.settings.directories.iter().flat_map(|directory| {
         let dialect = &directory.dialect;
         dialect.universal_scopes.iter().chain(dialect.role_scopes.values().flatten())
     });

@@ -1,16 +1,16 @@
 //! Who may manage a registration: the client itself, by a token bound to its certificate.
 
+use dcr_policy::access_token::Introspection;
+use dcr_policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
+use dcr_policy::profile::ManagementToken;
+use dcr_policy::token_request::ca_17_subject;
+use dcr_policy::{Refusal, Trail, access_token};
+use dcr_x509::Certificate;
 use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
-use crate::policy::access_token::Introspection;
-use crate::policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
-use crate::policy::profile::ManagementToken;
-use crate::policy::token_request::ca_17_subject;
-use crate::policy::{Refusal, Trail, access_token};
 use crate::store::{Client, Record, StoreError};
-use crate::x509::Certificate;
 
 /// A caller who may manage a registration.
 pub(super) struct Authorised<'r> {
@@ -39,7 +39,7 @@ pub(super) async fn authorise<'r, H: Host>(
         Err(_) => return Err(Refusal::by(&GW_01)),
     };
 
-    let kind = gate.config.profile.registration.management_token;
+    let kind = gate.config.settings.profile.registration.management_token;
     trail.need(&[&AT_01], access_token::at_01_active(&introspection))?;
     trail.need(&[&CM_01], access_token::cm_01_kind(&introspection, kind))?;
     if kind == ManagementToken::AccessToken {
@@ -54,7 +54,7 @@ pub(super) async fn authorise<'r, H: Host>(
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
     trail.need(&[&CM_15], cm_15_certificate(gate, &client, certificate, trail))?;
     trail.need(&[&CM_11], cm_11_registered_subject(gate, &client, certificate))?;
-    let scope = gate.config.profile.access_token.management_scope.as_deref();
+    let scope = gate.config.settings.profile.access_token.management_scope.as_deref();
     trail.need(&[&AT_07], access_token::at_07_scope(&introspection, scope))?;
     let registration_access_token = (kind == ManagementToken::RegistrationAccessToken).then_some(token);
     Ok(Authorised { client, registration_access_token })
@@ -70,7 +70,7 @@ async fn is_holders<H: Host>(
     let Some(client_id) = token.client_id.as_deref() else { return Ok(false) };
     match gate.store.client(client_id).await {
         Ok(client) => {
-            let aside = Trail::new(gate.config.modes.clone());
+            let aside = Trail::new(gate.config.settings.modes.clone());
             Ok(cm_15_certificate(gate, &client, certificate, &aside).is_ok())
         }
         Err(StoreError::UnknownClient) => Ok(false),
@@ -95,7 +95,7 @@ fn cm_11_registered_subject<H: Host>(
     client: &Client,
     certificate: &Certificate,
 ) -> Result<(), Refusal> {
-    let (metadata, rules) = (&client.record.metadata, &gate.config.profile.client_metadata);
+    let (metadata, rules) = (&client.record.metadata, &gate.config.settings.profile.client_metadata);
     let is_needed = rules.subject_changes_over_old_certificate;
     if is_needed && ca_17_subject(metadata, certificate, &rules.subject_dn_attributes).is_err() {
         return Err(Refusal::by(&CM_11));

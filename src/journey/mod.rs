@@ -17,6 +17,11 @@ mod update;
 
 pub use answer::Answer;
 pub use body::{Body, BodySender};
+use dcr_policy::catalogue::RG_15;
+use dcr_policy::certificate_binding::Binding;
+use dcr_policy::trail::Mode;
+use dcr_policy::{ErrorCode, Refusal, Rule, Trail};
+use dcr_x509::Certificate;
 pub use request::{Head, Request};
 pub use route::{Endpoint, Route, Routes};
 pub use signature::Verdicts;
@@ -24,12 +29,7 @@ pub use signature::Verdicts;
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
-use crate::policy::catalogue::RG_15;
-use crate::policy::certificate_binding::Binding;
-use crate::policy::trail::Mode;
-use crate::policy::{ErrorCode, Refusal, Rule, Trail};
 use crate::store::Store;
-use crate::x509::Certificate;
 
 /// Everything a journey works with.
 #[derive(Debug)]
@@ -60,13 +60,13 @@ impl<H: Host> Gate<H> {
 
     /// Serves one request to an endpoint of ours: answers it, or leaves it to the upstream.
     pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Served {
-        self.follow(endpoint, request, &Trail::new(self.config.modes.clone())).await
+        self.follow(endpoint, request, &Trail::new(self.config.settings.modes.clone())).await
     }
 
     /// The same, leaving the rules it met on `trail`.
     pub async fn follow(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Served {
         let name = endpoint.name();
-        let outcome = if self.config.modes.general == Mode::Shadow {
+        let outcome = if self.config.settings.modes.general == Mode::Shadow {
             self.watch(endpoint, request, trail).await.map(|()| Served::Upstream)
         } else if self.is_for_upstream(endpoint, request).await {
             Ok(Served::Upstream)
@@ -87,7 +87,7 @@ impl<H: Host> Gate<H> {
         };
         match served {
             Served::Answer(answer, outcome) => {
-                Served::Answer(answer.with_interaction_id(&self.config.profile, request), outcome)
+                Served::Answer(answer.with_interaction_id(&self.config.settings.profile, request), outcome)
             }
             Served::Upstream => Served::Upstream,
         }
@@ -105,7 +105,7 @@ impl<H: Host> Gate<H> {
         refusal: Refusal,
         allow: Option<&'static str>,
     ) -> Served {
-        let modes = &self.config.modes;
+        let modes = &self.config.settings.modes;
         if modes.general == Mode::Shadow && modes.of(refusal.rule) != Mode::Enforce {
             watched.push(refusal);
             self.tell_watched(endpoint, watched);
@@ -113,7 +113,7 @@ impl<H: Host> Gate<H> {
             return Served::Upstream;
         }
         self.tell_watched(endpoint, watched);
-        let answer = Answer::refused(&refusal, allow, &self.config.profile);
+        let answer = Answer::refused(&refusal, allow, &self.config.settings.profile);
         let outcome = Outcome::of(&refusal);
         self.host.record(Event::Denied { endpoint, refusal });
         Served::Answer(answer, outcome)
@@ -127,7 +127,7 @@ impl<H: Host> Gate<H> {
 
     async fn act(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
         if *endpoint != Endpoint::Discovery {
-            trail.hold(&[&RG_15], request.rg_15_interaction_id(&self.config.profile))?;
+            trail.hold(&[&RG_15], request.rg_15_interaction_id(&self.config.settings.profile))?;
         }
         match endpoint {
             Endpoint::Register => register::register(self, request, trail).await,
@@ -144,6 +144,7 @@ impl<H: Host> Gate<H> {
     /// longer trusted has none.
     fn is_certificate_of(&self, issuer: &str, binding: &Binding, certificate: &Certificate, trail: &Trail) -> bool {
         self.config
+            .settings
             .directory(issuer)
             .is_some_and(|directory| binding.check(certificate, &directory.dialect, self.host.now(), trail).is_ok())
     }

@@ -1,16 +1,17 @@
 //! Register (RFC 7591 section 3.1): POST a request with a software statement, receive a client.
 
+use dcr_policy::catalogue::{MD_26, RG_01, RG_02, RG_13, RQ_04_REPLAY};
+use dcr_policy::profile::ManagementToken;
+use dcr_policy::{Refusal, Trail};
+
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::catalogue::{MD_26, RG_01, RG_02, RG_13, RQ_04_REPLAY};
-use crate::policy::profile::ManagementToken;
-use crate::policy::{Refusal, Trail};
 
 pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
     let approved = approve(gate, request, trail).await?;
 
-    let rules = &gate.config.profile.registration;
+    let rules = &gate.config.settings.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
     let single_uses = approved.single_uses(gate);
     let (id, single) = (request.request_id(), rules.single_registration);

@@ -1,18 +1,19 @@
 //! What registering and updating have in common: everything from the media type to the verdict.
 
+use dcr_policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
+use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};
+use dcr_policy::client_metadata::ClientMetadata;
+use dcr_policy::jwt::Unverified;
+use dcr_policy::registration_request::{RegistrationRequest, UnverifiedRequest};
+use dcr_policy::settings::Directory;
+use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
+use dcr_policy::{Refusal, Timestamp, Trail};
+use dcr_x509::Certificate;
+
 use super::{Gate, Request, signature};
-use crate::config::Directory;
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
-use crate::policy::certificate_binding::{Binding, cb_06_psd2_roles};
-use crate::policy::client_metadata::ClientMetadata;
-use crate::policy::jwt::Unverified;
-use crate::policy::registration_request::{RegistrationRequest, UnverifiedRequest};
-use crate::policy::software_statement::{SoftwareStatement, UnverifiedStatement};
-use crate::policy::{Refusal, Timestamp, Trail};
 use crate::store::{Record, SingleUse, StoreError};
-use crate::x509::Certificate;
 
 /// A request that broke no rule.
 pub(super) struct Approved {
@@ -25,7 +26,7 @@ impl Approved {
     /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
     /// serve once (SS-08).
     pub(super) fn single_uses<H: Host>(&self, gate: &Gate<H>) -> Vec<SingleUse> {
-        let forgotten_after = gate.config.profile.registration.danger_forget_jti_after;
+        let forgotten_after = gate.config.settings.profile.registration.danger_forget_jti_after;
         let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
         let software = format!("{} at {}", self.record.binding.software_id, self.record.issuer);
         let of_request = self.request.single_use().map(|id| SingleUse {
@@ -46,7 +47,7 @@ impl Approved {
 
 /// The body is of a media type the profile takes (RG-02).
 pub(super) fn rg_02_media_type<H: Host>(gate: &Gate<H>, request: &Request) -> Result<(), Refusal> {
-    let known = &gate.config.profile.registration.media_types;
+    let known = &gate.config.settings.profile.registration.media_types;
     match request.media_type()? {
         Some(media_type) if known.contains(&media_type) => Ok(()),
         _ => Err(Refusal::by(&RG_02).claim("content-type")),
@@ -66,26 +67,27 @@ pub(super) async fn judge<H: Host>(
     trail: &Trail,
 ) -> Result<Approved, Refusal> {
     // Time goes on while key sets are fetched, so each check asks anew.
-    let (config, now) = (&gate.config, || gate.host.now());
-    let request = UnverifiedRequest::open(body, config, now(), trail)?;
-    let statement = request.ss_01_statement(config, trail)?;
-    let (statement, directory) = UnverifiedStatement::open(statement, config, trail)?;
+    let (settings, now) = (&gate.config.settings, || gate.host.now());
+    let request = UnverifiedRequest::open(body, settings, now(), trail)?;
+    let statement = request.ss_01_statement(settings, trail)?;
+    let (statement, directory) = UnverifiedStatement::open(statement, settings, trail)?;
     statement.ss_05_ss_06_early(directory, now(), trail)?;
 
-    let directory_keys = Source::of_directory(directory);
+    let directory_keys = Source::of_directory(&gate.config, &directory.issuer);
     let statement = signature::verify_once(gate, statement.unverified(), directory_keys, trail).await?;
-    let statement = SoftwareStatement::check(statement, directory, config.profile.clock_skew.as_secs(), now(), trail)?;
+    let statement =
+        SoftwareStatement::check(statement, directory, settings.profile.clock_skew.as_secs(), now(), trail)?;
 
     let request = match request {
         UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, directory, trail).await?,
         UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
     };
-    let metadata = ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, config, trail)?;
+    let metadata = ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, settings, trail)?;
     let binding = Binding::of(&statement);
     binding.check(certificate, &directory.dialect, now(), trail)?;
     trail.hold(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
     trail.hold(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
-    trail.hold(&[&JW_06], request.jw_06_lifetime(config, now()))?;
+    trail.hold(&[&JW_06], request.jw_06_lifetime(settings, now()))?;
     Ok(Approved { record: Record::of(&statement, binding, metadata), request, statement })
 }
 
@@ -100,7 +102,7 @@ async fn signed<H: Host>(
     let software_keys = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
     let request = signature::verify(gate, request, software_keys, trail).await?;
     signature::ss_14_not_revoked(gate, &request, directory, statement.revoked_key_set_uri(), trail).await?;
-    RegistrationRequest::check(request, statement, &gate.config, gate.host.now(), trail)
+    RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), trail)
 }
 
 /// The software published the transport certificate, where the operator asks for that (CB-07).

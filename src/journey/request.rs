@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use dcr_policy::catalogue::{GW_03, RG_01, RG_15};
+use dcr_policy::profile::{InteractionId, Profile};
+use dcr_policy::{Refusal, Rule};
+use dcr_x509::Certificate;
+
 use super::body::Body;
 use crate::host::{media_type, request_id};
-use crate::policy::catalogue::{GW_03, RG_01, RG_15};
-use crate::policy::profile::{InteractionId, Profile};
-use crate::policy::{Refusal, Rule};
-use crate::x509::Certificate;
 
 /// What arrives before the body.
 #[derive(Debug, Default)]

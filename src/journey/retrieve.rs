@@ -1,9 +1,10 @@
 //! Retrieve (RFC 7592 section 2.1): GET the registration.
 
+use dcr_policy::{Refusal, Trail};
+
 use super::management::authorise;
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::{Refusal, Trail};
 
 pub(super) async fn retrieve<H: Host>(
     gate: &Gate<H>,

@@ -1,11 +1,11 @@
 //! Which requests are ours. Paths are compared as they came, octet by octet; what only looks like one of ours after some server's idea
 //! of normalisation is refused, for the upstream might have that idea.
 
+use dcr_policy::Refusal;
+use dcr_policy::catalogue::{GW_02, RG_14};
 use percent_encoding::percent_decode;
 
 use crate::config::Config;
-use crate::policy::Refusal;
-use crate::policy::catalogue::{GW_02, RG_14};
 
 /// The longest ClientId in a path, in bytes.
 const CLIENT_ID_BYTES: usize = 128;
@@ -97,7 +97,7 @@ struct Loosest {
 impl Routes {
     /// The endpoints of a configuration.
     pub fn new(config: &Config) -> Self {
-        let (paths, issuer) = (&config.profile.paths, config.issuer.path());
+        let (paths, issuer) = (&config.settings.profile.paths, config.issuer.path());
         let metadata = [
             format!("{issuer}/.well-known/openid-configuration"),
             format!("/.well-known/oauth-authorization-server{issuer}"),

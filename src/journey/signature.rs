@@ -3,14 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use dcr_policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19, SS_14};
+use dcr_policy::jwt::{Unverifiable, Unverified, Verdict, Verified, signature_rule};
+use dcr_policy::settings::Directory;
+use dcr_policy::{Refusal, Trail};
+
 use super::Gate;
 use crate::cache::{Bounds, Cache};
-use crate::config::{CacheConfig, Directory};
+use crate::config::CacheConfig;
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::jwks::{PublishedKeys, Source};
-use crate::policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19, SS_14};
-use crate::policy::jwt::{Unverifiable, Unverified, Verdict, Verified, signature_rule};
-use crate::policy::{Refusal, Trail};
 
 /// Verifies `unverified` with the key set of `source`. No source is no key set.
 ///

@@ -15,14 +15,14 @@ use std::sync::LazyLock;
 
 use dcr_mint::pki::{Identity, Pki};
 use dcr_mint::{self as mint, Token};
+use dcr_policy::Refusal;
+use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
 use super::{Answer, Body, Endpoint, Gate, Head, Request, Served};
 use crate::config::Config;
 use crate::host::Event;
 use crate::host::mock::MockHost;
-use crate::policy::Refusal;
-use crate::x509::Certificate;
 
 pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::generate().unwrap());
 

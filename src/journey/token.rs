@@ -3,21 +3,22 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Answer, Gate, Request, signature};
-use crate::host::Host;
-use crate::jwks::Source;
-use crate::policy::catalogue::{
+use dcr_policy::catalogue::{
     self, CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15, CA_15_CERTIFICATE, CA_16,
     CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, RG_01, RG_13_FORM,
 };
-use crate::policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
-use crate::policy::client_metadata::AuthMethod;
-use crate::policy::token_request::{
+use dcr_policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
+use dcr_policy::client_metadata::AuthMethod;
+use dcr_policy::token_request::{
     Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
 };
-use crate::policy::{Document, Refusal, Rule, Trail};
+use dcr_policy::{Document, Refusal, Rule, Trail};
+use dcr_x509::Certificate;
+
+use super::{Answer, Gate, Request, signature};
+use crate::host::Host;
+use crate::jwks::Source;
 use crate::store::{IssuedToken, SingleUse, StoreError, TokenClient};
-use crate::x509::Certificate;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -50,7 +51,7 @@ struct Grant {
 }
 
 async fn issue<H: Host>(gate: &Gate<H>, request: &Request, grant: Grant) -> Result<IssuedToken, StoreError> {
-    let lifetime = gate.config.profile.access_token.lifetime.as_secs();
+    let lifetime = gate.config.settings.profile.access_token.lifetime.as_secs();
     let Grant { client, scope, thumbprint, jti } = grant;
     gate.store.issue_token(request.request_id(), &client, &scope, lifetime, &thumbprint, jti).await
 }
@@ -93,7 +94,7 @@ async fn judge_by_record<H: Host>(
 
     let metadata = &client.metadata;
     trail.need(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
-    let universal = gate.config.directory(&client.issuer).map(|directory| &directory.dialect.universal_scopes);
+    let universal = gate.config.settings.directory(&client.issuer).map(|directory| &directory.dialect.universal_scopes);
     let scope = form.ca_21_scope(metadata, universal.map_or(&[], Vec::as_slice));
     let scope = trail.need(&[&CA_21], scope)?;
     Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client, scope, jti })
@@ -117,7 +118,7 @@ async fn by_assertion<H: Host>(
     used: &UsedRecord,
     trail: &Trail,
 ) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
-    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config, gate.host.now(), trail)?;
+    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config.settings, gate.host.now(), trail)?;
     let client = trail.need(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
     trail.need(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, trail))?;
     let metadata = &client.metadata;
@@ -127,9 +128,9 @@ async fn by_assertion<H: Host>(
 
     let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
     let verified = signature::verify(gate, assertion.unverified(), keys, trail).await?;
-    let directory = gate.config.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
+    let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
     signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), trail).await?;
-    let assertion = ClientAssertion::check(&verified, &gate.config, gate.host.now())?;
+    let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now())?;
     let single_use = SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),
@@ -153,7 +154,7 @@ async fn by_certificate<H: Host>(
     trail.need(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, trail))?;
     let metadata = &client.metadata;
     trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
-    let attributes = &gate.config.profile.client_metadata.subject_dn_attributes;
+    let attributes = &gate.config.settings.profile.client_metadata.subject_dn_attributes;
     trail.need(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
     Ok((client, None))
 }
@@ -179,7 +180,7 @@ async fn registered<H: Host>(
     used: &UsedRecord,
 ) -> Result<Rc<TokenClient>, Refusal> {
     match gate.store.client_at_hand(client_id).await {
-        Ok(found) if gate.config.trusts(&found.client.issuer) => {
+        Ok(found) if gate.config.settings.trusts(&found.client.issuer) => {
             used.set(found.is_from_cache.then(|| found.client.clone()));
             Ok(found.client)
         }

@@ -1,13 +1,14 @@
 //! Update (RFC 7592 section 2.2): PUT a whole new request; what it leaves out is gone. Tokens stay valid (CM-10).
 
+use dcr_policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
+use dcr_policy::jwt::Claims;
+use dcr_policy::{Refusal, Trail};
+
 use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
-use crate::policy::jwt::Claims;
-use crate::policy::{Refusal, Trail};
 use crate::store::{Client, Record};
 
 pub(super) async fn update<H: Host>(
@@ -22,7 +23,7 @@ pub(super) async fn update<H: Host>(
     let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
 
     // Who announces a new certificate does so over the old one (CM-11).
-    let may_announce = gate.config.profile.client_metadata.subject_changes_over_old_certificate;
+    let may_announce = gate.config.settings.profile.client_metadata.subject_changes_over_old_certificate;
     let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, trail).await?;
     of_the_same_registration(&approved, &client, trail)?;
 

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_policy::Timestamp;
+
 use super::Source;
 use crate::arrival::Arrival;
-use crate::policy::Timestamp;
 
 /// The fetches under way, each bringing a `T` to all who wait: a few at a time, if any.
 #[derive(Debug, Clone)]

@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
+use dcr_policy::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Source;
 use crate::config::Config;
 use crate::host::{CacheEvent, CacheName, Event, Host};
-use crate::policy::Timestamp;
 
 /// The longest document that is shared, in bytes. Usual ones have a tenth of it.
 const DOCUMENT_BYTES: usize = 64 * 1024;

@@ -1,6 +1,8 @@
 //! Where a key set is.
 
-use crate::config::{Config, Directory, KeySetUrl};
+use dcr_policy::url::KeySetUrl;
+
+use crate::config::Config;
 
 /// Where a key set is: a URL, and the cluster that reaches it. Only [`Source::of_directory`] and [`Source::of_software`] make one, so
 /// that no other URL is ever fetched.
@@ -12,15 +14,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// The directory's own key set; `None` only if the configuration's URL is no https URL, which it refuses.
-    pub fn of_directory(directory: &Directory) -> Option<Self> {
+    /// The own key set of the directory of that issuer, if the operator listed it.
+    pub fn of_directory(config: &Config, issuer: &str) -> Option<Self> {
+        let directory = config.key_sets_of(issuer)?;
         Self::new(&directory.jwks_uri, &directory.cluster)
     }
 
     /// A software's key set, if its host is one the operator listed for the directory (SS-13).
     pub fn of_software(config: &Config, issuer: &str, url: &str) -> Option<Self> {
         let authority = KeySetUrl::parse(url)?.authority;
-        let directory = config.directory(issuer)?;
+        let directory = config.key_sets_of(issuer)?;
         let host = directory.software_key_sets.iter().find(|host| host.host == authority)?;
         Self::new(url, &host.cluster)
     }

@@ -20,7 +20,7 @@ fn config(jwks: serde_json::Value) -> Config {
 fn key_sets(host: &MockHost, jwks: serde_json::Value) -> (KeySets<MockHost>, Source) {
     let config = config(jwks);
     publish(host, 0);
-    let source = Source::of_directory(&config.directories[0]).unwrap();
+    let source = Source::of_directory(&config, &config.directories[0].issuer).unwrap();
     (KeySets::new(host.clone(), &config), source)
 }
 

@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dcr_policy::Timestamp;
 use serde_json::Value;
 
 use super::{Store, StoreError, Told};
 use crate::arrival::Arrival;
 use crate::host::Host;
-use crate::policy::Timestamp;
 
 /// The most orders of one call, and the most bytes: the store takes 64 and 256 KiB.
 const ORDERS: usize = 64;

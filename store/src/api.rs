@@ -13,44 +13,42 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
-use serde_json::{Value, json};
+use dcr_store_protocol::bounds::MAX_BODY;
+use dcr_store_protocol::{self as protocol, Clients, Introspection, RETURN_MINIMAL, Reply, Tokens, entity_tag, path};
+use serde_json::json;
 
 use self::problem::Problem;
-use self::request::{Checked, ClientId, IfMatch, Order, Orders, PrefersMinimal, TokenForm};
+use self::request::{Batch, BatchItem, Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
-use crate::database::{Database, Failure};
+use crate::database::{Database, Failure, Refusal};
 use crate::metrics::{self, Metrics};
 use crate::model::{
-    ActiveToken, Client, CreatedClient, IssuedToken, Kind, NewClient, NewToken, Replacement, Software, TokenUse,
+    ActiveToken, Client, Confirmation, Kind, NewClient, NewToken, Replacement, TokenType, TokenUse, WrittenClient,
 };
-
-/// The largest body taken, in bytes.
-pub const BODY_LIMIT: usize = 256 * 1024;
 
 /// The whole API over a database. With a credential, each call under `/v1` has to show it; `/healthz`, `/readyz` and `/metrics`
 /// stay open.
 pub fn router(database: Database, credential: Option<Credential>) -> Router {
     let store = Arc::new(Store { database, metrics: Metrics::new(), credential });
     Router::new()
-        .route("/v1/clients", post(create_clients))
-        .route("/v1/clients/{client_id}", get(read_client).put(replace_client).delete(delete_client))
-        .route("/v1/tokens", post(issue_tokens))
-        .route("/v1/tokens/introspect", post(introspect_token))
-        .route("/v1/tokens/revoke", post(revoke_token))
+        .route(path::CLIENTS, post(create_clients))
+        .route(path::CLIENT, get(read_client).put(replace_client).delete(delete_client))
+        .route(path::TOKENS, post(issue_tokens))
+        .route(path::INTROSPECT, post(introspect_token))
+        .route(path::REVOKE, post(revoke_token))
         .route_layer(from_fn_with_state(store.clone(), authorize))
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_text))
+        .route(path::HEALTH, get(alive))
+        .route(path::READY, get(ready))
+        .route(path::METRICS, get(metrics_text))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .fallback(async || Problem::NotFound)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(map_response(uncached))
         .layer(from_fn_with_state(store.metrics.clone(), observe::observe))
         .with_state(store)
 }
 
-/// A request takes the state several times over, so that it is worth one counter instead of a dozen.
+/// A request clones the state several times: one counter goes up each time, instead of one for each member.
 type Shared = Arc<Store>;
 
 struct Store {
@@ -61,9 +59,10 @@ struct Store {
 
 type Answer = Result<Response, Problem>;
 
-async fn create_clients(State(store): State<Shared>, Checked(Orders(orders)): Checked<Orders<NewClient>>) -> Answer {
+async fn create_clients(State(store): State<Shared>, Checked(batch): Checked<Batch<NewClient>>) -> Answer {
     let create = async |new| store.database.create_clients(new).await;
-    store.do_each(Kind::Clients, orders, create, |created: CreatedClient| json!(Minimal::of(created))).await
+    let clients = store.reply_to_each(Kind::Clients, batch, create).await?;
+    Ok(Json(Clients { clients }).into_response())
 }
 
 async fn read_client(State(store): State<Shared>, ClientId(client_id): ClientId) -> Answer {
@@ -79,7 +78,7 @@ async fn replace_client(
 ) -> Answer {
     let client = store.database.replace_client(client_id, version, new).await?;
     let tag = etag(&client);
-    Ok((tag, minimal.of(client)).into_response())
+    Ok((tag, minimal.body(client)).into_response())
 }
 
 async fn delete_client(State(store): State<Shared>, ClientId(client_id): ClientId) -> Answer {
@@ -87,77 +86,58 @@ async fn delete_client(State(store): State<Shared>, ClientId(client_id): ClientI
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn issue_tokens(State(store): State<Shared>, Checked(Orders(orders)): Checked<Orders<NewToken>>) -> Answer {
+async fn issue_tokens(State(store): State<Shared>, Checked(batch): Checked<Batch<NewToken>>) -> Answer {
     let issue = async |new| store.database.issue_tokens(new).await;
-    let tell = |IssuedToken { client_id, access_token, scope, expires_in }| {
-        json!({
-            "client_id": client_id,
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": expires_in,
-            "scope": scope,
-        })
-    };
-    store.do_each(Kind::Tokens, orders, issue, tell).await
+    let tokens = store.reply_to_each(Kind::Tokens, batch, issue).await?;
+    Ok(Json(Tokens { tokens }).into_response())
 }
 
 impl Store {
-    /// Does each order for itself, as if it had come alone: what becomes of one says nothing about the others. Those that can be done go
-    /// to the database together; the others have their outcome already.
-    async fn do_each<N, D>(
+    /// Handles each item as if it had come alone: what becomes of one says nothing about the others. Those that can be done go to the
+    /// database together; for the others the reply is known already.
+    async fn reply_to_each<N, D>(
         &self,
         kind: Kind,
-        orders: Vec<Order<N>>,
-        all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Failure>>, Failure>,
-        tell: impl Fn(D) -> Value,
-    ) -> Answer {
-        let mut new = Vec::with_capacity(orders.len());
-        let checked = |order: Order<N>| (order.request_id, order.new.map(|one| new.push(one)));
-        let orders: Vec<(Option<String>, Result<(), Problem>)> = orders.into_iter().map(checked).collect();
+        Batch(items): Batch<N>,
+        all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Refusal>>, Failure>,
+    ) -> Result<Vec<Reply<D>>, Problem> {
+        let mut new = Vec::with_capacity(items.len());
+        let checked = |item: BatchItem<N>| (item.request_id, item.new.map(|one| new.push(one)));
+        let items: Vec<(Option<String>, Result<(), Problem>)> = items.into_iter().map(checked).collect();
         let mut done = all(new).await?.into_iter();
-        let told = orders.into_iter().map(|(request_id, order)| {
-            let next = |()| done.next().map_or(Err(Failure::Closed.into()), |done| done.map_err(Problem::from));
-            let (status, mut told) = match order.and_then(next) {
-                Ok(done) => (StatusCode::CREATED, tell(done)),
-                Err(problem) => problem.told(),
+        let replies = items.into_iter().map(|(request_id, item)| {
+            let next = |()| done.next().ok_or(Failure::Closed)?.map_err(|refusal| Failure::from(refusal).into());
+            let reply = match item.and_then(next) {
+                Ok(done) => Reply::made(done),
+                Err(problem) => Reply::refused(problem.status(), problem.body()),
             };
-            if let Some(members) = told.as_object_mut() {
-                members.insert("status".to_owned(), status.as_u16().into());
-            }
-            self.metrics.ordered(kind, status.as_u16());
-            tracing::info!(request_id, status = status.as_u16(), "{}", kind.one());
-            told
+            self.metrics.batch_item(kind, reply.status);
+            tracing::info!(request_id, status = reply.status, "{}", kind.singular());
+            reply
         });
-        let told: Vec<Value> = told.collect();
-        Ok(Json(json!({ kind.name(): told })).into_response())
+        Ok(replies.collect())
     }
 }
 
 async fn introspect_token(State(store): State<Shared>, TokenForm(token): TokenForm) -> Answer {
-    let body = match store.database.introspect(&token).await? {
-        Some(ActiveToken { client_id, issued_at, token_use: TokenUse::Registration }) => json!({
-            "active": true,
-            "client_id": client_id,
-            "token_use": "registration",
-            "iat": issued_at,
-        }),
-        Some(ActiveToken {
-            client_id,
-            issued_at,
-            token_use: TokenUse::Access { scope, certificate_thumbprint, expires_at },
-        }) => json!({
-            "active": true,
-            "client_id": client_id,
-            "token_use": "access",
-            "scope": scope,
-            "token_type": "Bearer",
-            "iat": issued_at,
-            "exp": expires_at,
-            "cnf": { "x5t#S256": certificate_thumbprint },
-        }),
-        None => json!({ "active": false }),
-    };
-    Ok(Json(body).into_response())
+    let known = store.database.introspect(&token).await?;
+    Ok(Json(known.map_or(Introspection::INACTIVE, introspection)).into_response())
+}
+
+fn introspection(ActiveToken { client_id, issued_at, token_use }: ActiveToken) -> Introspection {
+    let active =
+        Introspection { active: true, client_id: Some(client_id), iat: Some(issued_at), ..Introspection::INACTIVE };
+    match token_use {
+        TokenUse::Registration => Introspection { token_use: Some(protocol::TokenUse::Registration), ..active },
+        TokenUse::Access { scope, certificate_thumbprint, expires_at } => Introspection {
+            token_use: Some(protocol::TokenUse::Access),
+            scope: Some(scope),
+            token_type: Some(TokenType::Bearer),
+            exp: Some(expires_at),
+            cnf: Some(Confirmation { certificate_thumbprint }),
+            ..active
+        },
+    }
 }
 
 async fn revoke_token(State(store): State<Shared>, TokenForm(token): TokenForm) -> Answer {
@@ -191,38 +171,19 @@ fn described(client: &Client) -> Response {
     (etag(client), Json(client)).into_response()
 }
 
-/// What is told of a client that was just written to whoever wrote it: what that one does not know already, and whose it is.
-#[derive(Serialize)]
-struct Minimal {
-    client_id: String,
-    client_id_issued_at: i64,
-    version: i64,
-    software: Software,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registration_access_token: Option<String>,
-}
-
-impl Minimal {
-    fn of(CreatedClient { client, registration_access_token }: CreatedClient) -> Self {
-        let Client { client_id, client_id_issued_at, version, software, .. } = client;
-        Self { client_id, client_id_issued_at, version, software, registration_access_token }
-    }
-}
-
 impl PrefersMinimal {
-    /// What is told of a client that was updated: all of it, or no more than has to be (RFC 7240 section 4.2).
-    fn of(self, client: Client) -> Response {
+    /// The body for a client that was updated: all of it, or no more than has to be (RFC 7240 section 4.2).
+    fn body(self, client: Client) -> Response {
         if !self.0 {
             return Json(client).into_response();
         }
-        let told = Minimal::of(CreatedClient { client, registration_access_token: None });
-        ([("preference-applied", "return=minimal")], Json(told)).into_response()
+        ([("preference-applied", RETURN_MINIMAL)], Json(WrittenClient::from(client))).into_response()
     }
 }
 
 /// A client's version as entity tag.
 fn etag(client: &Client) -> [(header::HeaderName, String); 1] {
-    [(header::ETAG, format!("\"{}\"", client.version))]
+    [(header::ETAG, entity_tag(client.version))]
 }
 
 async fn authorize(State(store): State<Shared>, request: Request, next: Next) -> Answer {

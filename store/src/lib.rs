@@ -5,16 +5,14 @@
 //! happened, however many gateways ask at once, and what was answered 201 survives a crash.
 //!
 //! - [`api`]: the routes, what each takes and answers
-//! - [`database`]: one function an operation, one transaction each
-//! - [`model`]: the values that pass between the two
+//! - [`database`]: one function for each operation, one transaction each, over the database that a URL names
+//! - [`model`]: the values that pass between the two, in the shapes of the protocol
 //! - [`credential`]: the bearer credential that callers show
 //! - [`metrics`]: what Prometheus reads
 //! - [`purge`]: the task that forgets what has expired
-//! - [`checkpoint`]: the task that moves the write-ahead log into the database file
 //! - [`clock`]: where the time comes from
 
 pub mod api;
-pub mod checkpoint;
 pub mod clock;
 pub mod credential;
 pub mod database;

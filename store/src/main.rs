@@ -12,7 +12,7 @@ use axum::serve::ListenerExt;
 use clap::Parser;
 use dcr_store::clock::Clock;
 use dcr_store::database::{Database, Failure, OpenError};
-use dcr_store::{api, checkpoint, purge};
+use dcr_store::{api, purge};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -69,7 +69,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let credential = arguments.credential()?;
     let signals = Signals::listen()?;
     let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
-    let database = Database::open(&arguments.database, Clock::system())?;
+    let database = Database::open(&arguments.database, Clock::system()).await?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| Error::Listen(arguments.listen, error))?;
     let url = format!("http://{}", listener.local_addr()?);
 
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
     let serving = tokio::spawn(server.into_future());
     let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
-    let checkpointing = tokio::spawn(checkpoint::run(database.clone(), checkpoint::INTERVAL));
+    let housekeeping = tokio::spawn(database.clone().housekeeping());
     ready_file.write(&url)?;
     tracing::info!(url, database = arguments.database, "listening");
 
@@ -91,7 +91,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     drop(ready_file);
     drop(stop);
     purging.abort();
-    checkpointing.abort();
+    housekeeping.abort();
     if timeout(STOP_TIMEOUT, serving).await.is_err() {
         tracing::warn!("requests were still running after {} seconds and are cut off", STOP_TIMEOUT.as_secs());
     }
@@ -136,7 +136,7 @@ impl Signals {
 struct ReadyFile(Option<PathBuf>);
 
 impl ReadyFile {
-    /// A store that was killed leaves its file behind; whoever waits for this one must not see it.
+    /// A store that was killed leaves its file behind. A launcher that waits for this store must not see it.
     fn forget_stale(path: Option<PathBuf>) -> Result<Self, Error> {
         match path.as_ref().map(std::fs::remove_file) {
             Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -146,7 +146,7 @@ impl ReadyFile {
         }
     }
 
-    /// Writes beside the file and renames, so that whoever sees the file sees all of it.
+    /// Writes beside the file and renames, so that a launcher that sees the file sees all of it.
     fn write(&self, url: &str) -> Result<(), Error> {
         let Some(path) = &self.0 else { return Ok(()) };
         let mut partial = path.clone().into_os_string();

@@ -33,10 +33,10 @@ const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0
 /// - `dcr_store_clients`, `dcr_store_live_tokens`, `dcr_store_jti_kept`
 #[derive(Clone)]
 pub struct Metrics {
-    requests: Family<Answered, Counter>,
-    durations: Family<Asked, Histogram>,
-    registrations: Family<Ordered, Counter>,
-    tokens: Family<Ordered, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<DurationLabels, Histogram>,
+    registrations: Family<ItemLabels, Counter>,
+    tokens: Family<ItemLabels, Counter>,
     clients: Gauge,
     live_tokens: Gauge,
     jti_kept: Gauge,
@@ -44,19 +44,19 @@ pub struct Metrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     route: String,
     method: &'static str,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ordered {
+struct ItemLabels {
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct DurationLabels {
     route: String,
     method: &'static str,
 }
@@ -65,9 +65,9 @@ impl Metrics {
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {
-        let requests = Family::<Answered, Counter>::default();
-        let durations = Family::<Asked, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
-        let [registrations, tokens] = [(); 2].map(|()| Family::<Ordered, Counter>::default());
+        let requests = Family::<RequestLabels, Counter>::default();
+        let durations = Family::<DurationLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let [registrations, tokens] = [(); 2].map(|()| Family::<ItemLabels, Counter>::default());
         let (clients, live_tokens, jti_kept) = (Gauge::default(), Gauge::default(), Gauge::default());
 
         let mut registry = Registry::with_prefix("dcr_store");
@@ -98,17 +98,17 @@ impl Metrics {
     pub fn answered(&self, route: &str, method: &Method, status: u16, duration: Duration) {
         let method = method_label(method);
         let route = route.to_owned();
-        self.durations.get_or_create(&Asked { route: route.clone(), method }).observe(duration.as_secs_f64());
-        self.requests.get_or_create(&Answered { route, method, status }).inc();
+        self.durations.get_or_create(&DurationLabels { route: route.clone(), method }).observe(duration.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
     }
 
-    /// Counts one of what was asked for together, by what became of it.
-    pub fn ordered(&self, kind: Kind, status: u16) {
+    /// Counts one item of a batch by the status of its reply.
+    pub fn batch_item(&self, kind: Kind, status: u16) {
         let counted = match kind {
             Kind::Clients => &self.registrations,
             Kind::Tokens => &self.tokens,
         };
-        counted.get_or_create(&Ordered { status }).inc();
+        counted.get_or_create(&ItemLabels { status }).inc();
     }
 
     /// Sets the gauges.
@@ -164,8 +164,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered("/v1/clients", &Method::POST, 201, Duration::from_millis(3));
         metrics.answered("/v1/clients", &Method::from_bytes(b"BREW").unwrap(), 405, Duration::ZERO);
-        metrics.ordered(Kind::Clients, 409);
-        metrics.ordered(Kind::Tokens, 201);
+        metrics.batch_item(Kind::Clients, 409);
+        metrics.batch_item(Kind::Tokens, 201);
         metrics.kept(Counts { clients: 3, live_tokens: 2, jti_kept: 1 });
 
         let text = metrics.text().unwrap();

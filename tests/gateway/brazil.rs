@@ -7,7 +7,7 @@ use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::{Identity, ThirdParty, TransportShape};
 use dcr_cli::software::Software;
 use dcr_dev::Gateway;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use reqwest::Method;
 use serde_json::{Value, json};
 

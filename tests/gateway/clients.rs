@@ -16,7 +16,7 @@ use dcr_cli::inspect::Inspected;
 use dcr_cli::mint::Token;
 use dcr_dev::Gateway;
 use dcr_dev::installation::project_folder;
-use dcr_gate::policy::catalogue::{Answer, RULES};
+use dcr_policy::catalogue::{Answer, RULES};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

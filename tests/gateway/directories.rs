@@ -7,7 +7,7 @@ use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, BRAZIL_DIRECTORY_ISSUER, DIRECTORY_ISSUER, Token};
 use dcr_cli::pki::{Identity, TransportShape};
 use dcr_dev::{Gateway, GatewayBuilder};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use rcgen::CustomExtension;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use dcr_cli::directory::Behaviour;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint;
 use dcr_dev::Gateway;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::json;
 
 use crate::PKI;

@@ -16,7 +16,7 @@ mod statement;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 
 pub(crate) use self::case::{Case, Shot};
 use self::dialect::Dialect;

@@ -9,10 +9,10 @@ use dcr_cli::judge::{self, Case, JudgedRule, Judgement, Verdict};
 use dcr_cli::mint::now;
 use dcr_cli::pki::files::read_text;
 use dcr_gate::config::Config;
-use dcr_gate::policy::Document;
-use dcr_gate::policy::catalogue::Level;
-use dcr_gate::x509::Certificate;
 use dcr_mint::Error;
+use dcr_policy::Document;
+use dcr_policy::catalogue::Level;
+use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
 use super::{Outcome, print, read_input};

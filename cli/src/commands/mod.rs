@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use dcr_cli::pki::files::read_text;
-use dcr_gate::policy::profile::{Profile, UnknownProfile};
 use dcr_mint::Error;
+use dcr_policy::profile::{Profile, UnknownProfile};
 
 /// How a command ends: 0 done or accepted, 1 refused by the gateway; an error is 2.
 pub(crate) type Outcome = Result<ExitCode, dcr_cli::Error>;

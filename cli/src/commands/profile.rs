@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use dcr_gate::policy::profile::Profile;
 use dcr_mint::Error;
+use dcr_policy::profile::Profile;
 use serde_json::Value;
 
 use super::{Outcome, print};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dcr_gate::policy::dialect::RolesShape;
-use dcr_gate::policy::profile::{Audience, Profile};
+use dcr_policy::dialect::RolesShape;
+use dcr_policy::profile::{Audience, Profile};
 use serde_json::{Map, Value};
 
 use super::{Inspected, Kind};

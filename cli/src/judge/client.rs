@@ -1,8 +1,9 @@
 //! A client as the store has it, made from the gateway's answer to registering it.
 
-use dcr_gate::config::{Config, Directory};
+use dcr_gate::config::Config;
 use dcr_mint::Error;
 use dcr_mint::inspect::Inspected;
+use dcr_policy::settings::Directory;
 use serde_json::{Map, Value, json};
 
 /// A registered client.
@@ -28,7 +29,7 @@ impl RegisteredClient {
         text("token_endpoint_auth_method")?;
         let claims = Inspected::parse_jws(&statement)?.claims;
         let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-        let directory = config.directory(issuer);
+        let directory = config.settings.directory(issuer);
         let directory = directory
             .ok_or_else(|| wrong("has a software_statement of a directory that the configuration does not list"))?;
         let record = json!({

@@ -1,10 +1,10 @@
 //! What became of each rule that concerns a request.
 
 use dcr_gate::config::Config;
-use dcr_gate::policy::catalogue::{self as rules, Answer, Level, RULES, Rule};
-use dcr_gate::policy::dialect::{CertificateForm, Dialect};
-use dcr_gate::policy::profile::{InteractionId, RequestBody};
-use dcr_gate::policy::{Document, trail};
+use dcr_policy::catalogue::{self as rules, Answer, Level, RULES, Rule};
+use dcr_policy::dialect::{CertificateForm, Dialect};
+use dcr_policy::profile::{InteractionId, RequestBody};
+use dcr_policy::{Document, trail};
 
 /// A rule, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub(super) fn list(kind: Kind, config: &Config, met: &[trail::Met], accepted: bo
     }
     let judged = |(rule, document)| {
         let outcome = outcome(kind, (rule, document), met, accepted);
-        JudgedRule { rule, document, level: rule.level_in(&config.profile), outcome }
+        JudgedRule { rule, document, level: rule.level_in(&config.settings.profile), outcome }
     };
     listed.into_iter().map(judged).collect()
 }
@@ -124,7 +124,7 @@ fn concerns(kind: Kind, rule: &'static Rule, config: &Config, met: &[trail::Met]
 }
 
 fn is_of_registration(rule: &'static Rule, config: &Config) -> bool {
-    let signed = config.profile.registration.body == RequestBody::Jwt;
+    let signed = config.settings.profile.registration.body == RequestBody::Jwt;
     let of_updates = [&rules::RQ_07, &rules::RG_14, &rules::RG_13_FORM];
     let section = rule.id.get(..2).unwrap_or_default();
     match rule {
@@ -141,7 +141,7 @@ fn documents(kind: Kind, rule: &'static Rule, config: &Config) -> Vec<Option<Doc
     use Document::{ClientAssertion, RegistrationRequest, SoftwareStatement};
     // A statement's own dates have rules of their own, and so has an assertion's lifetime.
     let of_statement = ![&rules::JW_03, &rules::JW_05, &rules::JW_06, &rules::JW_07, &rules::SS_14].contains(&rule);
-    let of_request = config.profile.registration.body == RequestBody::Jwt || rule == &rules::JW_08;
+    let of_request = config.settings.profile.registration.body == RequestBody::Jwt || rule == &rules::JW_08;
     let of_assertion = rule != &rules::JW_06;
     match kind {
         Kind::Registration => {
@@ -155,8 +155,9 @@ fn documents(kind: Kind, rule: &'static Rule, config: &Config) -> Vec<Option<Doc
 
 /// Whether the configuration asks for a rule that others leave out.
 fn is_asked(rule: &'static Rule, config: &Config) -> bool {
-    let profile = &config.profile;
-    let some = |asks: fn(&Dialect) -> bool| config.directories.iter().any(|directory| asks(&directory.dialect));
+    let profile = &config.settings.profile;
+    let some =
+        |asks: fn(&Dialect) -> bool| config.settings.directories.iter().any(|directory| asks(&directory.dialect));
     match rule {
         _ if rule == &rules::RG_15 => profile.answers.interaction_id == InteractionId::Require,
         _ if rule == &rules::SS_06 => some(|dialect| dialect.max_age.is_some()),
@@ -180,7 +181,7 @@ fn is_of_some_form(rule: &'static Rule, config: &Config) -> bool {
         form if form == &rules::CB_05 => &rules::CB_05_DATES,
         _ => &rules::CB_01_DATES,
     };
-    config.directories.iter().any(|directory| {
+    config.settings.directories.iter().any(|directory| {
         let forms = &directory.dialect.certificate_forms;
         let of_form =
             |form: &CertificateForm| form.rule == rule || form.organisation_rule == Some(rule) || dates(form) == rule;
@@ -226,7 +227,7 @@ fn at<'m>(
 
 #[cfg(test)]
 mod tests {
-    use dcr_gate::policy::profile::Profile;
+    use dcr_policy::profile::Profile;
     use serde_json::json;
 
     use super::*;

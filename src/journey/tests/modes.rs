@@ -1,10 +1,10 @@
 //! Watching without refusing: the whole gate, or single rules.
 
 use dcr_mint::keys::SigningKey;
+use dcr_policy::catalogue::{Force, RULES};
 
 use super::*;
 use crate::host::mock::run;
-use crate::policy::catalogue::{Force, RULES};
 
 fn with(member: &str, value: Value) -> Value {
     let mut config = config();
@@ -47,7 +47,7 @@ fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
             assert_eq!(gate.serve(&endpoint, &request("", None, "")).await, Served::Upstream);
         }
         assert_eq!(host.calls_to("dcr_store"), 0);
-        assert!(gate.refuse("register", Refusal::by(&crate::policy::catalogue::RG_14), None) == Served::Upstream);
+        assert!(gate.refuse("register", Refusal::by(&dcr_policy::catalogue::RG_14), None) == Served::Upstream);
     });
 }
 

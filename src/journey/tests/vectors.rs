@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use dcr_policy::client_assertion::UnverifiedAssertion;
+use dcr_policy::profile::Profile;
+
 use super::*;
 use crate::host::mock::run;
-use crate::policy::client_assertion::UnverifiedAssertion;
-use crate::policy::profile::Profile;
 
 const KEYSTORE: &str = "keystore.openbankingtest.org.uk";
 
@@ -89,11 +90,11 @@ fn judge_registration(folder: &Path, verdict: &Value) {
 fn judge_assertion(folder: &Path, verdict: &Value) {
     let config = Config::from_value(configuration(verdict)).unwrap();
     let token = read(folder, &verdict["file"]);
-    let trail = crate::policy::Trail::new(config.modes.clone());
-    let judged = UnverifiedAssertion::open(&token, None, &config, verdict["at"].as_u64().unwrap(), &trail);
+    let trail = dcr_policy::Trail::new(config.settings.modes.clone());
+    let judged = UnverifiedAssertion::open(&token, None, &config.settings, verdict["at"].as_u64().unwrap(), &trail);
     if verdict["verdict"] == "accept" {
-        let limits = crate::jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
-        let keys = crate::jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
+        let limits = dcr_jose::jwk::KeySetLimits { bytes: 1 << 18, keys: 100, json_depth: 16 };
+        let keys = dcr_jose::jwk::KeySet::parse(read(folder, &json!("jwks.json")).as_bytes(), &limits).unwrap();
         assert!(judged.unwrap().unverified().verify(&keys, || ()).is_ok(), "{verdict}");
     } else {
         let refusal = judged.unwrap_err();

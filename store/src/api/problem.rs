@@ -1,5 +1,4 @@
-//! Every answer that is not a success, and the one place that makes it: `{"error": …, "error_description": …}`, for a replay with
-//! `"replayed": …` beside it.
+//! Every answer that is not a success, and the one place that makes it: an [`ErrorBody`] under its status.
 //!
 //! Descriptions are written here or are a [`Refusal`]'s own words; they never repeat what the caller sent nor what the database
 //! said.
@@ -7,7 +6,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use dcr_store_protocol::{ErrorBody, ErrorCode};
 
 use crate::database::{Failure, Refusal};
 
@@ -44,47 +43,59 @@ impl From<Failure> for Problem {
 }
 
 impl Problem {
-    /// Its status, and its body.
-    pub(super) fn told(&self) -> (StatusCode, Value) {
+    /// Its status.
+    pub(super) fn status(&self) -> u16 {
         match self {
-            Self::Invalid(description) => told(StatusCode::BAD_REQUEST, "invalid_request", description),
-            Self::UnsupportedMediaType(expected) => {
-                told(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", expected)
-            }
-            Self::BodyTooLarge => {
-                told(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body may be 256 KiB at most")
-            }
-            Self::BodyTooSlow => {
-                told(StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive within 5 seconds")
-            }
-            Self::Unauthorized => told(
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "send `Authorization: Bearer` with the content of the store's credential file",
-            ),
-            Self::PreconditionRequired => told(
-                StatusCode::PRECONDITION_REQUIRED,
-                "precondition_required",
-                "send `If-Match` with the ETag of the version you read",
-            ),
-            Self::NotFound => told(StatusCode::NOT_FOUND, "not_found", "there is no such route"),
-            Self::MethodNotAllowed => {
-                told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")
-            }
-            Self::Failed(Failure::Refused(refusal)) => refused(*refusal),
-            Self::Failed(_) => told(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "the store cannot do this now; nothing was changed, try again",
-            ),
+            Self::UnsupportedMediaType(_) => 415,
+            Self::BodyTooLarge => 413,
+            Self::BodyTooSlow => 408,
+            _ => self.code().status(),
         }
+    }
+
+    /// Its body.
+    pub(super) fn body(&self) -> ErrorBody {
+        let replayed = match self {
+            Self::Failed(Failure::Refused(Refusal::Replayed { index })) => Some(*index),
+            _ => None,
+        };
+        ErrorBody { error: self.code(), error_description: self.description(), replayed }
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) | Self::UnsupportedMediaType(_) | Self::BodyTooLarge | Self::BodyTooSlow => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Unauthorized => ErrorCode::Unauthorized,
+            Self::PreconditionRequired => ErrorCode::PreconditionRequired,
+            Self::NotFound => ErrorCode::NotFound,
+            Self::MethodNotAllowed => ErrorCode::MethodNotAllowed,
+            Self::Failed(Failure::Refused(refusal)) => code_of(*refusal),
+            Self::Failed(_) => ErrorCode::TemporarilyUnavailable,
+        }
+    }
+
+    fn description(&self) -> String {
+        let text = match self {
+            Self::Invalid(description) | Self::UnsupportedMediaType(description) => description,
+            Self::BodyTooLarge => "the body may be 256 KiB at most",
+            Self::BodyTooSlow => "the body did not arrive within 5 seconds",
+            Self::Unauthorized => "send `Authorization: Bearer` with the content of the store's credential file",
+            Self::PreconditionRequired => "send `If-Match` with the ETag of the version you read",
+            Self::NotFound => "there is no such route",
+            Self::MethodNotAllowed => "this route does not take this method",
+            Self::Failed(Failure::Refused(refusal)) => return refusal.to_string(),
+            Self::Failed(_) => "the store cannot do this now; nothing was changed, try again",
+        };
+        text.to_owned()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, body) = self.told();
-        let response = (status, Json(body)).into_response();
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let response = (status, Json(self.body())).into_response();
         match status {
             StatusCode::UNAUTHORIZED => with_header(response, header::WWW_AUTHENTICATE, "Bearer"),
             StatusCode::SERVICE_UNAVAILABLE => with_header(response, header::RETRY_AFTER, "1"),
@@ -93,24 +104,15 @@ impl IntoResponse for Problem {
     }
 }
 
-fn refused(refusal: Refusal) -> (StatusCode, Value) {
-    let (status, error) = match refusal {
-        Refusal::UnknownClient => (StatusCode::NOT_FOUND, "unknown_client"),
-        Refusal::Replayed { .. } => (StatusCode::CONFLICT, "replayed"),
-        Refusal::DuplicateSoftware => (StatusCode::CONFLICT, "duplicate_software"),
-        Refusal::SoftwareMismatch => (StatusCode::CONFLICT, "software_mismatch"),
-        Refusal::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "version_mismatch"),
-        Refusal::JtiExpired | Refusal::JtiTooFarAhead => (StatusCode::BAD_REQUEST, "invalid_request"),
-    };
-    let (status, mut body) = told(status, error, &refusal.to_string());
-    if let (Refusal::Replayed { index }, Some(members)) = (refusal, body.as_object_mut()) {
-        members.insert("replayed".to_owned(), index.into());
+fn code_of(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::UnknownClient => ErrorCode::UnknownClient,
+        Refusal::Replayed { .. } => ErrorCode::Replayed,
+        Refusal::DuplicateSoftware => ErrorCode::DuplicateSoftware,
+        Refusal::SoftwareMismatch => ErrorCode::SoftwareMismatch,
+        Refusal::VersionMismatch => ErrorCode::VersionMismatch,
+        Refusal::JtiExpired | Refusal::JtiTooFarAhead => ErrorCode::InvalidRequest,
     }
-    (status, body)
-}
-
-fn told(status: StatusCode, error: &str, description: &str) -> (StatusCode, Value) {
-    (status, json!({ "error": error, "error_description": description }))
 }
 
 fn with_header(mut response: Response, name: header::HeaderName, value: &'static str) -> Response {

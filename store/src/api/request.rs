@@ -7,26 +7,20 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
+use dcr_store_protocol::bounds::{
+    MAX_BATCH, MAX_JTI, MAX_JTI_COUNT, MAX_LIFETIME, MAX_SOFTWARE, MAX_TOKEN, is_client_id, is_name, is_request_id,
+    is_scope, is_thumbprint,
+};
+use dcr_store_protocol::{self as protocol, Clients, RETURN_MINIMAL, Tokens, version_of_entity_tag};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::observe::is_request_id;
 use super::problem::Problem;
 use crate::database::Refusal;
-use crate::model::{Jti, MAX_LIFETIME, NewClient, NewToken, Record, Replacement, Software};
+use crate::model::{Jti, NewClient, NewToken, Record, Replacement, Software};
 
 /// A body may take no longer than this to arrive: a graceful stop waits for it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-
-const MAX_CLIENT_ID: usize = 64;
-const MAX_SOFTWARE: usize = 512;
-const MAX_JTI: usize = 1024;
-const MAX_JTI_COUNT: usize = 8;
-const MAX_SCOPE: usize = 4096;
-const MAX_TOKEN: usize = 4096;
-const THUMBPRINT: usize = 43;
-const MAX_ORDERS: usize = 64;
 
 /// The `client_id` of the path. One that the store cannot have made is unknown.
 pub(super) struct ClientId(pub(super) String);
@@ -58,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PrefersMinimal {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let preferences = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         let mut preferences = preferences.flat_map(|value| value.split(',')).map(str::trim);
-        Ok(Self(preferences.any(|preference| preference.eq_ignore_ascii_case("return=minimal"))))
+        Ok(Self(preferences.any(|preference| preference.eq_ignore_ascii_case(RETURN_MINIMAL))))
     }
 }
 
@@ -72,11 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if values.next().is_some() {
             return Err(malformed);
         }
-        let digits = value.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
-        match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).map(str::parse) {
-            Some(Ok(version)) => Ok(Self(version)),
-            _ => Err(malformed),
-        }
+        value.to_str().ok().and_then(version_of_entity_tag).map(Self).ok_or(malformed)
     }
 }
 
@@ -116,21 +106,13 @@ pub(super) trait FromBody: Sized {
     fn check(shape: Self::Shape) -> Result<Self, Problem>;
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReplacementShape {
-    software: Software,
-    consume_jti: Vec<Jti>,
-    record: Box<RawValue>,
-}
-
 impl FromBody for Replacement {
-    type Shape = ReplacementShape;
+    type Shape = protocol::Replacement<Box<RawValue>>;
     const TAKES: &'static str = "the body must be a JSON object with exactly `software` ({`issuer`, `id`}), \
         `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and `record` (an object)";
 
-    fn check(shape: ReplacementShape) -> Result<Self, Problem> {
-        let ReplacementShape { software, consume_jti, record } = shape;
+    fn check(shape: Self::Shape) -> Result<Self, Problem> {
+        let protocol::Replacement { software, consume_jti, record } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
         let record = Record::of_body(record).ok_or(Problem::Invalid(Self::TAKES))?;
@@ -138,145 +120,123 @@ impl FromBody for Replacement {
     }
 }
 
-/// What several callers of a gateway asked for, in one request. Each is read for itself: what is wrong with one is its own matter.
-pub(super) struct Orders<T>(pub(super) Vec<Order<T>>);
+/// What several callers of a gateway asked for, in one request. Each item is read for itself: what is wrong with one does not concern
+/// the others.
+pub(super) struct Batch<T>(pub(super) Vec<BatchItem<T>>);
 
-/// One of them.
-pub(super) struct Order<T> {
+/// One item of a batch.
+pub(super) struct BatchItem<T> {
     /// The request of the gateway's caller, for the log.
     pub(super) request_id: Option<String>,
     /// What is asked for, or what is wrong with it.
     pub(super) new: Result<T, Problem>,
 }
 
-impl<T> Order<T> {
-    fn new(request_id: Option<String>, new: Result<T, Problem>) -> Self {
-        Self { request_id: request_id.filter(|id| is_request_id(id)), new }
-    }
+/// What can stand in a batch.
+pub(super) trait FromItem: Sized {
+    /// The JSON as it is written.
+    type Shape: DeserializeOwned;
+    /// What one item has to look like, for callers whose item does not.
+    const TAKES: &'static str;
+    /// The id of the request that asks for it.
+    fn take_request_id(shape: &mut Self::Shape) -> Option<String>;
+    /// Checks what the type of the shape cannot say.
+    fn check(shape: Self::Shape) -> Result<Self, Problem>;
 }
 
-impl<T> Orders<T> {
-    fn read<S: DeserializeOwned>(
-        texts: &[Box<RawValue>],
-        (list_takes, one_takes): (&'static str, &'static str),
-        check: impl Fn(S) -> Order<T>,
-    ) -> Result<Self, Problem> {
-        if !(1..=MAX_ORDERS).contains(&texts.len()) {
-            return Err(Problem::Invalid(list_takes));
+impl<T: FromItem> Batch<T> {
+    fn read(texts: &[Box<RawValue>], takes: &'static str) -> Result<Self, Problem> {
+        if !(1..=MAX_BATCH).contains(&texts.len()) {
+            return Err(Problem::Invalid(takes));
         }
-        let one = |text: &str| match serde_json::from_str(text) {
-            Ok(shape) => check(shape),
-            Err(_) => Order::new(None, Err(Problem::Invalid(one_takes))),
-        };
-        Ok(Self(texts.iter().map(|text| one(text.get())).collect()))
+        Ok(Self(texts.iter().map(|text| BatchItem::read(text.get())).collect()))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewClientsShape {
-    clients: Vec<Box<RawValue>>,
+impl<T: FromItem> BatchItem<T> {
+    fn read(text: &str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(mut shape) => {
+                let request_id = T::take_request_id(&mut shape).filter(|id| is_request_id(id));
+                Self { request_id, new: T::check(shape) }
+            }
+            Err(_) => Self { request_id: None, new: Err(Problem::Invalid(T::TAKES)) },
+        }
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewClientShape {
-    #[serde(default)]
-    request_id: Option<String>,
-    software: Software,
-    single_registration: bool,
-    #[serde(default)]
-    registration_access_token: bool,
-    consume_jti: Vec<Jti>,
-    record: Box<RawValue>,
-}
-
-impl FromBody for Orders<NewClient> {
-    type Shape = NewClientsShape;
+impl FromBody for Batch<NewClient> {
+    type Shape = Clients<Box<RawValue>>;
     const TAKES: &'static str = "the body must be a JSON object with exactly `clients`, a list of 1 to 64 objects";
 
-    fn check(NewClientsShape { clients }: NewClientsShape) -> Result<Self, Problem> {
-        let takes = (Self::TAKES, NewClientShape::TAKES);
-        Self::read(&clients, takes, |mut shape: NewClientShape| Order::new(shape.request_id.take(), shape.check()))
+    fn check(Clients { clients }: Self::Shape) -> Result<Self, Problem> {
+        Self::read(&clients, Self::TAKES)
     }
 }
 
-impl NewClientShape {
+impl FromItem for NewClient {
+    type Shape = protocol::NewClient<Box<RawValue>>;
     const TAKES: &'static str = "each of `clients` must be an object with exactly `software` ({`issuer`, `id`}), `single_registration` \
         (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), `record` (an object) and, if you like, \
         `registration_access_token` (true or false) and `request_id` (a string)";
 
-    fn check(self) -> Result<NewClient, Problem> {
-        let Self { software, single_registration, registration_access_token, consume_jti, record, .. } = self;
+    fn take_request_id(shape: &mut Self::Shape) -> Option<String> {
+        shape.request_id.take()
+    }
+
+    fn check(shape: Self::Shape) -> Result<Self, Problem> {
+        let protocol::NewClient {
+            request_id,
+            software,
+            single_registration,
+            registration_access_token,
+            consume_jti,
+            record,
+        } = shape;
         check_software(&software)?;
         check_jti(&consume_jti)?;
         let record = Record::of_body(record).ok_or(Problem::Invalid("`record` must be a JSON object"))?;
-        Ok(NewClient { software, single_registration, registration_access_token, consume_jti, record })
+        Ok(Self { request_id, software, single_registration, registration_access_token, consume_jti, record })
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewTokensShape {
-    tokens: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewTokenShape {
-    #[serde(default)]
-    request_id: Option<String>,
-    client_id: String,
-    #[serde(default)]
-    version: Option<i64>,
-    scope: String,
-    expires_in: i64,
-    cnf: Confirmation,
-    consume_jti: Vec<Jti>,
-}
-
-/// RFC 8705 section 3.1.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Confirmation {
-    #[serde(rename = "x5t#S256")]
-    certificate_thumbprint: String,
-}
-
-impl FromBody for Orders<NewToken> {
-    type Shape = NewTokensShape;
+impl FromBody for Batch<NewToken> {
+    type Shape = Tokens<Box<RawValue>>;
     const TAKES: &'static str = "the body must be a JSON object with exactly `tokens`, a list of 1 to 64 objects";
 
-    fn check(NewTokensShape { tokens }: NewTokensShape) -> Result<Self, Problem> {
-        let takes = (Self::TAKES, NewTokenShape::TAKES);
-        Self::read(&tokens, takes, |mut shape: NewTokenShape| Order::new(shape.request_id.take(), shape.check()))
+    fn check(Tokens { tokens }: Self::Shape) -> Result<Self, Problem> {
+        Self::read(&tokens, Self::TAKES)
     }
 }
 
-impl NewTokenShape {
+impl FromItem for NewToken {
+    type Shape = Self;
     const TAKES: &'static str = "each of `tokens` must be an object with exactly `client_id`, `scope` (strings), `expires_in` (seconds), \
         `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number) and \
         `request_id` (a string)";
 
-    fn check(self) -> Result<NewToken, Problem> {
-        let Self { client_id, version, scope, expires_in, cnf, consume_jti, .. } = self;
-        check_scope(&scope)?;
-        if !(1..=MAX_LIFETIME).contains(&expires_in) {
+    fn take_request_id(shape: &mut Self) -> Option<String> {
+        shape.request_id.take()
+    }
+
+    fn check(shape: Self) -> Result<Self, Problem> {
+        if !is_scope(&shape.scope) {
+            return Err(Problem::Invalid(
+                "`scope` must be scope tokens with one space between them (RFC 6749 section 3.3), 4096 bytes at most",
+            ));
+        }
+        if !(1..=MAX_LIFETIME).contains(&shape.expires_in) {
             return Err(Problem::Invalid("`expires_in` must be 1 to 31622400 seconds (366 days)"));
         }
-        check_thumbprint(&cnf.certificate_thumbprint)?;
-        check_jti(&consume_jti)?;
-        if !is_client_id(&client_id) {
-            return Err(unknown_client());
+        // Only the form is checked: the gateway compares thumbprints, the store gives back what it was given.
+        if !is_thumbprint(&shape.cnf.certificate_thumbprint) {
+            return Err(Problem::Invalid(
+                "`cnf.x5t#S256` must be a SHA-256 digest as base64url without padding, 43 characters",
+            ));
         }
-        let certificate_thumbprint = cnf.certificate_thumbprint;
-        Ok(NewToken { client_id, version, scope, expires_in, certificate_thumbprint, consume_jti })
+        check_jti(&shape.consume_jti)?;
+        if is_client_id(&shape.client_id) { Ok(shape) } else { Err(unknown_client()) }
     }
-}
-
-/// Whether the store can have made it.
-fn is_client_id(text: &str) -> bool {
-    (1..=MAX_CLIENT_ID).contains(&text.len()) && text.bytes().all(is_base64url)
 }
 
 fn unknown_client() -> Problem {
@@ -298,36 +258,6 @@ fn check_jti(every: &[Jti]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::Invalid("`issuer` and `jti` in `consume_jti` must be 1 to 1024 bytes without control characters"))
-}
-
-/// RFC 6749 section 3.3: tokens of `%x21 / %x23-5B / %x5D-7E`, one space between them.
-fn check_scope(scope: &str) -> Result<(), Problem> {
-    let is_token = |token: &str| {
-        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-    };
-    if scope.len() <= MAX_SCOPE && scope.split(' ').all(is_token) {
-        return Ok(());
-    }
-    Err(Problem::Invalid(
-        "`scope` must be scope tokens with one space between them (RFC 6749 section 3.3), 4096 bytes at most",
-    ))
-}
-
-/// Only the form is checked: the gateway compares thumbprints, the store gives back what it was given. The last character may
-/// carry stray bits, as the example in RFC 8705 section 3.1 does.
-fn check_thumbprint(thumbprint: &str) -> Result<(), Problem> {
-    if thumbprint.len() == THUMBPRINT && thumbprint.bytes().all(is_base64url) {
-        return Ok(());
-    }
-    Err(Problem::Invalid("`cnf.x5t#S256` must be a SHA-256 digest as base64url without padding, 43 characters"))
-}
-
-fn is_base64url(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-}
-
-fn is_name(text: &str, max: usize) -> bool {
-    (1..=max).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn expect_media_type(headers: &HeaderMap, expected: &str, otherwise: &'static str) -> Result<(), Problem> {

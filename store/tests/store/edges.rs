@@ -7,12 +7,9 @@ use axum::body::Body;
 use axum::http::Request;
 use dcr_store::credential::Credential;
 use http_body_util::channel::Channel;
-use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{
-    NOW, Rig, creation, database_file, form_request, issue, jti, new_client, new_token, post, replacement,
-};
+use crate::support::{NOW, Rig, creation, form_request, issue, jti, new_client, new_token, post, replacement};
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
 
@@ -117,58 +114,6 @@ async fn with_a_credential_every_call_has_to_show_it() {
     for open in ["/healthz", "/readyz", "/metrics"] {
         rig.get(open).await.assert_status(200);
     }
-}
-
-#[tokio::test]
-async fn a_failing_database_is_unavailable_and_keeps_its_words_to_itself() {
-    let rig = Rig::new().await;
-    let path = rig.registered().await;
-    rig.database.clone().close().await.unwrap();
-
-    for answer in [
-        rig.create(&new_client(json!([jti("a")]))).await,
-        rig.get(&path).await,
-        rig.put(&path, "\"1\"", &replacement(json!([]))).await,
-        rig.delete(&path).await,
-        rig.issue(&path, &new_token(json!([]))).await,
-        rig.form("/v1/tokens/introspect", "token=a").await,
-        rig.form("/v1/tokens/revoke", "token=a").await,
-        rig.get("/readyz").await,
-    ] {
-        answer.assert_refused(503, "temporarily_unavailable");
-        assert_eq!(answer.header("retry-after"), "1");
-        let text = answer.text.to_lowercase();
-        assert!(["sql", "pool", "clients", "insert"].iter().all(|word| !text.contains(word)), "{text}");
-    }
-    rig.get("/healthz").await.assert_status(200);
-    rig.get("/metrics").await.assert_status(200);
-}
-
-#[tokio::test]
-async fn a_lock_that_is_not_given_back_is_unavailable_and_consumes_nothing() {
-    let rig = Rig::new().await;
-    let path = rig.registered().await;
-    let other = Connection::open(database_file(&rig.folder)).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-
-    let body = new_client(json!([jti("a")]));
-    let (created, ready) = tokio::join!(rig.create(&body), rig.get("/readyz"));
-    created.assert_refused(503, "temporarily_unavailable");
-    ready.assert_refused(503, "temporarily_unavailable");
-    rig.get(&path).await.assert_status(200);
-
-    other.execute_batch("ROLLBACK").unwrap();
-    rig.get("/readyz").await.assert_status(200);
-    rig.create(&body).await.assert_status(201);
-}
-
-#[tokio::test]
-async fn a_damaged_record_is_unavailable() {
-    let rig = Rig::new().await;
-    let path = rig.registered().await;
-    let other = Connection::open(database_file(&rig.folder)).unwrap();
-    other.execute("UPDATE clients SET record = '{'", []).unwrap();
-    rig.get(&path).await.assert_refused(503, "temporarily_unavailable");
 }
 
 #[tokio::test]

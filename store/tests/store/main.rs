@@ -1,13 +1,17 @@
 //! The store as its callers meet it: the routes one by one, and the real binary started, killed and stopped.
 
 #[cfg(test)]
-mod atomicity;
-#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod suite;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

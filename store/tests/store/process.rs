@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::atomicity::now_jti;
 use crate::support::{
-    Process, asking_for_token, command, creation, form_request, issue, log, new_client, new_token, until,
+    Process, asking_for_token, command, creation, form_request, issue, log, new_client, new_token, now_jti, until,
 };
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
@@ -66,9 +65,9 @@ async fn a_stop_finishes_what_is_in_flight() {
         assert_eq!(store.ended().await.code(), Some(0), "{}", log(folder.path()));
         assert!(!folder.path().join("ready").exists());
         assert!(!folder.path().join("store.db-wal").exists(), "the log was moved into the file");
-        let told: Value = serde_json::from_str(answer.split("\r\n\r\n").last().unwrap()).unwrap();
+        let replies: Value = serde_json::from_str(answer.split("\r\n\r\n").last().unwrap()).unwrap();
         let store = Process::start(folder.path(), &[]).await;
-        let path = format!("/v1/clients/{}", told["clients"][0]["client_id"].as_str().unwrap());
+        let path = format!("/v1/clients/{}", replies["clients"][0]["client_id"].as_str().unwrap());
         store.send(Request::get(path).body(Body::empty()).unwrap()).await.assert_status(200);
     }
 }
@@ -127,8 +126,8 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
     assert!(answered["duration_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(answered["span"]["method"], "POST");
     assert_eq!(answered["span"]["route"], "/v1/tokens");
-    let told = line(["asked-first", "\"token\""]);
-    assert_eq!((&told["status"], &told["span"]["request_id"]), (&json!(201), &json!("request-42")));
+    let reply = line(["asked-first", "\"token\""]);
+    assert_eq!((&reply["status"], &reply["span"]["request_id"]), (&json!(201), &json!("request-42")));
     assert!(!log.contains("forged"), "an id that could forge a line is left out");
     for secret in [&token, &kept, &registration_token, "jti-of-the-request", "jti-of-the-assertion", "tpp.example"] {
         assert!(!log.contains(secret), "{secret} is in the log");

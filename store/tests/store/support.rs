@@ -1,6 +1,7 @@
 //! What the tests share: the router over a database of its own, requests in a line, and the binary as a process.
 
-use std::path::{Path, PathBuf};
+use std::any::Any;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,8 +19,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::openapi::{self, Sent};
+use crate::sqlite;
 
 /// The time of the routers' clocks when a test starts.
 pub(crate) const NOW: i64 = 1_643_090_861;
@@ -49,10 +52,10 @@ impl Answer {
     /// as it is.
     pub(crate) fn of_one(mut self) -> Self {
         let all = ["/clients", "/tokens"].into_iter().find(|all| self.body.pointer(all).is_some()).unwrap_or_default();
-        if let Some([told]) = self.body.pointer_mut(all).and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
-            let status = told.as_object_mut().unwrap().remove("status").unwrap();
+        if let Some([reply]) = self.body.pointer_mut(all).and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
+            let status = reply.as_object_mut().unwrap().remove("status").unwrap();
             self.status = StatusCode::from_u16(status.as_u64().unwrap().try_into().unwrap()).unwrap();
-            self.body = told.take();
+            self.body = reply.take();
         }
         self
     }
@@ -85,37 +88,58 @@ impl Answer {
     }
 }
 
-/// The router over a database in its own folder, with a clock the test sets.
+/// A fresh database for one test, and what the suite needs beside its interface.
+pub(crate) trait Fixture: Send + Sync {
+    /// The database.
+    fn database(&self) -> Database;
+
+    /// Keeps every operation that writes waiting until what is returned is dropped. Operations that read go on.
+    fn block_writers(&self) -> Box<dyn Any>;
+}
+
+/// The router over a database of its own, with a clock the test sets.
 pub(crate) struct Rig {
     pub(crate) router: Router,
     pub(crate) database: Database,
-    pub(crate) folder: TempDir,
+    pub(crate) fixture: Box<dyn Fixture>,
     time: Arc<AtomicI64>,
 }
 
 impl Rig {
+    /// Over SQLite: for tests of what does not depend on the database.
     pub(crate) async fn new() -> Self {
-        Self::with_credential(None).await
+        Self::over(sqlite::open).await
     }
 
     pub(crate) async fn with_credential(credential: Option<Credential>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut rig = Self::new().await;
+        rig.router = dcr_store::api::router(rig.database.clone(), credential);
+        rig
+    }
+
+    /// Over the database that `open` opens with the given clock.
+    pub(crate) async fn over<F: Fixture + 'static>(open: impl AsyncFnOnce(Clock) -> F) -> Self {
         let time = Arc::new(AtomicI64::new(NOW));
         let clock = Clock::from_fn({
             let time = time.clone();
             move || time.load(Ordering::SeqCst)
         });
-        let url = format!("sqlite:{}", database_file(&folder).display());
-        let database = Database::open(&url, clock).unwrap();
-        Self { router: dcr_store::api::router(database.clone(), credential), database, folder, time }
+        let fixture = Box::new(open(clock).await);
+        let database = fixture.database();
+        Self { router: dcr_store::api::router(database.clone(), None), database, fixture, time }
     }
 
     pub(crate) fn set_time(&self, now: i64) {
         self.time.store(now, Ordering::SeqCst);
     }
 
+    /// Sends a request, and checks the answer against the OpenAPI document.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let sent = request.extensions().get().cloned();
+        let answer = Answer::read(self.router.clone().oneshot(request).await.unwrap()).await;
+        openapi::check(&method, &path, sent.as_ref(), &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -158,12 +182,9 @@ impl Rig {
     }
 }
 
-pub(crate) fn database_file(folder: &TempDir) -> PathBuf {
-    folder.path().join("store.db")
-}
-
 pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
-    Request::post(path).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+    let request = Request::post(path).header("content-type", "application/json").extension(Sent(body.clone()));
+    request.body(Body::from(body.to_string())).unwrap()
 }
 
 /// Asks for one client.
@@ -195,6 +216,11 @@ pub(crate) fn jti(jti: &str) -> Value {
 
 pub(crate) fn jti_until(jti: &str, expires_at: i64) -> Value {
     json!({ "issuer": "OpenBanking Ltd request", "jti": jti, "expires_at": expires_at })
+}
+
+/// One that the clock of a process accepts.
+pub(crate) fn now_jti(jti: &str) -> Value {
+    jti_until(jti, Clock::system().now() + 600)
 }
 
 pub(crate) fn new_client(consume_jti: Value) -> Value {

@@ -3,7 +3,7 @@
 use dcr_cli::client::Tpp;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::{self, Token};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::json;
 
 use super::coverage::binds_certificates;

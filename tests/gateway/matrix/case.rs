@@ -1,8 +1,8 @@
 //! One case: a request, and what it is expected to meet.
 
 use dcr_cli::client::Tpp;
-use dcr_gate::policy::catalogue::{Answer, RULES, Rule};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::catalogue::{Answer, RULES, Rule};
+use dcr_policy::profile::Profile;
 use reqwest::RequestBuilder;
 use serde_json::Value;
 

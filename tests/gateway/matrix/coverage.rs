@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dcr_gate::policy::catalogue::{Level, RULES};
-use dcr_gate::policy::certificate_binding::FORM_RULES;
-use dcr_gate::policy::dialect::{CertificateForm, Dialect, Id, ScopesFrom};
-use dcr_gate::policy::profile::{InteractionId, Profile, SubjectMember};
+use dcr_policy::catalogue::{Level, RULES};
+use dcr_policy::certificate_binding::FORM_RULES;
+use dcr_policy::dialect::{CertificateForm, Dialect, Id, ScopesFrom};
+use dcr_policy::profile::{InteractionId, Profile, SubjectMember};
 
 use super::Case;
 use super::dialect::{PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, has_registration_tokens, is_unsigned};
@@ -18,14 +18,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("header_repeated", "src/journey/tests/registration.rs: Envoy joins what is repeated before the filter sees it"),
     ("path_not_canonical", "traps: paths"),
     ("record_changed_meanwhile", "src/journey/tests/management.rs: two updates at once"),
-    ("certificate_dates", "src/policy/certificate_binding/tests.rs: the TLS layer refuses such certificates first"),
+    (
+        "certificate_dates",
+        "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
+    ),
     (
         "transport_certificate_dates",
-        "src/policy/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
+        "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
     ),
     (
         "organisation_certificate_dates",
-        "src/policy/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
+        "crates/policy/src/certificate_binding/tests.rs: the TLS layer refuses such certificates first",
     ),
     ("software_already_registered", "journeys: a gateway with registration.single_registration"),
     (

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::{Identity, ThirdParty, TransportShape};
 use dcr_cli::software::Software;
-use dcr_gate::policy::dialect::ScopesFrom;
-use dcr_gate::policy::profile::{Audience, ManagementToken, Profile, RequestBody, SubjectMember};
+use dcr_policy::dialect::ScopesFrom;
+use dcr_policy::profile::{Audience, ManagementToken, Profile, RequestBody, SubjectMember};
 use rcgen::SanType;
 use serde_json::{Value, json};
 

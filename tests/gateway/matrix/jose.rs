@@ -2,9 +2,9 @@
 
 use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
-use dcr_gate::jose::Algorithm as Allowed;
-use dcr_gate::policy::dialect::HeaderMember;
-use dcr_gate::policy::profile::Profile;
+use dcr_jose::Algorithm as Allowed;
+use dcr_policy::dialect::HeaderMember;
+use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::dialect::{PRIVATE_KEY_JWT, allows, is_unsigned};

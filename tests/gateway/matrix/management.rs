@@ -1,7 +1,7 @@
 //! CM and AT: managing a registration with the token that the ecosystem has for it.
 
 use dcr_cli::mint::Token;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use reqwest::Method;
 
 use super::coverage::names_software;

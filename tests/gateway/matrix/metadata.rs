@@ -1,8 +1,8 @@
 //! MD and DN: the client metadata, but for redirect URIs.
 
 use dcr_cli::mint::Token;
-use dcr_gate::policy::dialect::ScopesFrom;
-use dcr_gate::policy::profile::{Profile, SubjectMember};
+use dcr_policy::dialect::ScopesFrom;
+use dcr_policy::profile::{Profile, SubjectMember};
 use serde_json::{Value, json};
 
 use super::dialect::{

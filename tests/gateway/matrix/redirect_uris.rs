@@ -1,7 +1,7 @@
 //! MD-01 to MD-03: where codes may be sent.
 
 use dcr_cli::mint::Token;
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::Case;

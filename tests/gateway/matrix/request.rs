@@ -2,7 +2,7 @@
 
 use dcr_cli::client::Tpp;
 use dcr_cli::mint::{self, Token};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::profile::Profile;
 use reqwest::Method;
 use serde_json::json;
 

@@ -7,8 +7,8 @@ use dcr_cli::keys::SigningKey;
 use dcr_cli::mint::Token;
 use dcr_cli::pki::Identity;
 use dcr_dev::Gateway;
-use dcr_gate::policy::catalogue::RULES;
-use dcr_gate::policy::profile::{Audience, JsonType, SubjectMember};
+use dcr_policy::catalogue::RULES;
+use dcr_policy::profile::{Audience, JsonType, SubjectMember};
 use reqwest::Method;
 use serde_json::{Value, json};
 

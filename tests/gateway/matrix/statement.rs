@@ -3,8 +3,8 @@
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::TransportShape;
 use dcr_cli::software::Software;
-use dcr_gate::policy::dialect::{CertificateForm, Id, RolesShape};
-use dcr_gate::policy::profile::Profile;
+use dcr_policy::dialect::{CertificateForm, Id, RolesShape};
+use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
 use super::coverage::binds_certificates;

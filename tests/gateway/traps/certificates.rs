@@ -2,7 +2,7 @@
 
 use dcr_cli::client::Answer;
 use dcr_cli::pki::Identity;
-use dcr_gate::x509::Certificate;
+use dcr_x509::Certificate;
 
 use super::doors::{BEHIND_PROXY, Doors, FORWARD_ONLY, PLAIN, PROXY, SANITIZE_SET, SHIPPED, doors};
 use super::wire::Http1;

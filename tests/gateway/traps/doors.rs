@@ -8,7 +8,7 @@ use dcr_cli::client::{Endpoints, HttpVersion, Tpp};
 use dcr_cli::pki::Identity;
 use dcr_dev::Gateway;
 use dcr_dev::envoy::{EnvoyConfiguration, merge};
-use dcr_gate::x509::Certificate;
+use dcr_x509::Certificate;
 use rcgen::{DistinguishedName, DnType};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

@@ -14,10 +14,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use dcr_gate::jose::es256::{self, Es256};
-use dcr_gate::jose::jwk::{KeySet, KeySetLimits};
-use dcr_gate::jose::rsa::Arithmetic;
-use dcr_gate::jose::{Algorithm, json};
+use dcr_jose::Algorithm;
+use dcr_jose::es256::{self, Es256};
+use dcr_jose::jwk::{KeySet, KeySetLimits};
+use dcr_jose::rsa::Arithmetic;
+use dcr_json as json;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{BufferType, LogLevel};
@@ -25,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 /// What [`verify_signature`] is written against.
 mod jose {
-    pub(crate) use dcr_gate::jose::es256;
+    pub(crate) use dcr_jose::es256;
 }
 
 #[path = "../../../src/filter/verify_signature.rs"]

@@ -1,7 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
 
-use dcr_gate::x509;
-
 use super::*;
 
 fn software() -> Software {
@@ -53,8 +51,11 @@ fn transport_certificates_have_the_subjects_of_open_finance_brasil() {
     for (shape, subject) in [(TransportShape::Brcac, BRCAC_SUBJECT), (TransportShape::BrcacUntil2022, &until_2022)] {
         let issued = authority.issue_transport(&software, shape).unwrap();
         assert_eq!(issued.subject_dn().unwrap(), subject);
-        let read_by_the_gateway = x509::Certificate::from_pem(issued.certificate_pem.as_bytes()).unwrap();
-        assert!(read_by_the_gateway.subject().matches(&x509::DistinguishedName::parse(subject).unwrap()), "{subject}");
+        let read_by_the_gateway = dcr_x509::Certificate::from_pem(issued.certificate_pem.as_bytes()).unwrap();
+        assert!(
+            read_by_the_gateway.subject().matches(&dcr_x509::DistinguishedName::parse(subject).unwrap()),
+            "{subject}"
+        );
     }
 }
 

@@ -1,0 +1,225 @@
+//! Compact JWS (RFC 7515 section 7.1): the three parts, their encoding and the protected header.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::rc::Rc;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use dcr_json::{self as json, JsonError};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// What a token may cost before anything about it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest token, in octets of its compact form. Default 48 KiB (49152).
+    pub token_bytes: usize,
+    /// Deepest nesting of the header's JSON, the header itself being 1. Default 16.
+    pub json_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { token_bytes: 48 * 1024, json_depth: 16 }
+    }
+}
+
+/// A JWS whose shape and header were read, and **whose signature was not verified**.
+///
+/// Nothing in it may be believed before [`VerificationKey::verify`](super::jwk::VerificationKey::verify) has accepted
+/// [`signing_input`](Self::signing_input) and [`signature`](Self::signature).
+#[derive(Debug, Clone)]
+pub struct Jws {
+    compact: Rc<str>,
+    signing_input_length: usize,
+    header: Header,
+    payload: Vec<u8>,
+    signature: Rc<[u8]>,
+    signing_digest: OnceCell<[u8; 32]>,
+}
+
+impl Jws {
+    /// Takes a compact JWS apart. The token stands alone: white space around or inside it is an error.
+    ///
+    /// `alg` is only read here. Whether it is allowed is for the caller to say
+    /// ([`Algorithm::from_name`](super::Algorithm::from_name)), before a key is looked for. Header members that carry
+    /// or point at a key (`jwk`, `jku`, `x5c`, `x5u`) stay among [`Header::members`] and are never used.
+    pub fn parse(token: &[u8], limits: &Limits) -> Result<Jws, JwsError> {
+        if token.len() > limits.token_bytes {
+            return Err(JwsError::TooLong);
+        }
+        let compact = std::str::from_utf8(token).map_err(|_| JwsError::NotCompact)?;
+        let [header, payload, signature] = three_parts(compact)?;
+
+        let header = Header::parse(&decode(header)?, limits.json_depth)?;
+        let payload = decode(payload)?;
+        let signature_bytes = decode_signature(signature)?;
+        if signature_bytes.is_empty() {
+            return Err(JwsError::SignatureEmpty);
+        }
+        let signing_input_length = compact.len().saturating_sub(signature.len()).saturating_sub(".".len());
+        let (compact, signature) = (compact.into(), signature_bytes.into());
+        Ok(Jws { compact, signing_input_length, header, payload, signature, signing_digest: OnceCell::new() })
+    }
+
+    /// The protected header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The decoded payload.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The decoded signature, never empty.
+    pub fn signature(&self) -> &Rc<[u8]> {
+        &self.signature
+    }
+
+    /// What was signed: the first two parts as they came, with the dot between them (RFC 7515 section 5.1).
+    pub fn signing_input(&self) -> &[u8] {
+        self.compact.as_bytes().get(..self.signing_input_length).unwrap_or_default()
+    }
+
+    /// SHA-256 of [`signing_input`](Self::signing_input), computed once.
+    pub fn signing_digest(&self) -> &[u8; 32] {
+        self.signing_digest.get_or_init(|| Sha256::digest(self.signing_input()).into())
+    }
+
+    /// The token as it came.
+    pub fn compact(&self) -> &Rc<str> {
+        &self.compact
+    }
+}
+
+/// The protected header of a JWS (RFC 7515 section 4.1).
+#[derive(Debug, Clone)]
+pub struct Header {
+    /// `alg` as it was sent: any string but `none`.
+    pub alg: String,
+    /// `kid`, an opaque string (JO-13).
+    pub kid: Option<String>,
+    /// `typ` as it was sent.
+    pub typ: Option<String>,
+    /// All members, those above included.
+    pub members: Map<String, Value>,
+}
+
+impl Header {
+    fn parse(bytes: &[u8], max_depth: usize) -> Result<Header, JwsError> {
+        let members = json::parse_object(bytes, max_depth).map_err(JwsError::HeaderJson)?;
+        let alg = match members.get("alg") {
+            Some(Value::String(alg)) if alg.eq_ignore_ascii_case("none") => return Err(JwsError::AlgNone),
+            Some(Value::String(alg)) => alg.clone(),
+            _ => return Err(JwsError::AlgMissing),
+        };
+        if members.contains_key("crit") {
+            return Err(JwsError::Critical);
+        }
+        if members.contains_key("b64") {
+            return Err(JwsError::UnencodedPayload);
+        }
+        let kid = optional_string(&members, "kid")?;
+        let typ = optional_string(&members, "typ")?;
+        Ok(Header { alg, kid, typ, members })
+    }
+}
+
+/// Why bytes are not a JWS this gateway reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JwsError {
+    /// Longer than [`Limits::token_bytes`].
+    TooLong,
+    /// Not three parts with dots between them (JO-01).
+    NotCompact,
+    /// Five parts: an encrypted token, JWE, where a signed one is asked for (JO-17).
+    Encrypted,
+    /// A part is not base64url without padding, white space or stray trailing bits (JO-01).
+    Base64,
+    /// The header is not an object of strict JSON (JO-02).
+    HeaderJson(JsonError),
+    /// `alg` is missing or not a string (JO-03).
+    AlgMissing,
+    /// `alg` is `none`, in any letter case (JO-04).
+    AlgNone,
+    /// The signature part is empty (JO-04).
+    SignatureEmpty,
+    /// The signature part stands alone as it should and yet is no base64url: damaged on its way, it cannot verify.
+    SignatureDamaged,
+    /// The header has `crit`. No extension is understood, and an empty or wrong list is an error itself
+    /// (JO-10, RFC 7515 section 4.1.11).
+    Critical,
+    /// The header has `b64` (JO-11, RFC 7797).
+    UnencodedPayload,
+    /// `kid` or `typ` is not a string.
+    MemberType,
+}
+
+impl fmt::Display for JwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => f.write_str("the token is longer than allowed"),
+            Self::NotCompact => {
+                f.write_str("not a compact JWS: send three base64url parts with dots between them, nothing else")
+            }
+            Self::Encrypted => f.write_str("the token is encrypted (JWE): send a signed one (JWS)"),
+            Self::Base64 => f.write_str("a part of the JWS is not base64url without padding"),
+            Self::HeaderJson(why) => write!(f, "the JWS header cannot be read: {why}"),
+            Self::AlgMissing => f.write_str("the JWS header has no alg string"),
+            Self::AlgNone => f.write_str("the JWS header's alg is none: sign the token"),
+            Self::SignatureEmpty => f.write_str("the JWS has no signature"),
+            Self::SignatureDamaged => f.write_str("the JWS's signature is damaged"),
+            Self::Critical => f.write_str("the JWS header has crit: no extension is supported"),
+            Self::UnencodedPayload => f.write_str("the JWS header has b64: unencoded payloads are not supported"),
+            Self::MemberType => f.write_str("kid or typ of the JWS header is not a string"),
+        }
+    }
+}
+
+impl std::error::Error for JwsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::HeaderJson(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+fn three_parts(compact: &str) -> Result<[&str; 3], JwsError> {
+    // One more than a JWE has: a token of a thousand dots is not worth counting to the end.
+    let mut parts = compact.splitn(6, '.');
+    match [(); 6].map(|()| parts.next()) {
+        [Some(header), Some(payload), Some(signature), None, ..] => Ok([header, payload, signature]),
+        // A JSON object has dots too, but is no JWE.
+        [Some(_), Some(_), Some(_), Some(_), Some(_), None] if compact.bytes().all(is_compact) => {
+            Err(JwsError::Encrypted)
+        }
+        _ => Err(JwsError::NotCompact),
+    }
+}
+
+/// What a compact serialisation is written with: base64url and dots (RFC 7515 section 7.1, RFC 7516 section 7.1).
+fn is_compact(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::Base64)
+}
+
+/// Padding and white space are faults of shape, as in the other parts. Whatever else cannot be decoded is a broken signature.
+fn decode_signature(part: &str) -> Result<Vec<u8>, JwsError> {
+    decode(part).map_err(|error| match part.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+        true => error,
+        false => JwsError::SignatureDamaged,
+    })
+}
+
+fn optional_string(members: &Map<String, Value>, name: &str) -> Result<Option<String>, JwsError> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(value)) => Ok(Some(value.clone())),
+        Some(_) => Err(JwsError::MemberType),
+    }
+}

@@ -1,0 +1,468 @@
+//! JSON values into types of the program, with the place of what does not fit.
+//!
+//! serde can derive this, but derived code is made anew for every member of every type, a tenth of the whole filter. Here a type is
+//! the list of its members ([`object`]) or of its names ([`names`]). Structs come from objects and never from arrays, enums from their
+//! names, everything by value.
+//!
+//! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take half as much code again:
+//! wherever one does not fit, those before it would have to be dropped.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, map};
+
+/// What can be read from a JSON value.
+pub trait FromJson: Sized {
+    /// Whether a member of this type may be missing. Then it stays blank.
+    const MAY_BE_MISSING: bool = false;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The first thing that does not fit, and where.
+    fn from_json(value: &Value) -> Result<Self, Misfit>;
+
+    /// Reads it in place of what there is.
+    ///
+    /// # Errors
+    /// As [`FromJson::from_json`]. It may be half filled then.
+    fn fill(&mut self, value: &Value) -> Result<(), Misfit> {
+        *self = Self::from_json(value)?;
+        Ok(())
+    }
+}
+
+/// What a struct can be filled in from. Nobody sees it: a struct of which something is missing is none.
+pub trait Blank {
+    /// The value to fill in.
+    fn blank() -> Self;
+}
+
+/// Reads a value as what it should be.
+///
+/// # Errors
+/// The first thing that does not fit, and where.
+pub fn read<T: FromJson>(value: &Value) -> Result<T, Misfit> {
+    T::from_json(value)
+}
+
+/// Has a struct read from an object, member by member of the same name. After `=` stands what a missing member is.
+///
+/// - `object!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
+/// - `object!(Client { client_id, record, .. })`: other members are nobody's business. With `and more`, the method `more` of the struct
+///   reads the rest from the same object.
+/// - `object!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
+///   the whole where it is missing.
+#[macro_export]
+macro_rules! object {
+    ($type:ident { $($field:ident),+ $(,)? } or default) => {
+        impl $crate::Blank for $type {
+            fn blank() -> Self {
+                Self::default()
+            }
+        }
+        $crate::object!(@fill $type true [$($field),+] { $($field = _),+ });
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+, .. } $(and $more:ident)?) => {
+        $crate::object!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::object!(@fill $type false [] { $($field $(= $missing)?),+ } $($more)?);
+    };
+    ($type:ident { $($field:ident $(= $missing:expr)?),+ $(,)? }) => {
+        $crate::object!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::object!(@fill $type false [$($field),+] { $($field $(= $missing)?),+ });
+    };
+    (@blank $type:ident { $($field:ident $(= $missing:expr)?),+ }) => {
+        impl $crate::Blank for $type {
+            fn blank() -> Self {
+                Self { $($field: $crate::object!(@missing $($missing)?)),+ }
+            }
+        }
+    };
+    (@missing) => { $crate::Blank::blank() };
+    (@missing $missing:expr) => { $missing };
+    (@fill $type:ident $may_be_missing:literal [$($($only:ident),+)?] { $($field:ident $(= $missing:tt)?),+ } $($more:ident)?) => {
+        impl $crate::FromJson for $type {
+            const MAY_BE_MISSING: bool = $may_be_missing;
+
+            fn from_json(value: &$crate::Value) -> Result<Self, $crate::Misfit> {
+                let mut object = <Self as $crate::Blank>::blank();
+                object.fill(value)?;
+                Ok(object)
+            }
+
+            fn fill(&mut self, value: &$crate::Value) -> Result<(), $crate::Misfit> {
+                let members = $crate::Members::of(value, concat!("struct ", stringify!($type)))?;
+                $(members.only(&[$(stringify!($only)),+])?;)?
+                $($crate::object!(@member self members $field $($missing)?);)+
+                $(self.$more(value)?;)?
+                Ok(())
+            }
+        }
+    };
+    (@member $self:ident $members:ident $field:ident) => { $members.fill(&mut $self.$field, stringify!($field))? };
+    (@member $self:ident $members:ident $field:ident $missing:tt) => { $members.replace(&mut $self.$field, stringify!($field))? };
+}
+
+/// Has an enum read from the names of its variants: `names!(Body { "jwt" => Jwt, "json" => Json })`.
+#[macro_export]
+macro_rules! names {
+    ($type:ident { $($name:literal => $variant:ident),+ $(,)? }) => {
+        impl $crate::Blank for $type {
+            fn blank() -> Self {
+                let [first, ..] = [$(Self::$variant),+];
+                first
+            }
+        }
+
+        impl $crate::FromJson for $type {
+            fn from_json(value: &$crate::Value) -> Result<Self, $crate::Misfit> {
+                let variants = [$(Self::$variant),+];
+                $crate::named(value, concat!("enum ", stringify!($type)), &[$($name),+], &variants)
+            }
+        }
+    };
+}
+
+/// The members of an object, while they are read.
+#[derive(Clone, Copy)]
+pub struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    /// The members of what must be an object; `expected` says what of.
+    pub fn of(value: &'a Value, expected: &str) -> Result<Self, Misfit> {
+        value.as_object().map(Self).ok_or_else(|| Misfit::type_of(value, expected))
+    }
+
+    /// Refuses all members but these.
+    pub fn only(self, names: &[&str]) -> Result<(), Misfit> {
+        match self.0.keys().find(|name| !names.contains(&name.as_str())) {
+            Some(unknown) => {
+                Err(Misfit::new(format!("unknown field `{unknown}`, expected {}", one_of(names))).at_member(unknown))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// All of them, as they are.
+    pub fn iter(self) -> map::Iter<'a> {
+        self.0.iter()
+    }
+
+    /// Reads a member, null where it may be missing and is.
+    pub fn read<T: FromJson>(self, name: &str) -> Result<T, Misfit> {
+        let value = self.get(name, T::MAY_BE_MISSING)?.unwrap_or(&Value::Null);
+        T::from_json(value).map_err(|misfit| misfit.at_member(name))
+    }
+
+    /// Reads a member in place of what there is.
+    pub fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
+        match self.get(name, T::MAY_BE_MISSING)? {
+            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a member in place of what there is, if it is there.
+    pub fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
+        match self.get(name, true)? {
+            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn get(self, name: &str, may_be_missing: bool) -> Result<Option<&'a Value>, Misfit> {
+        match self.0.get(name) {
+            None if !may_be_missing => Err(Misfit::new(format!("missing field `{name}`"))),
+            found => Ok(found),
+        }
+    }
+}
+
+/// The variant whose name the value is; what [`names`] makes.
+pub fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, Misfit> {
+    let place = place(value, expected, names)?;
+    variants.get(place).copied().ok_or_else(|| Misfit::new("its variant has no name"))
+}
+
+/// Apart from [`named`], so that it is there once and not for each type.
+fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, Misfit> {
+    let name = string(value, expected)?;
+    let place = names.iter().position(|known| *known == name);
+    place.ok_or_else(|| Misfit::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
+}
+
+/// The text of what must be a string; `expected` says what of.
+pub fn string<'a>(value: &'a Value, expected: &str) -> Result<&'a str, Misfit> {
+    value.as_str().ok_or_else(|| Misfit::type_of(value, expected))
+}
+
+fn one_of(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [one, other] => format!("{one} or {other}"),
+        [only] => only.clone(),
+        several => format!("one of {}", several.join(", ")),
+    }
+}
+
+/// What does not fit, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit(Box<(String, String)>);
+
+impl Misfit {
+    /// Something that does not fit as a whole; the readers around it add the place.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(Box::new((String::new(), problem.into())))
+    }
+
+    /// The place, such as `directories[0].jwks_uri`; `.` for the whole.
+    pub fn path(&self) -> &str {
+        if self.0.0.is_empty() { "." } else { &self.0.0 }
+    }
+
+    /// What is wrong there.
+    pub fn problem(&self) -> &str {
+        &self.0.1
+    }
+
+    fn type_of(found: &Value, expected: &str) -> Self {
+        let found = match found {
+            Value::Null => "null".to_owned(),
+            Value::Number(number) => format!("number `{number}`"),
+            Value::Bool(flag) => format!("boolean `{flag}`"),
+            Value::String(text) => format!("string \"{}\"", text.escape_debug()),
+            Value::Array(_) => "sequence".to_owned(),
+            Value::Object(_) => "map".to_owned(),
+        };
+        Self::new(format!("invalid type: {found}, expected {expected}"))
+    }
+
+    pub(super) fn at_member(self, name: &str) -> Self {
+        self.at(name.to_owned())
+    }
+
+    fn at_index(self, index: usize) -> Self {
+        self.at(format!("[{index}]"))
+    }
+
+    fn at(mut self, place: String) -> Self {
+        let path = &mut self.0.0;
+        let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+        *path = [place.as_str(), dot, path.as_str()].concat();
+        self
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path(), self.problem())
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+/// Types whose default is as good as any other value.
+macro_rules! blank {
+    ($($type:ty),+) => {
+        $(impl Blank for $type {
+            fn blank() -> Self {
+                Self::default()
+            }
+        })+
+    };
+}
+
+blank!(bool, u64, usize, String, Rc<str>, Value, Map<String, Value>, Duration);
+
+impl<T: Blank> Blank for Rc<T> {
+    fn blank() -> Self {
+        Self::new(T::blank())
+    }
+}
+
+impl<T> Blank for Option<T> {
+    fn blank() -> Self {
+        None
+    }
+}
+
+impl<T> Blank for Vec<T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_bool().ok_or_else(|| Misfit::type_of(value, "a boolean"))
+    }
+}
+
+impl FromJson for u64 {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_u64().ok_or_else(|| Misfit::type_of(value, "u64"))
+    }
+}
+
+impl FromJson for usize {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        value.as_u64().and_then(|number| number.try_into().ok()).ok_or_else(|| Misfit::type_of(value, "usize"))
+    }
+}
+
+impl FromJson for String {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        string(value, "a string").map(str::to_owned)
+    }
+}
+
+impl FromJson for Value {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Ok(value.clone())
+    }
+}
+
+impl FromJson for Map<String, Value> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Members::of(value, "a map").map(|members| members.0.clone())
+    }
+}
+
+impl FromJson for Rc<str> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        string(value, "a string").map(Self::from)
+    }
+}
+
+impl<T: FromJson> FromJson for Rc<T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        T::from_json(value).map(Self::new)
+    }
+}
+
+/// Null and a missing member are none.
+impl<T: FromJson> FromJson for Option<T> {
+    const MAY_BE_MISSING: bool = true;
+
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
+    }
+}
+
+impl<T: FromJson> FromJson for Vec<T> {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        let values = value.as_array().ok_or_else(|| Misfit::type_of(value, "a sequence"))?;
+        let mut read = Self::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            read.push(T::from_json(value).map_err(|misfit| misfit.at_index(index))?);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::ByName;
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Sample {
+        text: String,
+        count: Option<usize>,
+        list: Vec<Inner>,
+        by_name: ByName<Inner>,
+        any: Map<String, Value>,
+    }
+
+    object!(Sample { text, count, list = Vec::new(), by_name = ByName::new(), any = Map::new() });
+
+    #[derive(Debug, PartialEq)]
+    struct Inner {
+        kind: Kind,
+        flag: bool,
+    }
+
+    object!(Inner { kind, flag = false, .. });
+
+    #[derive(Debug, PartialEq)]
+    struct Limits {
+        most: u64,
+        least: u64,
+    }
+
+    impl Default for Limits {
+        fn default() -> Self {
+            Self { most: 10, least: 1 }
+        }
+    }
+
+    object!(Limits { most, least } or default);
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Kind {
+        OneWord,
+        Other,
+    }
+
+    names!(Kind { "one_word" => OneWord, "other" => Other });
+
+    #[test]
+    fn values_become_types() {
+        let any = json!({"z": [null, 1.5, -1, 18_446_744_073_709_551_615_u64], "a": {"b": "c"}});
+        let sample: Sample = read(&json!({
+            "text": "é", "count": 255, "list": [{"kind": "one_word", "flag": true}, {"kind": "other", "more": [1, {}]}],
+            "by_name": {"a": {"kind": "other"}}, "any": any,
+        }))
+        .unwrap();
+        assert_eq!((sample.text.as_str(), sample.count), ("é", Some(255)));
+        assert_eq!(sample.list[0], Inner { kind: Kind::OneWord, flag: true });
+        assert_eq!(*sample.by_name.get("a").unwrap(), Inner { kind: Kind::Other, flag: false });
+        assert_eq!(Value::Object(sample.any), any);
+        assert_eq!(read::<Sample>(&json!({"text": "", "count": null})).unwrap().count, None);
+        assert_eq!(read(&json!({"least": 2})), Ok(Limits { most: 10, least: 2 }));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_its_place() {
+        for (value, path, problem) in [
+            (json!([]), ".", "invalid type: sequence, expected struct Sample"),
+            (json!({}), ".", "missing field `text`"),
+            (json!({"text": 1}), "text", "invalid type: number `1`, expected a string"),
+            (json!({"text": true}), "text", "invalid type: boolean `true`, expected a string"),
+            (json!({"text": "", "count": "\""}), "count", r#"invalid type: string "\"", expected usize"#),
+            (json!({"text": null}), "text", "invalid type: null, expected a string"),
+            (json!({"text": "", "count": -1}), "count", "invalid type: number `-1`, expected usize"),
+            (json!({"text": "", "count": 1.5}), "count", "invalid type: number `1.5`, expected usize"),
+            (json!({"text": "", "list": {}}), "list", "invalid type: map, expected a sequence"),
+            (json!({"text": "", "list": [{"kind": "other"}, {}]}), "list[1]", "missing field `kind`"),
+            (json!({"text": "", "list": [["other"]]}), "list[0]", "invalid type: sequence, expected struct Inner"),
+            (
+                json!({"text": "", "list": [{"kind": "others"}]}),
+                "list[0].kind",
+                "unknown variant `others`, expected `one_word` or `other`",
+            ),
+            (json!({"text": "", "list": [{"kind": {}}]}), "list[0].kind", "invalid type: map, expected enum Kind"),
+            (
+                json!({"text": "", "by_name": {"a": {"kind": "other", "flag": 0}}}),
+                "by_name.a.flag",
+                "invalid type: number `0`, expected a boolean",
+            ),
+            (json!({"text": "", "any": 1}), "any", "invalid type: number `1`, expected a map"),
+            (
+                json!({"text": "", "more": 1}),
+                "more",
+                "unknown field `more`, expected one of `text`, `count`, `list`, `by_name`, `any`",
+            ),
+        ] {
+            let misfit = read::<Sample>(&value).unwrap_err();
+            assert_eq!((misfit.path(), misfit.problem()), (path, problem), "{value}");
+        }
+        let misfit = read::<Limits>(&json!({"leest": 1})).unwrap_err();
+        assert_eq!(misfit.to_string(), "leest: unknown field `leest`, expected `most` or `least`");
+        assert_eq!(read::<Limits>(&json!({"least": null})).unwrap_err().path(), "least");
+    }
+}

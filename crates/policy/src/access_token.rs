@@ -1,0 +1,159 @@
+//! The access token of a management call (RFC 6750), bound to the transport certificate (RFC 8705 section 3).
+
+use dcr_json::{FromJson, Members, Misfit, object};
+use dcr_x509::Certificate;
+use serde_json::Value;
+
+use super::Refusal;
+use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_01, CM_02, CM_03, CM_04};
+use super::profile::ManagementToken;
+
+/// The longest access token read, in bytes.
+const TOKEN_BYTES: usize = 2048;
+
+/// What the store says about a token (RFC 7662 section 2.2).
+#[derive(Debug, Clone, Default)]
+pub struct Introspection {
+    /// Whether the token may be used now.
+    pub active: bool,
+    /// The client it was issued to.
+    pub client_id: Option<String>,
+    /// `access` or `registration`; a store that knows no other tokens than access tokens leaves it out.
+    pub token_use: Option<String>,
+    /// What it was issued for.
+    pub scope: Option<String>,
+    /// The certificate it is bound to.
+    pub cnf: Option<Confirmation>,
+}
+
+object!(Introspection { active, client_id, token_use, scope, cnf, .. });
+
+/// RFC 8705 section 3.1.
+#[derive(Debug, Clone)]
+pub struct Confirmation {
+    /// Thumbprint of the certificate.
+    pub x5t_s256: String,
+}
+
+impl FromJson for Confirmation {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        Ok(Self { x5t_s256: Members::of(value, "struct Confirmation")?.read("x5t#S256")? })
+    }
+}
+
+/// The token in the authorization header, and nowhere else (CM-02, AT-04, AT-05).
+///
+/// # Errors
+/// AT-05 where there is none, CM-02 where it is garbled, AT-04 where one is in the query.
+pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&str>) -> Result<&'a str, Refusal> {
+    let in_query =
+        query.is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token"));
+    if in_query {
+        return Err(Refusal::by(&AT_04).claim("access_token"));
+    }
+    let header = authorization.ok_or_else(|| Refusal::by(&AT_05).claim("authorization"))?;
+    std::str::from_utf8(header)
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+        .filter(|token| is_b64token(token))
+        .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
+}
+
+/// The token may be used now (AT-01).
+///
+/// # Errors
+/// AT-01.
+pub fn at_01_active(token: &Introspection) -> Result<(), Refusal> {
+    if token.active { Ok(()) } else { Err(Refusal::by(&AT_01)) }
+}
+
+/// The token is of the kind that manages registrations (CM-01): a token that came with a registration is no access token, nor the other
+/// way round.
+///
+/// # Errors
+/// CM-01.
+pub fn cm_01_kind(token: &Introspection, needed: ManagementToken) -> Result<(), Refusal> {
+    let is_of_registration = token.token_use.as_deref() == Some("registration");
+    if is_of_registration == (needed == ManagementToken::RegistrationAccessToken) {
+        Ok(())
+    } else {
+        Err(Refusal::by(&CM_01))
+    }
+}
+
+/// The token is bound to this certificate (AT-02).
+///
+/// # Errors
+/// AT-02.
+pub fn at_02_bound(token: &Introspection, certificate: &Certificate) -> Result<(), Refusal> {
+    let thumbprint = certificate.thumbprint().x5t_s256();
+    match &token.cnf {
+        Some(cnf) if cnf.x5t_s256 == thumbprint => Ok(()),
+        _ => Err(Refusal::by(&AT_02)),
+    }
+}
+
+/// The token was issued to the client of the path (CM-03, CM-04). `is_registered` says whether that client exists; callers cannot see the
+/// difference.
+///
+/// # Errors
+/// CM-03 or CM-04, after which the token must be revoked.
+pub fn cm_03_cm_04_own(token: &Introspection, client_id: &str, is_registered: bool) -> Result<(), Refusal> {
+    match (token.client_id.as_deref() == Some(client_id), is_registered) {
+        (true, true) => Ok(()),
+        (false, true) => Err(Refusal::by(&CM_04)),
+        (_, false) => Err(Refusal::by(&CM_03)),
+    }
+}
+
+/// The token was issued for the scope that managing a registration takes, if it takes one (AT-07, CM-05).
+///
+/// # Errors
+/// AT-07.
+pub fn at_07_scope(token: &Introspection, needed: Option<&str>) -> Result<(), Refusal> {
+    let has = |needed: &str| token.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|word| word == needed));
+    if needed.is_none_or(has) { Ok(()) } else { Err(Refusal::by(&AT_07)) }
+}
+
+/// RFC 6750 section 2.1.
+fn is_b64token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    !body.is_empty()
+        && token.len() <= TOKEN_BYTES
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_stands_in_the_authorization_header() {
+        assert_eq!(presented(Some(b"Bearer abc-._~+/0="), None).unwrap(), "abc-._~+/0=");
+        assert_eq!(presented(Some(b"bEARER  abc"), Some("x=y")).unwrap(), "abc");
+    }
+
+    #[test]
+    fn cm_02_a_garbled_header_is_refused() {
+        for header in
+            [&b"Bearer"[..], b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Basic abc", b"Bearer \xff", b"", b"Bearer ==="]
+        {
+            assert_eq!(presented(Some(header), None).unwrap_err().rule, &CM_02, "{header:?}");
+        }
+        let long = ["Bearer ", &"a".repeat(TOKEN_BYTES + 1)].concat();
+        assert_eq!(presented(Some(long.as_bytes()), None).unwrap_err().rule, &CM_02);
+    }
+
+    #[test]
+    fn at_04_a_token_in_the_query_is_refused_even_beside_a_good_one() {
+        assert_eq!(presented(Some(b"Bearer abc"), Some("access_token=abc")).unwrap_err().rule, &AT_04);
+        assert_eq!(presented(None, Some("a=b&access%5ftoken=abc")).unwrap_err().rule, &AT_04);
+    }
+
+    #[test]
+    fn at_05_no_token_at_all() {
+        assert_eq!(presented(None, None).unwrap_err().rule, &AT_05);
+    }
+}

@@ -1,0 +1,131 @@
+//! Whose transport certificate is it? The organisation and software that the directory's statement names must be those that the
+//! certificate authority certified. Names are read from the certificate's DER and compared whole.
+
+use dcr_json::object;
+use dcr_x509::Certificate;
+use serde::Serialize;
+
+use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
+use super::dialect::{CertificateForm, Dialect, Id};
+use super::software_statement::SoftwareStatement;
+use super::{Refusal, Timestamp, Trail};
+
+/// What a client's transport certificates must say. It is kept with the client's record: a renewed certificate is still the client's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Binding {
+    /// The software's id in the directory.
+    pub software_id: String,
+    /// The organisation's id in the directory.
+    pub organisation_id: String,
+    /// The organisation's active registrations with competent authorities, where the statement has them.
+    pub registration_ids: Vec<String>,
+}
+
+object!(Binding { software_id, organisation_id, registration_ids, .. });
+
+impl Binding {
+    /// What the statement says about the certificates of its software.
+    pub fn of(statement: &SoftwareStatement) -> Self {
+        Self {
+            software_id: statement.software_id().to_owned(),
+            organisation_id: statement.organisation_id().to_owned(),
+            registration_ids: statement.registration_ids().to_vec(),
+        }
+    }
+
+    /// Whether `certificate` is one of the client's at `now`: it is of one of the directory's forms, and says what that form must
+    /// (CB-04, CB-05, CB-08, CB-09).
+    ///
+    /// # Errors
+    /// The form's rule. Dates are checked here although TLS did too: a connection may outlive its certificate.
+    pub fn check(
+        &self,
+        certificate: &Certificate,
+        dialect: &Dialect,
+        now: Timestamp,
+        trail: &Trail,
+    ) -> Result<(), Refusal> {
+        let form = form_of(certificate, dialect);
+        trail.hold(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
+        match form {
+            Some(form) => {
+                let rules: Vec<_> = [Some(form.rule), form.organisation_rule].into_iter().flatten().collect();
+                trail.hold(&rules, self.says_what_it_must(certificate, form))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ids are case-sensitive, so they are compared exactly, unlike names. A second CN or OU would leave open which one counts.
+    fn says_what_it_must(&self, certificate: &Certificate, form: &CertificateForm) -> Result<(), Refusal> {
+        let is_too_new = form.issued_before.is_some_and(|time| certificate.not_before() >= time);
+        let broken = form.subject.iter().find(|(attribute, template)| {
+            let values = certificate.subject().values(attribute);
+            let id = match values.as_slice() {
+                [value] => template.id_in(value),
+                _ => None,
+            };
+            !id.is_some_and(|id| self.has(template.id(), id))
+        });
+        match broken {
+            None if is_too_new => Err(Refusal::by(form.rule)),
+            None => Ok(()),
+            Some((_, template)) if template.id() == Some(Id::Organisation) => {
+                Err(Refusal::by(form.organisation_rule.unwrap_or(form.rule)))
+            }
+            Some(_) => Err(Refusal::by(form.rule)),
+        }
+    }
+
+    fn has(&self, kind: Option<Id>, id: &str) -> bool {
+        match kind {
+            Some(Id::Software) => self.software_id == id,
+            Some(Id::Organisation) => self.organisation_id == id,
+            Some(Id::Registration) => self.registration_ids.iter().any(|registered| registered == id),
+            None => false,
+        }
+    }
+}
+
+/// The certificate grants every role of the statement in the sense of PSD2, where the operator asks for that (CB-06). A role that PSD2 does
+/// not know needs no grant.
+///
+/// # Errors
+/// CB-06.
+pub fn cb_06_psd2_roles(certificate: &Certificate, roles: &[String], dialect: &Dialect) -> Result<(), Refusal> {
+    let grants = |role: &String| certificate.psd2_roles().iter().any(|granted| granted.name() == role);
+    let needed = roles.iter().filter_map(|role| dialect.psd2_roles.get(role));
+    if dialect.certificate_psd2_roles && !needed.into_iter().all(grants) {
+        return Err(Refusal::by(&CB_06));
+    }
+    Ok(())
+}
+
+/// The form that a certificate is of: the first whose attribute it has, or else the last. A certificate that is of no form breaks the
+/// rule of the last.
+fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
+    let is_of = |form: &&CertificateForm| {
+        form.has.as_ref().is_none_or(|attribute| !certificate.subject().values(attribute).is_empty())
+    };
+    dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
+}
+
+fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: Timestamp) -> Result<(), Refusal> {
+    let is_valid = (certificate.not_before()..=certificate.not_after()).contains(&now);
+    if is_valid { Ok(()) } else { Err(Refusal::by(dates_rule(form))) }
+}
+
+/// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
+fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
+    match form.map(|form| form.rule) {
+        Some(rule) if rule == &CB_04 => &CB_04_DATES,
+        Some(rule) if rule == &CB_05 => &CB_05_DATES,
+        _ => &CB_01_DATES,
+    }
+}
+
+/// Rules that a profile may name for a form of certificate.
+pub const FORM_RULES: [&Rule; 4] = [&CB_04, &CB_05, &CB_08, &CB_09];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use std::rc::Rc;
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
+
+use super::*;
+use crate::profile::Profile;
+
+const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
+const ORGANISATION: &str = "0015800001HQQrZAAX";
+const REGISTRATION: &str = "Unknown0015800001HQQrZAAX";
+
+/// 2021-06-15, between the dates of the certificates here.
+const WITHIN: Timestamp = 1_623_715_200;
+
+fn binding() -> Binding {
+    Binding {
+        software_id: SOFTWARE.to_owned(),
+        organisation_id: ORGANISATION.to_owned(),
+        registration_ids: vec!["another".to_owned(), REGISTRATION.to_owned()],
+    }
+}
+
+/// A certificate with this subject, most significant name first, valid in 2021.
+fn certificate(subject: &[(DnType, &str)]) -> Certificate {
+    let mut name = DistinguishedName::new();
+    for (kind, value) in subject {
+        name.push(kind.clone(), *value);
+    }
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name;
+    parameters.not_before = date_time_ymd(2021, 1, 1);
+    parameters.not_after = date_time_ymd(2021, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
+}
+
+fn ob_transport(common_name: &str, unit: &str) -> Certificate {
+    certificate(&[
+        (DnType::CountryName, "GB"),
+        (DnType::OrganizationName, "OpenBanking"),
+        (DnType::OrganizationalUnitName, unit),
+        (DnType::CommonName, common_name),
+    ])
+}
+
+fn obwac(common_name: &str, identifier: &str) -> Certificate {
+    certificate(&[
+        (DnType::CountryName, "GB"),
+        (DnType::OrganizationName, "WSO2 (UK) LIMITED"),
+        (DnType::CustomDnType(vec![2, 5, 4, 97]), identifier),
+        (DnType::CommonName, common_name),
+    ])
+}
+
+/// What a profile says of a certificate.
+fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Timestamp) -> Result<(), Refusal> {
+    let dialect = Profile::named(profile).unwrap().software_statement;
+    binding.check(certificate, &dialect, now, &Trail::new(Rc::default()))
+}
+
+#[track_caller]
+fn refused(certificate: &Certificate, now: Timestamp, reason: &str) {
+    assert_eq!(check(&binding(), certificate, "uk-obie-3.3", now).unwrap_err().rule.reason, reason);
+}
+
+#[test]
+fn cb_04_software_and_organisation_of_a_legacy_certificate() {
+    assert_eq!(check(&binding(), &ob_transport(SOFTWARE, ORGANISATION), "uk-obie-3.3", WITHIN), Ok(()));
+    for (common_name, unit) in [
+        ("u3ZWlf9Yt42dyZgIvzkvqb", ORGANISATION),
+        (SOFTWARE, "0015800001HQQrZAAY"),
+        (&SOFTWARE.to_lowercase(), ORGANISATION),
+        (ORGANISATION, SOFTWARE),
+        (SOFTWARE, ""),
+    ] {
+        refused(&ob_transport(common_name, unit), WITHIN, "transport_certificate_of_another");
+    }
+}
+
+#[test]
+fn cb_05_organisation_and_registration_of_an_obwac() {
+    let identifier = format!("PSDGB-OB-{REGISTRATION}");
+    assert_eq!(check(&binding(), &obwac(ORGANISATION, &identifier), "uk-obie-3.3", WITHIN), Ok(()));
+    for identifier in [
+        "PSDGB-OB-Unknown0015800001HQQrZAAY",
+        "PSDGB-OB-x-Unknown0015800001HQQrZAAX",
+        "PSDGB-OB-",
+        "Unknown0015800001HQQrZAAX",
+        "PSDgb-OB-Unknown0015800001HQQrZAAX",
+        "VATGB-OB-Unknown0015800001HQQrZAAX",
+        "PSDGB--Unknown0015800001HQQrZAAX",
+    ] {
+        refused(&obwac(ORGANISATION, identifier), WITHIN, "organisation_certificate_of_another");
+    }
+    refused(&obwac(SOFTWARE, &identifier), WITHIN, "organisation_certificate_of_another");
+}
+
+#[test]
+fn cb_05_a_statement_without_registration_binds_no_obwac() {
+    let without = Binding { registration_ids: Vec::new(), ..binding() };
+    let certificate = obwac(ORGANISATION, "PSDGB-OB-");
+    assert_eq!(check(&without, &certificate, "uk-obie-3.3", WITHIN).unwrap_err().rule.id, "CB-05");
+}
+
+#[test]
+fn cb_04_cb_05_certificates_are_valid_between_their_dates() {
+    const BEFORE: Timestamp = 1_609_459_199;
+    const AFTER: Timestamp = 1_640_995_200;
+    for now in [BEFORE, AFTER] {
+        refused(&ob_transport(SOFTWARE, ORGANISATION), now, "transport_certificate_dates");
+        refused(&obwac(ORGANISATION, &format!("PSDGB-OB-{REGISTRATION}")), now, "organisation_certificate_dates");
+    }
+}
+
+#[test]
+fn cb_10_where_nothing_names_the_software_only_the_dates_count() {
+    let certificate = ob_transport("a product", "Consumer Data Right");
+    assert_eq!(check(&binding(), &certificate, "au-cdr", WITHIN), Ok(()));
+    let refusal = check(&binding(), &certificate, "au-cdr", 1_640_995_200).unwrap_err();
+    assert_eq!((refusal.rule.id, refusal.rule.reason), ("CB-01", "certificate_dates"));
+}
+
+/// A certificate of the Brazilian form: the software as UID, the organisation in one of two places.
+fn brazilian(software: &str, organisation: (DnType, &str), year: i32) -> Certificate {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CountryName, "BR");
+    name.push(organisation.0, organisation.1);
+    name.push(DnType::CustomDnType(vec![0, 9, 2342, 19_200_300, 100, 1, 1]), software);
+    name.push(DnType::CommonName, "tpp.example");
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name;
+    parameters.not_before = date_time_ymd(year, 1, 1);
+    parameters.not_after = date_time_ymd(year, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
+}
+
+#[test]
+fn cb_08_cb_09_software_and_organisation_of_a_brazilian_certificate() {
+    let own = format!("OFBBR-{ORGANISATION}");
+    let own = own.as_str();
+    let identifier = |value| (DnType::CustomDnType(vec![2, 5, 4, 97]), value);
+    let unit = |value| (DnType::OrganizationalUnitName, value);
+    let within = |year: u64| WITHIN + (year - 2021) * 365 * 24 * 60 * 60;
+    for (certificate, year, reason) in [
+        (brazilian(SOFTWARE, identifier(own), 2024), 2024, None),
+        (brazilian(SOFTWARE, unit(ORGANISATION), 2022), 2022, None),
+        (brazilian("another", identifier(own), 2024), 2024, Some("certificate_of_another_software")),
+        (brazilian(SOFTWARE, identifier("OFBBR-another"), 2024), 2024, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, identifier(ORGANISATION), 2024), 2024, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, unit("another"), 2022), 2022, Some("certificate_of_another_organisation")),
+        (brazilian(SOFTWARE, unit(ORGANISATION), 2024), 2024, Some("certificate_of_another_software")),
+    ] {
+        let found = check(&binding(), &certificate, "br-openfinance", within(year)).err();
+        assert_eq!(found.map(|refusal| refusal.rule.reason), reason, "{}", certificate.subject());
+    }
+}

@@ -1,0 +1,156 @@
+//! The client assertion (RFC 7523): the JWT by which a client authenticates with `private_key_jwt`.
+
+use serde_json::Value;
+
+use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_02, JW_03, JW_04, JW_05, JW_07, JW_08};
+use super::jwt::{Claims, Unverified, Verified};
+use super::registration_request::single_use_id;
+use super::settings::Settings;
+use super::{Document, Refusal, Rule, Timestamp, Trail};
+
+/// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
+#[derive(Debug)]
+pub struct UnverifiedAssertion {
+    unverified: Unverified,
+    client_id: String,
+}
+
+/// Proof that a client signed an assertion that holds now.
+#[derive(Debug)]
+pub struct ClientAssertion {
+    client_id: String,
+    jti: String,
+    expires_at: Timestamp,
+}
+
+impl UnverifiedAssertion {
+    /// Reads an assertion: algorithm, then claims (CA-05 to CA-12).
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn open(
+        token: &str,
+        client_id_parameter: Option<&str>,
+        settings: &Settings,
+        now: Timestamp,
+        trail: &Trail,
+    ) -> Result<Self, Refusal> {
+        let trail = trail.within(Document::ClientAssertion);
+        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &trail)?;
+        unverified.require_header(&settings.profile.required_header, &trail)?;
+        let claims = check_claims(unverified.unverified_claims(), settings, now);
+        let ClientAssertion { client_id, .. } = trail.need(&CLAIMS, claims)?;
+        trail.need(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
+        Ok(Self { unverified, client_id })
+    }
+
+    /// The client it names, not to be believed yet.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Refuses an algorithm other than the one the client registered, where it registered one (CA-13).
+    ///
+    /// # Errors
+    /// CA-13.
+    pub fn ca_13_registered_algorithm(&self, registered: Option<&str>) -> Result<(), Refusal> {
+        match registered {
+            Some(name) if name != self.unverified.algorithm().name() => {
+                Err(self.unverified.unverified_claims().refuse(&CA_13_ALG, "alg"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The token to verify.
+    pub fn unverified(&self) -> &Unverified {
+        &self.unverified
+    }
+}
+
+impl ClientAssertion {
+    /// Reads the claims of an assertion that one of its client's keys signed.
+    ///
+    /// # Errors
+    /// The first broken rule: time has passed since the assertion was opened.
+    pub fn check(verified: &Verified, settings: &Settings, now: Timestamp) -> Result<Self, Refusal> {
+        check_claims(verified.claims(), settings, now)
+    }
+
+    /// The client that signed it.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The assertion's id, for single use (CA-12).
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+
+    /// `exp`, until when the id must be remembered.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+/// The rules about an assertion's claims, in the order of the checks.
+const CLAIMS: [&Rule; 11] = [&JW_08, &CA_05, &JW_02, &CA_10, &JW_03, &CA_09, &JW_05, &JW_04, &JW_07, &CA_07, &CA_12];
+
+fn check_claims(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<ClientAssertion, Refusal> {
+    jw_08_kind(claims)?;
+    let client_id = ca_05_subject(claims)?;
+    let expires_at = ca_09_ca_10_dates(claims, settings, now)?;
+    ca_07_audience(claims, settings)?;
+    let jti = ca_12_jti(claims)?;
+    Ok(ClientAssertion { client_id, jti, expires_at })
+}
+
+fn ca_07_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
+    // FAPI 2.0: a string and nothing else, so that an assertion is good for one server only.
+    if !settings.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
+        return Err(claims.refuse(&CA_07, "aud"));
+    }
+    if claims.jw_07_names_audience(&settings.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
+}
+
+/// A registration request or a request object is signed with the same key; neither may log its client in.
+fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
+    match ["software_statement", "response_type", "redirect_uri"].into_iter().find(|name| claims.get(name).is_some()) {
+        Some(name) => Err(claims.refuse(&JW_08, name)),
+        None => Ok(()),
+    }
+}
+
+fn ca_05_subject(claims: &Claims) -> Result<String, Refusal> {
+    match (claims.text("iss"), claims.text("sub")) {
+        (Some(issuer), Some(subject)) if issuer == subject && !subject.is_empty() => Ok(subject.to_owned()),
+        (_, None) => Err(claims.refuse(&CA_05, "sub")),
+        _ => Err(claims.refuse(&CA_05, "iss")),
+    }
+}
+
+fn ca_06_client_id(parameter: Option<&str>, subject: &str) -> Result<(), Refusal> {
+    match parameter {
+        Some(parameter) if parameter != subject => Err(Refusal::by(&CA_06).claim("client_id")),
+        _ => Ok(()),
+    }
+}
+
+fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let skew = settings.profile.clock_skew.as_secs();
+    let expires_at = claims.jw_02_date("exp")?.ok_or_else(|| claims.refuse(&CA_09, "exp"))?;
+    if claims.jw_02_date("iat")?.is_some_and(|issued_at| expires_at < issued_at) {
+        return Err(claims.refuse(&CA_10, "exp"));
+    }
+    claims.jw_03_not_expired(now)?;
+    if expires_at.saturating_sub(now) > settings.profile.client_assertion.max_lifetime.as_secs() {
+        return Err(claims.refuse(&CA_09, "exp"));
+    }
+    claims.jw_05_already_issued(now, skew)?;
+    claims.jw_04_already_valid(now, skew)?;
+    Ok(expires_at)
+}
+
+fn ca_12_jti(claims: &Claims) -> Result<String, Refusal> {
+    single_use_id(claims).ok_or_else(|| claims.refuse(&CA_12, "jti"))
+}

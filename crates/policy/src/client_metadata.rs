@@ -1,0 +1,575 @@
+//! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
+
+use dcr_json::{FromJson, Misfit, names, object};
+use dcr_x509::{Certificate, DistinguishedName};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::catalogue::{
+    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_07, MD_08, MD_10, MD_11, MD_12, MD_13, MD_14, MD_15, MD_17,
+    MD_19, MD_20, MD_21, MD_22, MD_23, MD_24, MD_25, SS_16,
+};
+use super::certificate_subject::CertificateSubject;
+use super::dialect::{Dialect, ScopesFrom};
+use super::jwt::Claims;
+use super::profile::{ClientMetadataProfile, SubjectMember};
+use super::settings::Settings;
+use super::software_statement::{SoftwareStatement, strings};
+use super::url::{host, is_https};
+use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
+
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
+/// Members that only describe the client to people (RFC 7591 section 2).
+const DESCRIPTIVE_MEMBERS: [&str; 6] =
+    ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "software_version"];
+
+/// The longest descriptive member kept, in bytes.
+const DESCRIPTIVE_BYTES: usize = 2048;
+
+/// The registered metadata, in the form the answer shows and the record keeps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClientMetadata {
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// How the client authenticates at the token endpoint.
+    pub token_endpoint_auth_method: AuthMethod,
+    /// The algorithm of its assertions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The subject of its certificates, for `tls_client_auth`: this member or one of the next four.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A DNS name of its certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI of its certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address of its certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An email address of its certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// The grants it may use.
+    pub grant_types: Vec<String>,
+    /// The response types it may use.
+    pub response_types: Vec<String>,
+    /// Web or mobile.
+    pub application_type: String,
+    /// The algorithm of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<String>,
+    /// Key encryption of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_alg: Option<String>,
+    /// Content encryption of its ID tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_enc: Option<String>,
+    /// The algorithm of its signed authorization responses (JARM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_signed_response_alg: Option<String>,
+    /// The algorithm of its request objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<String>,
+    /// The scopes it may ask for.
+    pub scope: String,
+    /// The software's id in the directory.
+    pub software_id: String,
+    /// Whether its access tokens are bound to its certificate: they always are.
+    pub tls_client_certificate_bound_access_tokens: bool,
+    /// Members of the CIBA grant.
+    #[serde(flatten)]
+    pub ciba: Ciba,
+    /// What only describes the client to people.
+    #[serde(flatten)]
+    pub descriptive: Map<String, Value>,
+}
+
+// As a record keeps it.
+object!(ClientMetadata {
+    redirect_uris,
+    token_endpoint_auth_method,
+    token_endpoint_auth_signing_alg,
+    tls_client_auth_subject_dn,
+    tls_client_auth_san_dns,
+    tls_client_auth_san_uri,
+    tls_client_auth_san_ip,
+    tls_client_auth_san_email,
+    grant_types,
+    response_types,
+    application_type,
+    id_token_signed_response_alg,
+    id_token_encrypted_response_alg,
+    id_token_encrypted_response_enc,
+    authorization_signed_response_alg,
+    request_object_signing_alg,
+    scope,
+    software_id,
+    tls_client_certificate_bound_access_tokens,
+    ciba = Ciba::default(),
+    descriptive = Map::new(),
+    ..
+} and flattened);
+
+impl ClientMetadata {
+    fn flattened(&mut self, record: &Value) -> Result<(), Misfit> {
+        let member = |name: &str| Some((name.to_owned(), record.get(name)?.clone()));
+        self.descriptive = DESCRIPTIVE_MEMBERS.into_iter().filter_map(member).collect();
+        self.ciba.fill(record)
+    }
+}
+
+/// Client authentication methods (RFC 8705 section 2.1, OpenID Connect Core section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// A signed assertion.
+    PrivateKeyJwt,
+    /// The transport certificate's subject.
+    TlsClientAuth,
+}
+
+names!(AuthMethod { "private_key_jwt" => PrivateKeyJwt, "tls_client_auth" => TlsClientAuth });
+
+/// Client-initiated backchannel authentication.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Ciba {
+    /// `poll` or `ping`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_token_delivery_mode: Option<String>,
+    /// Where pings go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_client_notification_endpoint: Option<String>,
+    /// The algorithm of its signed requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_authentication_request_signing_alg: Option<String>,
+    /// Never true in the profiles that have CIBA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_user_code_parameter: Option<bool>,
+}
+
+object!(Ciba {
+    backchannel_token_delivery_mode,
+    backchannel_client_notification_endpoint,
+    backchannel_authentication_request_signing_alg,
+    backchannel_user_code_parameter,
+    ..
+});
+
+impl ClientMetadata {
+    /// Checks what the request asks for (MD-01 to MD-25, DN-01, SS-16). Members nobody knows are ignored (RG-09).
+    ///
+    /// `certificate` is the one whose subject a `tls_client_auth` client must name; none where another may be announced (CM-11).
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn check(
+        claims: &Claims,
+        statement: &SoftwareStatement,
+        dialect: &Dialect,
+        certificate: Option<&Certificate>,
+        settings: &Settings,
+        trail: &Trail,
+    ) -> Result<Self, Refusal> {
+        let metadata =
+            Metadata { claims, rules: &settings.profile.client_metadata, algorithms: algorithm_names(settings) };
+        let redirect_uris = redirect_uris::check(claims, statement, dialect, settings, trail)?;
+        let method = trail.need(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
+        let grant_types = metadata.md_10_grant_types();
+        let grant_types = trail.hold_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
+        let response_types = metadata.md_11_response_types();
+        let response_types = trail.hold_or(&[&MD_25, &MD_11], response_types, || metadata.given("response_types"))?;
+        trail.hold(&[&MD_12], metadata.md_12_consistent(&grant_types, &response_types))?;
+        trail.hold(&[&MD_25, &MD_13], metadata.md_13_software_id(statement))?;
+        trail.hold(&[&MD_25, &MD_22], metadata.md_22_key_set(statement))?;
+        trail.hold(&[&MD_24], metadata.md_24_bound_access_tokens())?;
+        let encryption = metadata.md_21_encryption();
+        let (encrypted_alg, encrypted_enc) = trail.hold_or(&[&MD_25, &MD_21], encryption, Default::default)?;
+        let auth_signing_alg = metadata.md_05_auth_signing_alg(method);
+        let auth_signing_alg = trail.hold_or(&[&MD_25, &MD_05], auth_signing_alg, Default::default)?;
+        let subject = metadata.md_06_md_07_md_08_subject(method);
+        let subject = trail.need(&[&MD_07, &MD_25, &MD_08, &MD_06, &DN_01], subject)?;
+        trail.hold(&[&MD_06_CERTIFICATE], metadata.md_06_of_certificate(subject.as_ref(), certificate))?;
+        let application_type = metadata.md_19_application_type();
+        let application_type = trail.hold_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
+        let signing_alg = |member| {
+            let alg = metadata.md_20_signing_alg(member);
+            trail.hold_or(&[&MD_25, &MD_20], alg, || metadata.text(member).ok().flatten())
+        };
+        let (id_token_signed_response_alg, authorization_signed_response_alg, request_object_signing_alg) = (
+            signing_alg("id_token_signed_response_alg")?,
+            signing_alg("authorization_signed_response_alg")?,
+            signing_alg("request_object_signing_alg")?,
+        );
+        let allowed = trail.need(&[&MD_17], md_17_md_18_allowed(statement, dialect))?;
+        let scope = trail.need(&[&MD_25, &MD_14], metadata.md_14_md_16_scope())?;
+        let scope = scope.unwrap_or_else(|| allowed.join(" "));
+        trail.hold(&[&MD_15], metadata.md_15_within(&scope, &allowed))?;
+        let ciba = metadata.md_23_ciba(&grant_types);
+        let ciba = trail.hold_or(&[&MD_25, &MD_23], ciba, Ciba::default)?;
+        let descriptive = metadata.ss_15_descriptive(statement, dialect);
+        trail.hold(&[&SS_16], ss_16_hosts(&descriptive, &redirect_uris, dialect))?;
+
+        let subject_as = |member| subject.as_ref().and_then(|subject| subject.written_as(member));
+        Ok(Self {
+            redirect_uris,
+            token_endpoint_auth_method: method,
+            token_endpoint_auth_signing_alg: auth_signing_alg,
+            tls_client_auth_subject_dn: subject_as(SubjectMember::Dn),
+            tls_client_auth_san_dns: subject_as(SubjectMember::SanDns),
+            tls_client_auth_san_uri: subject_as(SubjectMember::SanUri),
+            tls_client_auth_san_ip: subject_as(SubjectMember::SanIp),
+            tls_client_auth_san_email: subject_as(SubjectMember::SanEmail),
+            application_type,
+            id_token_signed_response_alg,
+            id_token_encrypted_response_alg: encrypted_alg,
+            id_token_encrypted_response_enc: encrypted_enc,
+            authorization_signed_response_alg,
+            request_object_signing_alg,
+            scope,
+            ciba,
+            descriptive,
+            grant_types,
+            response_types,
+            software_id: statement.software_id().to_owned(),
+            tls_client_certificate_bound_access_tokens: true,
+        })
+    }
+
+    /// The subject of the client's certificates, where it registered one.
+    pub fn certificate_subject(&self) -> Option<CertificateSubject> {
+        let members = [
+            (SubjectMember::Dn, &self.tls_client_auth_subject_dn),
+            (SubjectMember::SanDns, &self.tls_client_auth_san_dns),
+            (SubjectMember::SanUri, &self.tls_client_auth_san_uri),
+            (SubjectMember::SanIp, &self.tls_client_auth_san_ip),
+            (SubjectMember::SanEmail, &self.tls_client_auth_san_email),
+        ];
+        members.into_iter().find_map(|(member, value)| Some(CertificateSubject::new(member, value.clone()?)))
+    }
+}
+
+/// The request's members, read with the types the rules ask for.
+struct Metadata<'a> {
+    claims: &'a Claims,
+    rules: &'a ClientMetadataProfile,
+    algorithms: Vec<&'static str>,
+}
+
+impl Metadata<'_> {
+    fn md_04_auth_method(&self) -> Result<AuthMethod, Refusal> {
+        let member = "token_endpoint_auth_method";
+        let method = self.text(member)?.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
+        match method.as_deref() {
+            Some(PRIVATE_KEY_JWT) => Ok(AuthMethod::PrivateKeyJwt),
+            Some(TLS_CLIENT_AUTH) => Ok(AuthMethod::TlsClientAuth),
+            _ => Err(self.refuse(&MD_04, member)),
+        }
+    }
+
+    fn md_05_auth_signing_alg(&self, method: AuthMethod) -> Result<Option<String>, Refusal> {
+        let member = "token_endpoint_auth_signing_alg";
+        match self.text(member)? {
+            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            None if method == AuthMethod::TlsClientAuth => Ok(None),
+            _ => Err(self.refuse(&MD_05, member)),
+        }
+    }
+
+    /// How a `tls_client_auth` client names its certificate's subject: by exactly one member, and one that the profile knows.
+    fn md_06_md_07_md_08_subject(&self, method: AuthMethod) -> Result<Option<CertificateSubject>, Refusal> {
+        let known = &self.rules.subject_members;
+        let is_given = |member: &SubjectMember| self.claims.members().contains_key(member.name());
+        let mut given = SubjectMember::ALL.into_iter().filter(is_given);
+        let member = match (method, given.next(), given.next()) {
+            (_, _, Some(second)) => return Err(self.refuse(&MD_07, second.name())),
+            (AuthMethod::PrivateKeyJwt, None, None) => return Ok(None),
+            (AuthMethod::PrivateKeyJwt, Some(first), None) => return Err(self.refuse(&MD_06, first.name())),
+            (AuthMethod::TlsClientAuth, Some(first), None) if known.contains(&first) => first,
+            (AuthMethod::TlsClientAuth, Some(first), None) => return Err(self.refuse(&MD_08, first.name())),
+            (AuthMethod::TlsClientAuth, None, _) => {
+                return Err(self.refuse(&MD_06, self.rules.subject_dn_member().name()));
+            }
+        };
+        let written = self.text(member.name())?.unwrap_or_default();
+        if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
+            return Err(self.refuse(&MD_06, member.name()));
+        }
+        if matches!(member, SubjectMember::Dn | SubjectMember::ShortDn) {
+            if !written.starts_with(&self.rules.subject_dn_prefix) {
+                return Err(self.refuse(&MD_06, member.name()));
+            }
+            DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member.name()))?;
+        }
+        Ok(Some(CertificateSubject::new(member, written)))
+    }
+
+    fn md_06_of_certificate(
+        &self,
+        subject: Option<&CertificateSubject>,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), Refusal> {
+        match (subject, certificate) {
+            (Some(subject), Some(certificate)) if !subject.matches(certificate, &self.rules.subject_dn_attributes) => {
+                Err(self.refuse(&MD_06_CERTIFICATE, subject.member().name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn md_10_grant_types(&self) -> Result<Vec<String>, Refusal> {
+        match self.texts("grant_types")? {
+            Some(grants) if !grants.is_empty() && grants.iter().all(|grant| self.rules.grant_types.contains(grant)) => {
+                Ok(grants)
+            }
+            _ => Err(self.refuse(&MD_10, "grant_types")),
+        }
+    }
+
+    fn md_11_response_types(&self) -> Result<Vec<String>, Refusal> {
+        let Some(types) = self.texts("response_types")? else {
+            return Ok(self.rules.default_response_types.clone());
+        };
+        let is_known = |given: &String| self.rules.response_types.iter().any(|known| same_words(given, known));
+        if types.iter().all(is_known) { Ok(types) } else { Err(self.refuse(&MD_11, "response_types")) }
+    }
+
+    fn md_12_consistent(&self, grant_types: &[String], response_types: &[String]) -> Result<(), Refusal> {
+        // Only what the request itself says can contradict itself: defaults are ours.
+        let asked_for = self.claims.members().contains_key("response_types");
+        let gives_code = response_types.iter().any(|types| types.split(' ').any(|word| word == "code"));
+        let has_grant = |name: &str| grant_types.iter().any(|grant| grant == name);
+        let gives_id_token = response_types.iter().any(|types| types.split(' ').any(|word| word == "id_token"));
+        let lacks_code = gives_code && !has_grant("authorization_code");
+        let lacks_implicit = self.rules.id_token_needs_implicit && gives_id_token && !has_grant("implicit");
+        if asked_for && (lacks_code || lacks_implicit) {
+            return Err(self.refuse(&MD_12, "response_types"));
+        }
+        Ok(())
+    }
+
+    fn md_13_software_id(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
+        match self.text("software_id")? {
+            Some(id) if id != statement.software_id() => Err(self.refuse(&MD_13, "software_id")),
+            _ => Ok(()),
+        }
+    }
+
+    fn md_14_md_16_scope(&self) -> Result<Option<String>, Refusal> {
+        let Some(scope) = self.md_16_scope()? else { return Ok(None) };
+        let fits = scope.chars().count() <= self.rules.scope_max_chars && scope::words(&scope).is_some();
+        if fits { Ok(Some(scope)) } else { Err(self.refuse(&MD_14, "scope")) }
+    }
+
+    /// Whole words are compared, never parts of words.
+    fn md_15_within(&self, scope: &str, allowed: &[&str]) -> Result<(), Refusal> {
+        if scope.split(' ').all(|word| allowed.contains(&word)) { Ok(()) } else { Err(self.refuse(&MD_15, "scope")) }
+    }
+
+    /// The scope as one string, from a string or, where the ecosystem has it so, an array (MD-16).
+    fn md_16_scope(&self) -> Result<Option<String>, Refusal> {
+        match self.claims.members().get("scope") {
+            Some(value @ Value::Array(_)) if self.rules.scope_arrays => {
+                strings(value).map(|words| Some(words.join(" "))).ok_or_else(|| self.refuse(&MD_25, "scope"))
+            }
+            _ => self.text("scope"),
+        }
+    }
+
+    fn md_19_application_type(&self) -> Result<String, Refusal> {
+        match (self.text("application_type")?, self.rules.application_types.first()) {
+            (Some(kind), _) if self.rules.application_types.contains(&kind) => Ok(kind),
+            (None, Some(default)) if !self.rules.application_type_required => Ok(default.clone()),
+            _ => Err(self.refuse(&MD_19, "application_type")),
+        }
+    }
+
+    fn default_type(&self) -> String {
+        self.rules.application_types.first().cloned().unwrap_or_default()
+    }
+
+    fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {
+        match self.text(member)? {
+            None if !self.rules.required_signing_algs.iter().any(|required| required == member) => Ok(None),
+            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            _ => Err(self.refuse(&MD_20, member)),
+        }
+    }
+
+    fn md_21_encryption(&self) -> Result<(Option<String>, Option<String>), Refusal> {
+        let (alg_member, enc_member) = ("id_token_encrypted_response_alg", "id_token_encrypted_response_enc");
+        let (alg, enc) = (self.text(alg_member)?, self.text(enc_member)?);
+        let plain =
+            |name: &String| name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+".contains(&b));
+        if alg.as_deref() == Some("RSA1_5") || !alg.iter().all(plain) {
+            return Err(self.refuse(&MD_21, alg_member));
+        }
+        if (enc.is_some() && alg.is_none()) || !enc.iter().all(plain) {
+            return Err(self.refuse(&MD_21, enc_member));
+        }
+        Ok((alg, enc))
+    }
+
+    fn md_22_key_set(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
+        if self.claims.members().contains_key("jwks") {
+            return Err(self.refuse(&MD_22, "jwks"));
+        }
+        match self.text("jwks_uri")? {
+            Some(uri) if uri != statement.key_set_uri() => Err(self.refuse(&MD_22, "jwks_uri")),
+            _ => Ok(()),
+        }
+    }
+
+    fn md_23_ciba(&self, grant_types: &[String]) -> Result<Ciba, Refusal> {
+        let asked_for = Ciba {
+            backchannel_token_delivery_mode: self.text("backchannel_token_delivery_mode")?,
+            backchannel_client_notification_endpoint: self.text("backchannel_client_notification_endpoint")?,
+            backchannel_authentication_request_signing_alg: self
+                .text("backchannel_authentication_request_signing_alg")?,
+            backchannel_user_code_parameter: self.boolean("backchannel_user_code_parameter", &MD_25)?,
+        };
+        if !grant_types.iter().any(|grant| grant == CIBA_GRANT) {
+            let unused = asked_for == Ciba::default();
+            return if unused { Ok(asked_for) } else { Err(self.refuse(&MD_23, "grant_types")) };
+        }
+        let mode = asked_for.backchannel_token_delivery_mode.as_deref();
+        let endpoint = asked_for.backchannel_client_notification_endpoint.as_deref();
+        match (mode, endpoint) {
+            (Some("poll"), None) => {}
+            (Some("ping"), Some(endpoint)) if is_https(endpoint) => {}
+            (Some("poll" | "ping"), _) => return Err(self.refuse(&MD_23, "backchannel_client_notification_endpoint")),
+            _ => return Err(self.refuse(&MD_23, "backchannel_token_delivery_mode")),
+        }
+        let alg = asked_for.backchannel_authentication_request_signing_alg.as_deref();
+        if !alg.is_some_and(|alg| self.algorithms.contains(&alg)) {
+            return Err(self.refuse(&MD_23, "backchannel_authentication_request_signing_alg"));
+        }
+        if asked_for.backchannel_user_code_parameter == Some(true) {
+            return Err(self.refuse(&MD_23, "backchannel_user_code_parameter"));
+        }
+        Ok(asked_for)
+    }
+
+    /// The value may be false: FAPI binds tokens all the same, and the answer says so (RG-10).
+    fn md_24_bound_access_tokens(&self) -> Result<(), Refusal> {
+        self.boolean("tls_client_certificate_bound_access_tokens", &MD_24).map(|_| ())
+    }
+
+    /// What people will see of the client is what the directory says of it. Only where the statement is silent does the request's word
+    /// stand, and then only if it can be shown safely: a consent page must not carry a thief's text.
+    fn ss_15_descriptive(&self, statement: &SoftwareStatement, dialect: &Dialect) -> Map<String, Value> {
+        let of_statement = |member: &str| {
+            let name = dialect.claims.descriptive.get(member).map_or(member, String::as_str);
+            let value = statement.claims().get(name).or_else(|| statement.claims().get(member));
+            value.filter(|value| value.is_string() || value.is_number())
+        };
+        let of_request = |member: &str| {
+            let text = self.claims.text(member)?;
+            (text.len() <= DESCRIPTIVE_BYTES && is_presentable(member, text)).then(|| Value::from(text))
+        };
+        DESCRIPTIVE_MEMBERS
+            .into_iter()
+            .filter_map(|member| {
+                let value = of_statement(member).cloned().or_else(|| of_request(member))?;
+                Some((member.to_owned(), value))
+            })
+            .collect()
+    }
+
+    /// A member that must be a string where it is present; null is a wrong type (MD-25).
+    fn text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.refuse(&MD_25, member)),
+        }
+    }
+
+    /// What was asked for, as far as it has the right type.
+    fn given(&self, member: &'static str) -> Vec<String> {
+        self.texts(member).ok().flatten().unwrap_or_default()
+    }
+
+    fn texts(&self, member: &'static str) -> Result<Option<Vec<String>>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(value) => strings(value).map(Some).ok_or_else(|| self.refuse(&MD_25, member)),
+        }
+    }
+
+    fn boolean(&self, member: &'static str, rule: &'static Rule) -> Result<Option<bool>, Refusal> {
+        match self.claims.members().get(member) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(self.refuse(rule, member)),
+        }
+    }
+
+    fn refuse(&self, rule: &'static Rule, member: &'static str) -> Refusal {
+        // The request is a JWT, but these rules are about its metadata: the member alone is the clearer place.
+        Refusal::by(rule).claim(member)
+    }
+}
+
+/// The scopes that the software may have: those of its roles, or those of them that the statement names. What a statement names and the
+/// ecosystem does not know is ignored (MD-17); without a scope in the request, these are the client's (MD-14, MD-18).
+fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialect) -> Result<Vec<&'a str>, Refusal> {
+    let of_roles = statement.roles().iter().filter_map(|role| dialect.role_scopes.get(role)).flatten();
+    let mut allowed: Vec<&str> = Vec::new();
+    for scope in dialect.universal_scopes.iter().chain(of_roles) {
+        // Two roles may give the same scope.
+        if !allowed.contains(&scope.as_str()) {
+            allowed.push(scope);
+        }
+    }
+    if dialect.scopes_from == ScopesFrom::Statement {
+        let named = dialect.claims.scope.as_deref().and_then(|name| statement.claims().get(name)?.as_str());
+        let named: Vec<&str> = named.unwrap_or_default().split(' ').collect();
+        allowed = named.into_iter().filter(|scope| allowed.contains(scope)).collect();
+    }
+    if allowed.is_empty() {
+        let name = dialect.claims.scope.clone().unwrap_or_else(|| dialect.claims.roles.clone());
+        return Err(Refusal::by(&MD_17).in_document(Document::SoftwareStatement).claim(name));
+    }
+    Ok(allowed)
+}
+
+/// What people are shown of a client comes from where its codes go (SS-16).
+fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], dialect: &Dialect) -> Result<(), Refusal> {
+    if !dialect.uris_on_redirect_hosts {
+        return Ok(());
+    }
+    let known: Vec<String> = redirect_uris.iter().filter_map(|uri| host(uri)).collect();
+    let is_known = |uri: &str| host(uri).is_some_and(|host| known.contains(&host));
+    let member = DESCRIPTIVE_MEMBERS
+        .into_iter()
+        .filter(|member| member.ends_with("_uri"))
+        .find(|member| descriptive.get(*member).and_then(Value::as_str).is_some_and(|uri| !is_known(uri)));
+    match member {
+        Some(member) => Err(Refusal::by(&SS_16).claim(member)),
+        None => Ok(()),
+    }
+}
+
+fn algorithm_names(settings: &Settings) -> Vec<&'static str> {
+    settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
+}
+
+/// Whether a text can be shown to people: https where it is a URI, and no character that hides or reorders others.
+fn is_presentable(member: &str, text: &str) -> bool {
+    let reorders =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let plain = !text.chars().any(|c| c.is_control() || reorders(c));
+    plain && (!member.ends_with("_uri") || is_https(text))
+}
+
+/// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3). As long as each
+/// other, they have the same words if each word of the one is in the other as often.
+fn same_words(one: &str, other: &str) -> bool {
+    let times = |word: &str, text: &str| text.split(' ').filter(|known| *known == word).count();
+    one.len() == other.len() && one.split(' ').all(|word| times(word, one) == times(word, other))
+}

@@ -1,0 +1,344 @@
+//! What every signed document shares: the JOSE rules before a key is touched, the signature, and the common claims.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use dcr_jose::Algorithm;
+use dcr_jose::jwk::{KeyIdentity, KeySet, SelectError};
+use dcr_jose::jws::{self, Header, Jws, JwsError};
+use dcr_json as json;
+use serde_json::{Map, Value};
+
+use super::catalogue::{
+    CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
+    JO_18, JW_01, JW_02, JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
+};
+use super::dialect::HeaderMember;
+use super::settings::{Limits, Settings};
+use super::{Document, Refusal, Rule, Timestamp, Trail};
+
+/// Dates beyond the year 9999 are milliseconds or nonsense.
+const LATEST_DATE: f64 = 253_402_300_799.0;
+
+/// A signed document whose signature has not been verified. Only what is needed to find its key may be read.
+#[derive(Debug)]
+pub struct Unverified {
+    jws: Jws,
+    algorithm: Algorithm,
+    claims: Claims,
+}
+
+/// A signed document whose signature verified under a key of the right key set.
+#[derive(Debug)]
+pub struct Verified {
+    claims: Claims,
+    token: Rc<str>,
+    key: KeyIdentity,
+}
+
+/// That the signature of one token verified: only [`Unverified::verify`] says so. Whoever keeps it has to know under which key set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    digest: [u8; 32],
+    signature: Rc<[u8]>,
+    key: KeyIdentity,
+}
+
+/// Why a signature could not be verified.
+#[derive(Debug)]
+pub struct Unverifiable {
+    /// The refusal, unless a newer key set helps.
+    pub refusal: Refusal,
+    /// Whether the signer may have published a new key that the key set at hand does not hold yet.
+    pub key_set_may_be_old: bool,
+}
+
+/// The claims of a document, with the types that the rules ask for.
+#[derive(Debug, Clone)]
+pub struct Claims {
+    document: Document,
+    members: Rc<Map<String, Value>>,
+}
+
+impl Unverified {
+    /// Reads a compact JWS as a `document`: shape, header, algorithm and claims as JSON (JO-01 to JO-18, JW-01). Nothing is verified.
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn open(document: Document, token: &[u8], settings: &Settings, trail: &Trail) -> Result<Self, Refusal> {
+        trail.need(&SHAPE, Self::read(document, token, &settings.profile.signing_algorithms, &settings.limits))
+    }
+
+    /// The header has these members (JO-14, JO-18).
+    ///
+    /// # Errors
+    /// JO-14 or JO-18.
+    pub fn require_header(&self, required: &[HeaderMember], trail: &Trail) -> Result<(), Refusal> {
+        trail.need(&[&JO_14, &JO_18], self.required_header(required))
+    }
+
+    fn read(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
+        let refuse = |rule| Refusal::by(rule).in_document(document);
+        let jws_limits = jws::Limits { token_bytes: limits.jwt_bytes, json_depth: limits.json_depth };
+        let jws = Jws::parse(token, &jws_limits).map_err(|error| refuse(jose_rule(&error, document)))?;
+        let header = jws.header();
+        let algorithm = jo_05_algorithm(header, allowed).ok_or_else(|| refuse(&JO_05).claim("alg"))?;
+        jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
+        jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
+        let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
+        Ok(Self { jws, algorithm, claims: Claims::of(document, members) })
+    }
+
+    fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
+        let header = self.jws.header();
+        if required.contains(&HeaderMember::Kid) && header.kid.is_none() {
+            return Err(self.claims.refuse(&JO_14, "kid"));
+        }
+        if required.contains(&HeaderMember::Typ) && header.typ.is_none() {
+            return Err(self.claims.refuse(&JO_18, "typ"));
+        }
+        Ok(())
+    }
+
+    /// Verifies the signature with the key set of whoever must have signed (JO-13 to JO-16). `before_each` is told before each key that
+    /// is tried: that is where the time goes.
+    ///
+    /// # Errors
+    /// Why it does not verify, and whether a newer key set may help.
+    pub fn verify(&self, keys: &KeySet, before_each: impl Fn()) -> Result<Verified, Unverifiable> {
+        let refuse = |rule: &'static Rule, key_set_may_be_old| Unverifiable {
+            refusal: Refusal::by(rule).in_document(self.claims.document),
+            key_set_may_be_old,
+        };
+        let kid = self.jws.header().kid.as_deref();
+        let candidates = keys.select(kid, self.algorithm).map_err(|error| match error {
+            SelectError::UnknownKid => refuse(&JO_13, true),
+            SelectError::Ambiguous => refuse(&JO_15, false),
+            SelectError::TooMany => refuse(&JO_14, false),
+            SelectError::Unfit => refuse(&JO_16, false),
+            SelectError::NoneFits => refuse(&JO_16, true),
+        })?;
+        let key = candidates
+            .into_iter()
+            .find(|key| {
+                before_each();
+                key.verify_jws(&self.jws).is_ok()
+            })
+            // Without a kid, a key published since the last fetch may be the one.
+            .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
+        Ok(self.verified_by(key.identity()))
+    }
+
+    /// SHA-256 of what was signed, which is all of the token but its signature.
+    pub fn digest(&self) -> &[u8; 32] {
+        self.jws.signing_digest()
+    }
+
+    /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
+    pub fn verdict(&self, verified: &Verified) -> Option<Verdict> {
+        let is_of_this = verified.token == *self.jws.compact();
+        is_of_this.then(|| Verdict {
+            digest: *self.digest(),
+            signature: self.jws.signature().clone(),
+            key: verified.key,
+        })
+    }
+
+    /// The token verified, if a verdict that was kept is about it, signature and all. It must have been kept for the key set that would
+    /// verify it now.
+    pub fn verified_before(&self, verdict: &Verdict) -> Option<Verified> {
+        let is_about_this = verdict.digest == *self.digest() && verdict.signature == *self.jws.signature();
+        is_about_this.then(|| self.verified_by(verdict.key))
+    }
+
+    fn verified_by(&self, key: KeyIdentity) -> Verified {
+        Verified { claims: self.claims.clone(), token: self.jws.compact().clone(), key }
+    }
+
+    /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.
+    pub fn unverified_claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The kind of document.
+    pub fn document(&self) -> Document {
+        self.claims.document
+    }
+
+    /// The algorithm of the header, one of those allowed.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The header, not to be believed yet.
+    pub fn header(&self) -> &Header {
+        self.jws.header()
+    }
+}
+
+impl Verified {
+    /// The claims that were signed.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The claims that were signed, for good.
+    pub fn into_claims(self) -> Claims {
+        self.claims
+    }
+
+    /// The key that verified it, for asking whether that key is revoked (SS-14).
+    pub fn key(&self) -> KeyIdentity {
+        self.key
+    }
+
+    /// The token as it came, and its claims.
+    pub fn into_parts(self) -> (Rc<str>, Rc<Map<String, Value>>) {
+        (self.token, self.claims.members)
+    }
+}
+
+impl Claims {
+    /// The members of a document.
+    pub fn of(document: Document, members: Map<String, Value>) -> Self {
+        Self { document, members: Rc::new(members) }
+    }
+
+    /// The kind of document.
+    pub fn document(&self) -> Document {
+        self.document
+    }
+
+    /// A claim as it stands; `None` where it is absent or null (SS-17: optional claims may be null).
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.members.get(name).filter(|value| !value.is_null())
+    }
+
+    /// All members, in the order they were signed.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// A claim that is a string; `None` where it is absent or something else.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// A NumericDate in whole seconds (JW-02).
+    ///
+    /// # Errors
+    /// JW-02 where the claim is present and not a date between 1970 and 9999.
+    pub fn jw_02_date(&self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value
+            .as_f64()
+            .filter(|seconds| (0.0..=LATEST_DATE).contains(seconds))
+            .map(|seconds| Some(whole_seconds(seconds)))
+            .ok_or_else(|| self.refuse(&JW_02, name))
+    }
+
+    /// `exp` lies ahead, where it is present (JW-03). No tolerance: the signer chose it.
+    ///
+    /// # Errors
+    /// JW-02 or JW-03.
+    pub fn jw_03_not_expired(&self, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+        let exp = self.jw_02_date("exp")?;
+        if exp.is_some_and(|exp| exp <= now) { Err(self.refuse(&JW_03, "exp")) } else { Ok(exp) }
+    }
+
+    /// `nbf` is no further ahead than `skew` seconds, where it is present (JW-04).
+    ///
+    /// # Errors
+    /// JW-02 or JW-04.
+    pub fn jw_04_already_valid(&self, now: Timestamp, skew: u64) -> Result<(), Refusal> {
+        match self.jw_02_date("nbf")? {
+            Some(nbf) if nbf > now.saturating_add(skew) => Err(self.refuse(&JW_04, "nbf")),
+            _ => Ok(()),
+        }
+    }
+
+    /// `iat` is no further ahead than `skew` seconds, where it is present (JW-05).
+    ///
+    /// # Errors
+    /// JW-02 or JW-05.
+    pub fn jw_05_already_issued(&self, now: Timestamp, skew: u64) -> Result<Option<Timestamp>, Refusal> {
+        match self.jw_02_date("iat")? {
+            Some(iat) if iat > now.saturating_add(skew) => Err(self.refuse(&JW_05, "iat")),
+            iat => Ok(iat),
+        }
+    }
+
+    /// The audiences, by simple string comparison with which `accepted` is searched (JW-07). `Ok(false)` where `aud` is absent or names
+    /// somebody else.
+    ///
+    /// # Errors
+    /// JW-07 where `aud` is neither a string nor an array of strings.
+    pub fn jw_07_names_audience(&self, accepted: &[String]) -> Result<bool, Refusal> {
+        let is_accepted = |audience: &str| accepted.iter().any(|known| known == audience);
+        match self.members.get("aud") {
+            None => Ok(false),
+            Some(Value::String(audience)) => Ok(is_accepted(audience)),
+            Some(Value::Array(audiences)) if audiences.iter().all(Value::is_string) => {
+                Ok(audiences.iter().filter_map(Value::as_str).any(is_accepted))
+            }
+            Some(_) => Err(self.refuse(&JW_07, "aud")),
+        }
+    }
+
+    /// A refusal in this document.
+    pub fn refuse(&self, rule: &'static Rule, claim: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal::by(rule).in_document(self.document).claim(claim)
+    }
+}
+
+/// The rules that opening a JWS checks, in this order.
+const SHAPE: [&Rule; 12] =
+    [&JO_01_LENGTH, &JO_17, &JO_01, &JO_02, &JO_03, &JO_04, &JO_10, &JO_11, &JO_05, &JO_12, &JO_18, &JW_01];
+
+/// The rule that a signature which does not verify breaks: SS-02, RQ-01 or CA-13.
+pub fn signature_rule(document: Document) -> &'static Rule {
+    match document {
+        Document::SoftwareStatement => &SS_02,
+        Document::RegistrationRequest => &RQ_01,
+        Document::ClientAssertion => &CA_13,
+    }
+}
+
+fn jose_rule(error: &JwsError, document: Document) -> &'static Rule {
+    match error {
+        JwsError::SignatureDamaged => signature_rule(document),
+        JwsError::TooLong => &JO_01_LENGTH,
+        JwsError::NotCompact | JwsError::Base64 => &JO_01,
+        JwsError::HeaderJson(_) | JwsError::MemberType => &JO_02,
+        JwsError::AlgMissing => &JO_03,
+        JwsError::AlgNone | JwsError::SignatureEmpty => &JO_04,
+        JwsError::Critical => &JO_10,
+        JwsError::UnencodedPayload => &JO_11,
+        JwsError::Encrypted => &JO_17,
+    }
+}
+
+/// The header's `alg` is compared with what the profile allows; it never chooses (RFC 8725 section 3.1).
+fn jo_05_algorithm(header: &Header, allowed: &[Algorithm]) -> Option<Algorithm> {
+    Algorithm::from_name(&header.alg).filter(|algorithm| allowed.contains(algorithm))
+}
+
+/// Keys and key locations in a header are an attacker's wish: refused, not ignored, so that nobody comes to rely on them.
+fn jo_12_key_in_header(header: &Header) -> Result<(), &'static str> {
+    match ["jwk", "jku", "x5u", "x5c"].into_iter().find(|member| header.members.contains_key(*member)) {
+        Some(member) => Err(member),
+        None => Ok(()),
+    }
+}
+
+/// `typ`, where present, is `JWT`; letter case and an `application/` prefix do not matter (RFC 7515 section 4.1.9).
+fn jo_18_typ(header: &Header) -> Result<(), ()> {
+    let Some(typ) = header.typ.as_deref() else { return Ok(()) };
+    let typ = typ.to_ascii_lowercase();
+    if typ.strip_prefix("application/").unwrap_or(&typ) == "jwt" { Ok(()) } else { Err(()) }
+}
+
+#[expect(clippy::as_conversions, reason = "the range was checked; there is no other way from a float to an integer")]
+fn whole_seconds(seconds: f64) -> Timestamp {
+    seconds as Timestamp
+}

@@ -1,0 +1,438 @@
+//! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`, all of them or those that are other
+//! than in a profile it `extends`; code asks the values, never the name.
+
+use std::time::Duration;
+
+use dcr_jose::Algorithm;
+use dcr_json::{self as json, ByName, FromJson, Misfit, named, names, object};
+use dcr_x509::Attribute;
+use serde_json::{Map, Value};
+
+use super::dialect::{Dialect, HeaderMember};
+use super::refusal::ErrorCode;
+
+/// The profiles built in, by name, with the text of their files but for its white space (`build.rs`).
+const BUILT_IN: &[(&str, &str)] = &[
+    ("uk-obie-3.3", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.3.json"))),
+    ("uk-obie-3.4", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.4.json"))),
+    ("wso2-accelerator-3", include_str!(concat!(env!("OUT_DIR"), "/wso2-accelerator-3.json"))),
+    ("fapi2", include_str!(concat!(env!("OUT_DIR"), "/fapi2.json"))),
+    ("revolut", include_str!(concat!(env!("OUT_DIR"), "/revolut.json"))),
+    ("au-cdr", include_str!(concat!(env!("OUT_DIR"), "/au-cdr.json"))),
+    ("br-openfinance", include_str!(concat!(env!("OUT_DIR"), "/br-openfinance.json"))),
+];
+
+/// What one ecosystem asks of registrations, clients and tokens.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The profile's name, as `profile` of the configuration writes it.
+    pub name: String,
+    /// One line about the ecosystem, for readers.
+    pub about: String,
+    /// The families of rules it belongs to: what the catalogue's levels name.
+    pub families: Vec<String>,
+    /// Where the endpoints are, unless the configuration says otherwise.
+    pub paths: Paths,
+    /// Algorithms allowed in every signature (JO-05).
+    pub signing_algorithms: Vec<Algorithm>,
+    /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
+    pub clock_skew: Duration,
+    /// Members that the JOSE header of a request and of an assertion must carry (JO-14, JO-18).
+    pub required_header: Vec<HeaderMember>,
+    /// Software statements, as the ecosystem's directory writes them.
+    pub software_statement: Dialect,
+    /// Registration requests.
+    pub registration: RegistrationProfile,
+    /// Client metadata.
+    pub client_metadata: ClientMetadataProfile,
+    /// Client assertions.
+    pub client_assertion: ClientAssertionProfile,
+    /// Access tokens.
+    pub access_token: AccessTokenProfile,
+    /// The form of answers.
+    pub answers: AnswersProfile,
+}
+
+object!(Profile {
+    name,
+    about,
+    families,
+    paths,
+    signing_algorithms,
+    clock_skew,
+    required_header,
+    software_statement,
+    registration,
+    client_metadata,
+    client_assertion,
+    access_token,
+    answers,
+});
+
+/// Paths of the endpoints.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The registration endpoint; a registration is below it, by ClientId.
+    pub registration: String,
+    /// The token endpoint.
+    pub token: String,
+    /// Where a third party reads how its certificate's subject is written, if there is such a place.
+    pub distinguished_name: Option<String>,
+}
+
+object!(Paths { registration, token, distinguished_name });
+
+/// What a registration request must look like.
+#[derive(Debug, Clone)]
+pub struct RegistrationProfile {
+    /// What the body is (RQ-06).
+    pub body: RequestBody,
+    /// Media types of the body (RG-02).
+    pub media_types: Vec<String>,
+    /// What `aud` may name (RQ-03).
+    pub audiences: Vec<Audience>,
+    /// The longest time from now to `exp` (JW-06).
+    pub max_lifetime: Duration,
+    /// How long a `jti` is remembered at most, where requests live longer than the store keeps anything. After that time a request that
+    /// has not expired can be replayed.
+    pub danger_forget_jti_after: Option<Duration>,
+    /// The token by which a registration is managed (CM-01).
+    pub management_token: ManagementToken,
+    /// Whether one software may be registered only once at a time (MD-26).
+    pub single_registration: bool,
+}
+
+object!(RegistrationProfile {
+    body,
+    media_types,
+    audiences,
+    max_lifetime,
+    danger_forget_jti_after,
+    management_token,
+    single_registration,
+});
+
+/// What client metadata may say.
+#[derive(Debug, Clone)]
+pub struct ClientMetadataProfile {
+    /// MD-04.
+    pub token_endpoint_auth_methods: Vec<String>,
+    /// MD-10.
+    pub grant_types: Vec<String>,
+    /// MD-11; the order of words inside an entry does not matter.
+    pub response_types: Vec<String>,
+    /// What a request without response_types gets (MD-11).
+    pub default_response_types: Vec<String>,
+    /// Whether a response type with `id_token` needs the grant type `implicit` (MD-12).
+    pub id_token_needs_implicit: bool,
+    /// MD-19.
+    pub application_types: Vec<String>,
+    /// Whether a request must say its application_type (MD-19).
+    pub application_type_required: bool,
+    /// Members that must be present and name a signing algorithm (MD-20).
+    pub required_signing_algs: Vec<String>,
+    /// Whether a request may register redirect URIs that the statement does not list (MD-01): whoever holds the software's signing key
+    /// then decides where authorization codes go.
+    pub danger_redirect_uris_beyond_statement: bool,
+    /// Whether the request must name its redirect URIs, instead of taking all of the statement's (MD-02).
+    pub redirect_uris_required: bool,
+    /// MD-03.
+    pub redirect_uri_max_chars: usize,
+    /// MD-14.
+    pub scope_max_chars: usize,
+    /// MD-06.
+    pub subject_dn_max_chars: usize,
+    /// What the subject must begin with (MD-06); empty for anything.
+    pub subject_dn_prefix: String,
+    /// The members by which a client may name its certificate's subject (MD-07, MD-08, MD-09).
+    pub subject_members: Vec<SubjectMember>,
+    /// The attributes of a subject that must match; empty for all of them (DN-05).
+    pub subject_dn_attributes: Vec<Attribute>,
+    /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
+    /// afterwards (CM-11).
+    pub subject_changes_over_old_certificate: bool,
+    /// Whether `scope` may be an array of scopes (MD-16).
+    pub scope_arrays: bool,
+}
+
+object!(ClientMetadataProfile {
+    token_endpoint_auth_methods,
+    grant_types,
+    response_types,
+    default_response_types,
+    id_token_needs_implicit,
+    application_types,
+    application_type_required,
+    required_signing_algs,
+    danger_redirect_uris_beyond_statement,
+    redirect_uris_required,
+    redirect_uri_max_chars,
+    scope_max_chars,
+    subject_dn_max_chars,
+    subject_dn_prefix,
+    subject_members,
+    subject_dn_attributes,
+    subject_changes_over_old_certificate,
+    scope_arrays,
+});
+
+/// What a client assertion must look like.
+#[derive(Debug, Clone)]
+pub struct ClientAssertionProfile {
+    /// What `aud` may name (CA-07).
+    pub audiences: Vec<Audience>,
+    /// Whether `aud` may be an array with one of them in it (CA-07).
+    pub audience_arrays: bool,
+    /// The longest time from now to `exp` (CA-09).
+    pub max_lifetime: Duration,
+}
+
+object!(ClientAssertionProfile { audiences, audience_arrays, max_lifetime });
+
+/// The access tokens the token endpoint issues.
+#[derive(Debug, Clone)]
+pub struct AccessTokenProfile {
+    /// The scope that managing a registration takes, if it takes one (CM-05).
+    pub management_scope: Option<String>,
+    /// From issue to expiry.
+    pub lifetime: Duration,
+    /// The shortest lifetime the ecosystem allows (AT-08).
+    pub least_lifetime: Duration,
+    /// The longest lifetime the ecosystem allows (AT-08).
+    pub most_lifetime: Duration,
+}
+
+object!(AccessTokenProfile { management_scope, lifetime, least_lifetime, most_lifetime });
+
+/// A name of this authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// The issuer of the metadata.
+    Issuer,
+    /// The URL of the registration endpoint.
+    RegistrationEndpoint,
+    /// The URL of the token endpoint.
+    TokenEndpoint,
+}
+
+names!(Audience {
+    "issuer" => Issuer, "registration_endpoint" => RegistrationEndpoint, "token_endpoint" => TokenEndpoint,
+});
+
+/// The form of answers, where ecosystems differ.
+#[derive(Debug, Clone)]
+pub struct AnswersProfile {
+    /// The JSON type of `client_id_issued_at` (RG-05).
+    pub client_id_issued_at: JsonType,
+    /// What becomes of `x-fapi-interaction-id` (RG-15).
+    pub interaction_id: InteractionId,
+    /// Rules, by their ids, that this ecosystem answers with another `error`.
+    pub errors: ByName<ErrorCode>,
+}
+
+object!(AnswersProfile { client_id_issued_at, interaction_id, errors });
+
+/// What the body of a registration request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestBody {
+    /// A JWT signed with a key of the software.
+    Jwt,
+    /// A JSON object. Who sends it shows by the transport certificate alone.
+    Json,
+}
+
+names!(RequestBody { "jwt" => Jwt, "json" => Json });
+
+/// The token by which a registration is managed (CM-01).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManagementToken {
+    /// An access token of the client, bound to its certificate.
+    AccessToken,
+    /// The token that came with the registration (RFC 7592 section 3).
+    RegistrationAccessToken,
+}
+
+names!(ManagementToken { "access_token" => AccessToken, "registration_access_token" => RegistrationAccessToken });
+
+/// A member by which a client names its certificate's subject (RFC 8705 section 2.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectMember {
+    /// The whole subject.
+    Dn,
+    /// The whole subject, as older servers call it (MD-09).
+    ShortDn,
+    /// A DNS name among the subject alternative names.
+    SanDns,
+    /// A URI among them.
+    SanUri,
+    /// An IP address among them.
+    SanIp,
+    /// An email address among them.
+    SanEmail,
+}
+
+impl ClientMetadataProfile {
+    /// The member that holds the subject of a certificate as a whole: whoever is told of a subject reads it by this name (MD-09).
+    pub fn subject_dn_member(&self) -> SubjectMember {
+        if self.subject_members.contains(&SubjectMember::ShortDn) { SubjectMember::ShortDn } else { SubjectMember::Dn }
+    }
+}
+
+impl FromJson for SubjectMember {
+    fn from_json(value: &Value) -> Result<Self, Misfit> {
+        named(value, "enum SubjectMember", &Self::ALL.map(Self::name), &Self::ALL)
+    }
+}
+
+impl SubjectMember {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Dn, Self::ShortDn, Self::SanDns, Self::SanUri, Self::SanIp, Self::SanEmail];
+
+    /// The member's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dn => "tls_client_auth_subject_dn",
+            Self::ShortDn => "tls_client_auth_dn",
+            Self::SanDns => "tls_client_auth_san_dns",
+            Self::SanUri => "tls_client_auth_san_uri",
+            Self::SanIp => "tls_client_auth_san_ip",
+            Self::SanEmail => "tls_client_auth_san_email",
+        }
+    }
+}
+
+/// What becomes of the header `x-fapi-interaction-id` (RG-15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InteractionId {
+    /// It is nobody's business.
+    Ignore,
+    /// A request that has one gets it back.
+    Echo,
+    /// A request must have one, and gets it back.
+    Require,
+}
+
+names!(InteractionId { "ignore" => Ignore, "echo" => Echo, "require" => Require });
+
+/// A JSON type for a point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonType {
+    /// As RFC 7591 section 3.2.1 has it.
+    Number,
+    /// As older servers have it.
+    String,
+}
+
+names!(JsonType { "number" => Number, "string" => String });
+
+impl Profile {
+    /// The built-in profile of that name.
+    ///
+    /// # Errors
+    /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
+    pub fn named(name: &str) -> Result<Self, UnknownProfile> {
+        json::read(&Self::document(name)?).map_err(|misfit| UnknownProfile(misfit.to_string()))
+    }
+
+    /// All values of the built-in profile of that name, as files write them.
+    ///
+    /// # Errors
+    /// As [`Profile::named`].
+    pub fn document(name: &str) -> Result<Value, UnknownProfile> {
+        let (_, text) = BUILT_IN
+            .iter()
+            .find(|(built_in, _)| *built_in == name)
+            .ok_or_else(|| UnknownProfile(format!("there are {}", Self::names().collect::<Vec<_>>().join(", "))))?;
+        let document =
+            json::parse_object(text.as_bytes(), DOCUMENT_DEPTH).map_err(|error| UnknownProfile(error.to_string()))?;
+        Self::whole(document)
+    }
+
+    /// All values of a profile that may say only what is other in it than in the built-in one that it `extends`.
+    ///
+    /// # Errors
+    /// There is no such built-in profile.
+    pub fn whole(mut document: Map<String, Value>) -> Result<Value, UnknownProfile> {
+        let Some(extended) = document.shift_remove("extends") else { return Ok(Value::Object(document)) };
+        let mut whole = Self::document(extended.as_str().unwrap_or_default())?;
+        merge(&mut whole, &document);
+        Ok(whole)
+    }
+
+    /// The values in force that widen what the standards allow, each by its name in the profile: worth a warning at start.
+    pub fn dangers(&self) -> Vec<&'static str> {
+        let dangers = [
+            (self.registration.danger_forget_jti_after.is_some(), "registration.danger_forget_jti_after"),
+            (
+                self.client_metadata.danger_redirect_uris_beyond_statement,
+                "client_metadata.danger_redirect_uris_beyond_statement",
+            ),
+        ];
+        dangers.into_iter().filter(|(in_force, _)| *in_force).map(|(_, name)| name).collect()
+    }
+
+    /// Names of the built-in profiles.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+}
+
+/// Puts `values` in place of those in `document`, objects member by member.
+pub fn merge(document: &mut Value, values: &Map<String, Value>) {
+    for (name, value) in values {
+        match (document.get_mut(name), value) {
+            (Some(known @ Value::Object(_)), Value::Object(values)) => merge(known, values),
+            (Some(known), value) => *known = value.clone(),
+            (None, value) => {
+                if let Some(members) = document.as_object_mut() {
+                    members.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Deepest nesting of a profile's file.
+const DOCUMENT_DEPTH: usize = 16;
+
+/// There is no such profile; holds what to write instead.
+#[derive(Debug)]
+pub struct UnknownProfile(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_can_be_read_and_bears_its_name() {
+        for name in Profile::names() {
+            assert_eq!(Profile::named(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn a_profile_that_extends_another_has_its_other_values() {
+        let (base, extending) = (Profile::named("uk-obie-3.3").unwrap(), Profile::named("uk-obie-3.4").unwrap());
+        assert_eq!(
+            (base.paths.registration.as_str(), base.paths.token.as_str()),
+            ("/open-banking/v3.3.0/register", "/token")
+        );
+        assert_eq!(
+            (extending.paths.registration.as_str(), extending.paths.token.as_str()),
+            ("/open-banking/v3.4/register", "/token")
+        );
+        assert!(Profile::document("uk-obie-3.4").unwrap().get("extends").is_none());
+    }
+
+    #[test]
+    fn only_the_profile_of_a_lenient_product_widens_the_standards() {
+        for name in Profile::names() {
+            assert_eq!(Profile::named(name).unwrap().dangers().is_empty(), name != "wso2-accelerator-3", "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_is_told_which_there_are() {
+        assert!(Profile::named("uk").unwrap_err().0.contains("uk-obie-3.3"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
+
+use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
+use super::dialect::Dialect;
+use super::jwt::Claims;
+use super::settings::Settings;
+use super::software_statement::{SoftwareStatement, strings};
+use super::url::is_public_https;
+use super::{Document, Refusal, Trail};
+
+/// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
+/// each acceptable in itself (MD-03).
+///
+/// # Errors
+/// MD-01, MD-02 or MD-03.
+pub fn check(
+    claims: &Claims,
+    statement: &SoftwareStatement,
+    dialect: &Dialect,
+    settings: &Settings,
+    trail: &Trail,
+) -> Result<Vec<String>, Refusal> {
+    let (rules, most) = (&settings.profile.client_metadata, settings.limits.redirect_uris);
+    let of_statement =
+        || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
+    let of_request = || claims.refuse(&MD_03, "redirect_uris");
+    let known = statement.redirect_uris();
+    let requested = trail.need(&[&MD_25_REDIRECT], md_25_requested(claims))?;
+
+    trail.need(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
+    trail.hold(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
+    trail.need(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
+    let all_of_statement = requested.is_empty() && !rules.redirect_uris_required;
+    let asked_for = if all_of_statement { known.to_vec() } else { requested };
+    trail.need(&[&MD_02], md_02_some(claims, &asked_for))?;
+    trail.hold(&[&MD_03], md_03_all_acceptable(&asked_for, rules.redirect_uri_max_chars, of_request))?;
+    if !rules.danger_redirect_uris_beyond_statement {
+        trail.hold(&[&MD_01], md_01_in_statement(claims, &asked_for, known))?;
+    }
+    Ok(asked_for)
+}
+
+fn md_25_requested(claims: &Claims) -> Result<Vec<String>, Refusal> {
+    match claims.members().get("redirect_uris") {
+        None => Ok(Vec::new()),
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris")),
+    }
+}
+
+/// Every one of them, character for character: what differs in letter case only is another URI to the server that a browser is sent to.
+fn md_01_in_statement(claims: &Claims, requested: &[String], known: &[String]) -> Result<(), Refusal> {
+    if requested.iter().all(|uri| known.contains(uri)) { Ok(()) } else { Err(claims.refuse(&MD_01, "redirect_uris")) }
+}
+
+fn md_02_some(claims: &Claims, uris: &[String]) -> Result<(), Refusal> {
+    if uris.is_empty() { Err(claims.refuse(&MD_02, "redirect_uris")) } else { Ok(()) }
+}
+
+fn md_03_count(uris: &[String], most: usize, place: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    if uris.len() > most { Err(Refusal { rule: &MD_03_COUNT, ..place() }) } else { Ok(()) }
+}
+
+fn md_03_all_acceptable(uris: &[String], longest: usize, place: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    if uris.iter().all(|uri| md_03_acceptable(uri, longest)) { Ok(()) } else { Err(place()) }
+}
+
+/// An absolute https URI with a public host: no user, no fragment, not this machine, and no longer than the profile allows.
+fn md_03_acceptable(uri: &str, longest: usize) -> bool {
+    uri.chars().count() <= longest && is_public_https(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::md_03_acceptable;
+
+    #[test]
+    fn md_03_public_https_uris_are_acceptable() {
+        for uri in [
+            "https://wso2.com",
+            "https://www.mockcompany.com/redirects/redirect1",
+            "https://app.example:8443/cb?x=1&y=%20",
+            "https://192.0.2.7/cb",
+            "https://[2001:db8::1]/cb",
+            "https://localhost.example/cb",
+        ] {
+            assert!(md_03_acceptable(uri, 256), "{uri}");
+        }
+        assert!(md_03_acceptable(&format!("https://a.example/{}", "p".repeat(238)), 256), "256 characters");
+    }
+
+    #[test]
+    fn md_03_everything_else_is_not() {
+        for uri in [
+            "",
+            "https://",
+            "https:///cb",
+            "/cb",
+            "app.example/cb",
+            "http://app.example/cb",
+            "javascript:alert(1)",
+            "https://app.example/cb#part",
+            "https://app.example/#",
+            "https://user@app.example/cb",
+            "https://app.example@evil.example/cb",
+            "https://localhost/cb",
+            "https://LOCALHOST/cb",
+            "https://localhost./cb",
+            "https://app.localhost/cb",
+            "https://127.0.0.1/cb",
+            "https://127.1/cb",
+            "https://2130706433/cb",
+            "https://0x7f000001/cb",
+            "https://0.0.0.0/cb",
+            "https://[::1]/cb",
+            "https://[::ffff:127.0.0.1]/cb",
+            "https://%6cocalhost/cb",
+            "https://app.example/c b",
+            "https://app.example/cb\r\n",
+            "https://app.example\\@evil.example",
+            "https://app.example:99999/cb",
+            "https://*.example/cb",
+            "https://app..example/cb",
+            "https://caf\u{e9}.example/cb",
+        ] {
+            assert!(!md_03_acceptable(uri, 256), "{uri}");
+        }
+        assert!(!md_03_acceptable(&format!("https://a.example/{}", "p".repeat(239)), 256), "257 characters");
+    }
+}

@@ -1,0 +1,171 @@
+//! The registration request: the JWT by which a third party asks for a registration, signed with a key of its software.
+
+use dcr_json as json;
+use serde_json::Value;
+
+use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
+use super::jwt::{Claims, Unverified, Verified};
+use super::profile::RequestBody;
+use super::settings::Settings;
+use super::software_statement::SoftwareStatement;
+use super::{Document, Refusal, Timestamp, Trail};
+
+/// The longest `jti` taken, in bytes: the store keeps it until it expires.
+const JTI_BYTES: usize = 128;
+
+/// A request that nobody has vouched for yet.
+#[derive(Debug)]
+pub enum UnverifiedRequest {
+    /// Its signature is still to be verified.
+    Signed(Box<Unverified>),
+    /// It has none. Whoever presents the software's transport certificate speaks for the software (RQ-06).
+    Unsigned(Claims),
+}
+
+/// A request of the software it is about.
+#[derive(Debug)]
+pub struct RegistrationRequest {
+    claims: Claims,
+    single_use: Option<RequestId>,
+}
+
+/// What tells a signed request from others of its software (RQ-04).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId {
+    /// `jti`.
+    pub jti: String,
+    /// `exp`, until when the id must be remembered.
+    pub expires_at: Timestamp,
+}
+
+impl UnverifiedRequest {
+    /// Reads the request's shape, and refuses what has expired before any arithmetic is spent on it.
+    ///
+    /// # Errors
+    /// The first JOSE rule broken, JW-02 or JW-03; RQ-06 for what is no JSON object where one is due.
+    pub fn open(body: &[u8], settings: &Settings, now: Timestamp, trail: &Trail) -> Result<Self, Refusal> {
+        let trail = trail.within(Document::RegistrationRequest);
+        if settings.profile.registration.body == RequestBody::Json {
+            return trail.need(&[&RQ_06], rq_06_object(body, settings)).map(Self::Unsigned);
+        }
+        let unverified = Unverified::open(Document::RegistrationRequest, body, settings, &trail)?;
+        unverified.require_header(&settings.profile.required_header, &trail)?;
+        trail.need(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
+        Ok(Self::Signed(Box::new(unverified)))
+    }
+
+    /// The software statement inside (SS-01).
+    ///
+    /// # Errors
+    /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
+    pub fn ss_01_statement(&self, settings: &Settings, trail: &Trail) -> Result<&str, Refusal> {
+        let claims = match self {
+            Self::Signed(unverified) => unverified.unverified_claims(),
+            Self::Unsigned(claims) => claims,
+        };
+        let is_assertion = claims.get("sub").is_some() && claims.get("sub") == claims.get("iss");
+        let statement = match claims.members().get("software_statement") {
+            Some(Value::String(statement)) if !statement.is_empty() => Ok(statement.as_str()),
+            None if is_assertion => Err(claims.refuse(&JW_08, "sub")),
+            None if claims.text("iss").is_some_and(|issuer| settings.trusts(issuer)) => {
+                Err(claims.refuse(&JW_08, "iss"))
+            }
+            _ => Err(claims.refuse(&SS_01, "software_statement")),
+        };
+        trail.within(Document::RegistrationRequest).need(&[&JW_08, &SS_01], statement)
+    }
+}
+
+impl RegistrationRequest {
+    /// Checks the claims of a request that the statement's software signed (RQ-02 to RQ-05, JW-04, JW-05).
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn check(
+        verified: Verified,
+        statement: &SoftwareStatement,
+        settings: &Settings,
+        now: Timestamp,
+        trail: &Trail,
+    ) -> Result<Self, Refusal> {
+        let trail = trail.within(Document::RegistrationRequest);
+        let (claims, skew) = (verified.claims(), settings.profile.clock_skew.as_secs());
+        let expires_at = trail.need(&[&JW_02, &RQ_05], rq_05_dates(claims))?;
+        trail.hold(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
+        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        trail.need(&[&JW_03], claims.jw_03_not_expired(now))?;
+        trail.hold(&[&RQ_02], rq_02_issuer(claims, statement))?;
+        trail.hold(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
+        let jti = trail.need(&[&RQ_04], rq_04_jti(claims))?;
+        Ok(Self { claims: verified.into_claims(), single_use: Some(RequestId { jti, expires_at }) })
+    }
+
+    /// Takes a request that nobody signed, where the profile has it so (RQ-06). It can be sent again: what keeps it from doing harm is that
+    /// only the software's own certificate may send it.
+    pub fn unsigned(claims: Claims) -> Self {
+        Self { claims, single_use: None }
+    }
+
+    /// The request does not live longer than its id can be remembered (JW-06). It comes last: whatever else is wrong with the request
+    /// is of more use to its author.
+    ///
+    /// # Errors
+    /// JW-06.
+    pub fn jw_06_lifetime(&self, settings: &Settings, now: Timestamp) -> Result<(), Refusal> {
+        let longest = settings.profile.registration.max_lifetime.as_secs();
+        match &self.single_use {
+            Some(id) if id.expires_at.saturating_sub(now) > longest => Err(self.claims.refuse(&JW_06, "exp")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The request's id, for single use (RQ-04); none where nobody signed it.
+    pub fn single_use(&self) -> Option<&RequestId> {
+        self.single_use.as_ref()
+    }
+
+    /// What was asked for: the client metadata among it.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+fn rq_06_object(body: &[u8], settings: &Settings) -> Result<Claims, Refusal> {
+    json::parse_object(body, settings.limits.json_depth)
+        .map(|members| Claims::of(Document::RegistrationRequest, members))
+        .map_err(|_| Refusal::by(&RQ_06).in_document(Document::RegistrationRequest))
+}
+
+/// `iat` and `exp` are there, in whole seconds; answers `exp`.
+fn rq_05_dates(claims: &Claims) -> Result<Timestamp, Refusal> {
+    for date in ["iat", "exp"] {
+        if claims.jw_02_date(date)?.is_none() || !claims.get(date).is_some_and(Value::is_u64) {
+            return Err(claims.refuse(&RQ_05, date));
+        }
+    }
+    claims.jw_02_date("exp")?.ok_or_else(|| claims.refuse(&RQ_05, "exp"))
+}
+
+fn rq_02_issuer(claims: &Claims, statement: &SoftwareStatement) -> Result<(), Refusal> {
+    if claims.text("iss") == Some(statement.software_id()) { Ok(()) } else { Err(claims.refuse(&RQ_02, "iss")) }
+}
+
+fn rq_03_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
+    if claims.jw_07_names_audience(&settings.registration_audiences)? {
+        Ok(())
+    } else {
+        Err(claims.refuse(&RQ_03, "aud"))
+    }
+}
+
+fn rq_04_jti(claims: &Claims) -> Result<String, Refusal> {
+    single_use_id(claims).ok_or_else(|| claims.refuse(&RQ_04, "jti"))
+}
+
+/// A `jti` that can be remembered: bounded, and without control characters.
+pub(super) fn single_use_id(claims: &Claims) -> Option<String> {
+    claims
+        .text("jti")
+        .filter(|jti| (1..=JTI_BYTES).contains(&jti.len()) && !jti.chars().any(char::is_control))
+        .map(str::to_owned)
+}

@@ -1,0 +1,347 @@
+//! The software statement (SSA): what a trusted directory says about a piece of software.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::catalogue::{
+    JW_02, JW_04, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_12, SS_13, SS_14_LOCATION,
+};
+use super::dialect::{Dialect, RolesShape};
+use super::jwt::{Claims, Unverified, Verified};
+use super::settings::{Directory, Settings};
+use super::url::KeySetUrl;
+use super::{Document, Refusal, Timestamp, Trail};
+
+/// A software statement that nobody has vouched for yet.
+#[derive(Debug)]
+pub struct UnverifiedStatement(Unverified);
+
+/// A software statement whose directory signed it and whose claims hold now.
+#[derive(Debug)]
+pub struct SoftwareStatement {
+    token: Rc<str>,
+    claims: Rc<Map<String, Value>>,
+    issuer: String,
+    software_id: String,
+    organisation_id: String,
+    registration_ids: Vec<String>,
+    redirect_uris: Vec<String>,
+    roles: Vec<String>,
+    key_set_uri: String,
+    revoked_key_set_uri: Option<String>,
+    single_use: Option<StatementId>,
+}
+
+/// What tells a statement from others of its directory, where each serves once (SS-08).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementId {
+    /// `jti`.
+    pub jti: String,
+    /// Until when the statement could be believed.
+    pub expires_at: Timestamp,
+}
+
+impl UnverifiedStatement {
+    /// Reads the shape of a statement and finds the directory whose key set must verify it (SS-03); nothing in it is believed.
+    ///
+    /// # Errors
+    /// The first JOSE rule broken, SS-03 where the issuer is missing or not on the operator's list, JO-14 or JO-18 where the directory's
+    /// dialect demands a header member, JW-08 where it is another kind of token.
+    pub fn open<'c>(token: &str, settings: &'c Settings, trail: &Trail) -> Result<(Self, &'c Directory), Refusal> {
+        let trail = trail.within(Document::SoftwareStatement);
+        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), settings, &trail)?;
+        let claims = unverified.unverified_claims();
+        trail.need(&[&JW_08], jw_08_kind(claims))?;
+        let directory = trail.need(&[&SS_03], ss_03_directory(claims, settings))?;
+        unverified.require_header(&directory.dialect.required_header, &trail)?;
+        Ok((Self(unverified), directory))
+    }
+
+    /// Refuses what has expired or is too old before any arithmetic is spent on it (SS-05, SS-06). Nothing is believed for that:
+    /// [`SoftwareStatement::check`] looks at the same dates again.
+    ///
+    /// # Errors
+    /// SS-05 or SS-06.
+    pub fn ss_05_ss_06_early(&self, directory: &Directory, now: Timestamp, trail: &Trail) -> Result<(), Refusal> {
+        let (trail, claims) = (trail.within(Document::SoftwareStatement), self.0.unverified_claims());
+        let date = |name| claims.jw_02_date(name).ok().flatten();
+        trail.foresee(ss_05_not_expired(claims, date("exp"), now))?;
+        match date("iat") {
+            // That a date is missing breaks another rule.
+            None => Ok(()),
+            issued_at => trail.foresee(ss_06_age(claims, &directory.dialect, issued_at, now)),
+        }
+    }
+
+    /// The token to verify.
+    pub fn unverified(&self) -> &Unverified {
+        &self.0
+    }
+}
+
+impl SoftwareStatement {
+    /// Checks the claims of a statement that its directory signed (SS-04 to SS-13).
+    ///
+    /// # Errors
+    /// The first broken rule.
+    pub fn check(
+        verified: Verified,
+        directory: &Directory,
+        skew: u64,
+        now: Timestamp,
+        trail: &Trail,
+    ) -> Result<Self, Refusal> {
+        let trail = trail.within(Document::SoftwareStatement);
+        let (rules, claims) = (&directory.dialect, verified.claims());
+        trail.hold(&[&SS_04], ss_04_required(claims, rules))?;
+        let expires_at = trail.need(&[&JW_02], claims.jw_02_date("exp"))?;
+        trail.hold(&[&SS_05], ss_05_not_expired(claims, expires_at, now))?;
+        let issued_at = trail.need(&[&JW_02], claims.jw_02_date("iat"))?;
+        trail.hold(&[&SS_07], ss_07_already_issued(claims, issued_at, now, skew))?;
+        trail.hold(&[&SS_06], ss_06_age(claims, rules, issued_at, now))?;
+        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        trail.hold(&[&SS_09], ss_09_organisation_active(claims, rules))?;
+        let roles = trail.hold_or(&[&SS_10], ss_10_roles(claims, rules), Vec::new)?;
+        let registration_ids = trail.hold_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
+        trail.hold(&[&SS_12], ss_12_mode(claims, rules))?;
+        let software_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.software_id))?;
+        let organisation_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
+        let redirect_uris = trail.need(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
+        let key_set_uri = trail.need(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
+        let revoked_key_set_uri = trail.need(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
+        let single_use = trail.need(&[&SS_04], ss_08_id(claims, rules, expires_at, issued_at))?;
+        let issuer = directory.issuer.clone();
+        let (token, claims) = verified.into_parts();
+        Ok(Self {
+            token,
+            claims,
+            issuer,
+            software_id,
+            organisation_id,
+            registration_ids,
+            redirect_uris,
+            roles,
+            key_set_uri,
+            revoked_key_set_uri,
+            single_use,
+        })
+    }
+
+    /// The statement as the directory issued it.
+    pub fn token(&self) -> &Rc<str> {
+        &self.token
+    }
+
+    /// All its claims.
+    pub fn claims(&self) -> &Rc<Map<String, Value>> {
+        &self.claims
+    }
+
+    /// The directory that signed it.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The software's id in the directory.
+    pub fn software_id(&self) -> &str {
+        &self.software_id
+    }
+
+    /// The organisation's id in the directory.
+    pub fn organisation_id(&self) -> &str {
+        &self.organisation_id
+    }
+
+    /// The organisation's active registrations with competent authorities, where the statement has them (CB-05).
+    pub fn registration_ids(&self) -> &[String] {
+        &self.registration_ids
+    }
+
+    /// The redirect URIs the directory knows.
+    pub fn redirect_uris(&self) -> &[String] {
+        &self.redirect_uris
+    }
+
+    /// Where the directory lists the software's revoked keys, if it says so (SS-14).
+    pub fn revoked_key_set_uri(&self) -> Option<&str> {
+        self.revoked_key_set_uri.as_deref()
+    }
+
+    /// What the statement is remembered by, where it serves once (SS-08).
+    pub fn single_use(&self) -> Option<&StatementId> {
+        self.single_use.as_ref()
+    }
+
+    /// The roles the directory grants.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// The software's key set, on a host the directory's operator listed.
+    pub fn key_set_uri(&self) -> &str {
+        &self.key_set_uri
+    }
+}
+
+/// A registration request carries a statement; a statement never does.
+fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
+    match claims.get("software_statement") {
+        Some(_) => Err(claims.refuse(&JW_08, "software_statement")),
+        None => Ok(()),
+    }
+}
+
+fn ss_03_directory<'c>(claims: &Claims, settings: &'c Settings) -> Result<&'c Directory, Refusal> {
+    claims.text("iss").and_then(|issuer| settings.directory(issuer)).ok_or_else(|| claims.refuse(&SS_03, "iss"))
+}
+
+fn ss_04_required(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
+    match rules.required_claims.iter().find(|name| claims.get(name).is_none()) {
+        None => Ok(()),
+        Some(missing) => Err(claims.refuse(&SS_04, missing.clone())),
+    }
+}
+
+fn ss_04_text(claims: &Claims, name: &str) -> Result<String, Refusal> {
+    match claims.text(name) {
+        Some(text) if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        _ => Err(claims.refuse(&SS_04, name.to_owned())),
+    }
+}
+
+/// The statement's redirect URIs: an array of strings, possibly empty or absent. Whether each is acceptable is MD-03's business.
+fn ss_04_redirect_uris(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let name = &rules.claims.redirect_uris;
+    match claims.get(name) {
+        None => Ok(Vec::new()),
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&SS_04, name.clone())),
+    }
+}
+
+fn ss_05_not_expired(claims: &Claims, expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    match expires_at {
+        Some(exp) if exp <= now => Err(claims.refuse(&SS_05, "exp")),
+        _ => Ok(()),
+    }
+}
+
+fn ss_06_age(claims: &Claims, rules: &Dialect, issued_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    let Some(max_age) = rules.max_age else { return Ok(()) };
+    match issued_at {
+        Some(iat) if now.saturating_sub(iat) <= max_age.as_secs() => Ok(()),
+        _ => Err(claims.refuse(&SS_06, "iat")),
+    }
+}
+
+fn ss_07_already_issued(
+    claims: &Claims,
+    issued_at: Option<Timestamp>,
+    now: Timestamp,
+    skew: u64,
+) -> Result<(), Refusal> {
+    match issued_at {
+        Some(iat) if iat > now.saturating_add(skew) => Err(claims.refuse(&SS_07, "iat")),
+        _ => Ok(()),
+    }
+}
+
+/// What the statement is remembered by, where it serves once: until it expires or is too old, whichever comes first.
+fn ss_08_id(
+    claims: &Claims,
+    rules: &Dialect,
+    expires_at: Option<Timestamp>,
+    issued_at: Option<Timestamp>,
+) -> Result<Option<StatementId>, Refusal> {
+    if !rules.single_use {
+        return Ok(None);
+    }
+    let too_old_at = rules.max_age.zip(issued_at).map(|(max_age, iat)| iat.saturating_add(max_age.as_secs()));
+    let ends = expires_at.into_iter().chain(too_old_at).min().ok_or_else(|| claims.refuse(&SS_04, "exp"))?;
+    Ok(Some(StatementId { jti: ss_04_text(claims, "jti")?, expires_at: ends }))
+}
+
+fn ss_09_organisation_active(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
+    let Some(name) = &rules.claims.organisation_status else { return Ok(()) };
+    match claims.text(name) {
+        Some("Active") => Ok(()),
+        _ => Err(claims.refuse(&SS_09, name.clone())),
+    }
+}
+
+fn ss_10_roles(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let name = &rules.claims.roles;
+    let read = |roles: &Value| match rules.roles_shape {
+        RolesShape::Array => strings(roles),
+        RolesShape::String => roles.as_str().filter(|role| !role.is_empty()).map(|role| vec![role.to_owned()]),
+        RolesShape::Objects => active_roles(roles),
+    };
+    claims.get(name).and_then(read).filter(|roles| !roles.is_empty()).ok_or_else(|| claims.refuse(&SS_10, name.clone()))
+}
+
+/// The roles of those entries that are Active. An entry of another shape makes all of them doubtful.
+fn active_roles(roles: &Value) -> Option<Vec<String>> {
+    let member = |entry: &Value, name: &str| entry.get(name)?.as_str().map(str::to_owned);
+    let entries = roles.as_array()?.iter().map(|entry| Some((member(entry, "role")?, member(entry, "status")?)));
+    let entries: Vec<(String, String)> = entries.collect::<Option<_>>()?;
+    Some(entries.into_iter().filter(|(_, status)| status == "Active").map(|(role, _)| role).collect())
+}
+
+/// Both shapes the directory has used: an object, and an array of such objects. Answers the registration ids of those that are Active.
+fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let Some(name) = &rules.claims.authority_claims else { return Ok(Vec::new()) };
+    let Some(value) = claims.get(name) else { return Ok(Vec::new()) };
+    let refuse = || claims.refuse(&SS_11, name.clone());
+    let entries: Vec<&Map<String, Value>> = match value {
+        Value::Object(entry) => vec![entry],
+        Value::Array(entries) => entries.iter().map(Value::as_object).collect::<Option<_>>().ok_or_else(refuse)?,
+        _ => return Err(refuse()),
+    };
+    let is_active = |entry: &&Map<String, Value>| entry.get("status").and_then(Value::as_str) == Some("Active");
+    let active: Vec<_> = entries.into_iter().filter(is_active).collect();
+    if active.is_empty() {
+        return Err(refuse());
+    }
+    let ids = active.iter().filter_map(|entry| entry.get("registration_id")?.as_str());
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// A statement that does not say what the software is for is for nothing in particular.
+fn ss_12_mode(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
+    let (Some(modes), Some(name)) = (&rules.modes, &rules.claims.mode) else { return Ok(()) };
+    match claims.text(name) {
+        Some(mode) if modes.iter().any(|known| known == mode) => Ok(()),
+        _ => Err(claims.refuse(&SS_12, name.clone())),
+    }
+}
+
+/// The key set may only be fetched from a host that the operator listed for this directory: a URL is believed for its host, not for
+/// standing in a signed statement.
+fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, Refusal> {
+    let names = &directory.dialect.claims.key_set_uris;
+    let first = names.iter().find(|name| claims.get(name).is_some()).or(names.first());
+    let name = first.cloned().unwrap_or_default();
+    key_set_uri(claims, &name, directory).ok_or_else(|| claims.refuse(&SS_13, name))
+}
+
+/// Where the directory lists the software's revoked keys. It must say so where they are refused here; elsewhere it is kept for the day they
+/// are.
+fn ss_14_revoked_key_set_uri(claims: &Claims, directory: &Directory) -> Result<Option<String>, Refusal> {
+    let dialect = &directory.dialect;
+    let Some(name) = &dialect.claims.revoked_key_set_uri else { return Ok(None) };
+    match key_set_uri(claims, name, directory) {
+        None if dialect.refuse_revoked_keys => Err(claims.refuse(&SS_14_LOCATION, name.clone())),
+        uri => Ok(uri),
+    }
+}
+
+fn key_set_uri(claims: &Claims, name: &str, directory: &Directory) -> Option<String> {
+    let on_listed_host = |url: &KeySetUrl<'_>| directory.key_set_hosts.iter().any(|host| host == url.authority);
+    let uri = claims.text(name)?;
+    KeySetUrl::parse(uri).filter(on_listed_host).map(|_| uri.to_owned())
+}
+
+/// An array of strings, or nothing.
+pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|entry| entry.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,63 @@
+//! What the tests of several crates need: changed bytes, and the folder of real tokens and certificates.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "this code runs in tests only")]
+
+use std::path::PathBuf;
+
+/// The folder of real tokens and certificates, if there is one: `DCR_VECTORS`, or `shared/vectors` beside the
+/// repository. They are not part of it; without them a test says so and passes.
+pub fn vectors() -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
+    let folder = std::env::var_os("DCR_VECTORS").map_or_else(|| PathBuf::from(beside), PathBuf::from);
+    let found = folder.is_dir();
+    if !found {
+        eprintln!("skipped: no real tokens and certificates in {}", folder.display());
+    }
+    found.then_some(folder)
+}
+
+/// `count` variations of `original`: bits flipped, octets replaced, stretches removed, doubled or moved. The same every
+/// time, so that a failure can be repeated.
+pub fn mutations(original: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>> {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    (0..count).map(move |_| {
+        let mut octets = original.to_vec();
+        for _ in 0..=random.below(3) {
+            mutate(&mut octets, &mut random);
+        }
+        octets
+    })
+}
+
+/// Octets that mean something to one of the parsers.
+const SPECIAL: &[u8] = b"\0\t\n \"#%+,-./0:;<=>A[\\]_a{}~\x02\x13\x30\x31\x7f\x80\x82\xc3\xe2\xff";
+
+fn mutate(octets: &mut Vec<u8>, random: &mut Random) {
+    let at = random.below(octets.len() + 1);
+    let length = random.below(octets.len() - at + 1).min(40);
+    let special = SPECIAL[random.below(SPECIAL.len())];
+    match random.below(6) {
+        0 if at < octets.len() => octets[at] ^= 1 << random.below(8),
+        1 if at < octets.len() => octets[at] = special,
+        2 => drop(octets.drain(at..at + length)),
+        3 => {
+            let copy = octets[at..at + length].to_vec();
+            let target = random.below(octets.len() + 1);
+            octets.splice(target..target, copy);
+        }
+        4 => octets.truncate(at),
+        _ => octets.insert(at, special),
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound.max(1)).unwrap()).unwrap()
+    }
+}

@@ -1,0 +1,144 @@
+//! Attribute values: decoding of ASN.1 strings, preparation for comparison (RFC 4518), printing (RFC 4514).
+
+use std::fmt;
+
+use der::asn1::AnyRef;
+use der::{self, Decode, Encode, Tag, Tagged};
+
+use crate::hex;
+
+/// The value of one attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// An ASN.1 string of any type, or a value written as text.
+    Text(String),
+    /// Any other ASN.1 value: its DER.
+    Der(Vec<u8>),
+}
+
+/// A value in the form in which equal values are equal.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prepared {
+    Text(String),
+    Der(Vec<u8>),
+}
+
+impl Value {
+    /// The value of a certificate. A string that cannot be decoded is kept as DER.
+    pub(super) fn from_asn1(value: AnyRef<'_>) -> der::Result<Self> {
+        match decode_string(value.tag(), value.value()) {
+            Some(text) => Ok(Self::Text(text)),
+            None => value.to_der().map(Self::Der),
+        }
+    }
+
+    /// The value of RFC 4514's `#hex` form, from its octets, which must be one DER value.
+    pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
+        AnyRef::from_der(der).and_then(Self::from_asn1)
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Der(_) => None,
+        }
+    }
+
+    /// Prepares for caseIgnoreMatch (RFC 4517 section 4.2.11), or for comparison of octets where the value is not text.
+    ///
+    /// caseIgnoreIA5Match (section 4.2.3), the rule of `DC` and `emailAddress`, prepares in the same way. `None` where
+    /// RFC 4518 section 2.4 prohibits a character: such a value equals nothing.
+    pub(super) fn prepare(&self) -> Option<Prepared> {
+        match self {
+            Self::Text(text) => prepare_text(text).map(Prepared::Text),
+            Self::Der(der) => Some(Prepared::Der(der.clone())),
+        }
+    }
+}
+
+/// The text of an ASN.1 string, whichever of the types of RFC 5280's DirectoryString and of IA5String it has.
+fn decode_string(tag: Tag, octets: &[u8]) -> Option<String> {
+    match tag {
+        Tag::Utf8String => String::from_utf8(octets.to_vec()).ok(),
+        // Certificates exist whose PrintableString holds `@` or `_`. That is a fault of their issuer, not another name.
+        Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
+            octets.is_ascii().then(|| String::from_utf8(octets.to_vec()).ok())?
+        }
+        // T.61 on paper, ISO 8859-1 in every certificate and every tool that prints one.
+        Tag::TeletexString => Some(octets.iter().copied().map(char::from).collect()),
+        Tag::BmpString => {
+            let (units, []) = octets.as_chunks::<2>() else {
+                return None;
+            };
+            char::decode_utf16(units.iter().copied().map(u16::from_be_bytes)).collect::<Result<_, _>>().ok()
+        }
+        _ => None,
+    }
+}
+
+/// RFC 4518: map (section 2.2, with case folding), prohibit (2.4), handle insignificant spaces (2.6.1).
+///
+/// Unicode normalisation (2.3) is left out: its tables are larger than this filter's parsers, and a name spelled with
+/// other code points is at worst not recognised.
+fn prepare_text(text: &str) -> Option<String> {
+    let mut mapped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            prohibited if is_prohibited(prohibited) => return None,
+            nothing if is_mapped_to_nothing(nothing) => {}
+            space if space.is_whitespace() => mapped.push(' '),
+            // The sharp s is the one letter in use that folds to two.
+            'ß' | 'ẞ' => mapped.push_str("ss"),
+            'ς' => mapped.push('σ'),
+            other => mapped.extend(other.to_lowercase()),
+        }
+    }
+    Some(mapped.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+}
+
+/// RFC 4518 section 2.4, without the unassigned code points.
+fn is_prohibited(character: char) -> bool {
+    let private_use = matches!(character, '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}');
+    let not_a_character = matches!(character, '\u{FDD0}'..='\u{FDEF}' | '\u{FFFD}'..='\u{FFFF}');
+    private_use || not_a_character
+}
+
+/// RFC 4518 section 2.2, first three paragraphs.
+fn is_mapped_to_nothing(character: char) -> bool {
+    matches!(character,
+        '\u{AD}' | '\u{1806}' | '\u{34F}' | '\u{180B}'..='\u{180D}' | '\u{FE00}'..='\u{FE0F}' | '\u{FFFC}'
+        | '\u{0}'..='\u{8}' | '\u{E}'..='\u{1F}' | '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}'
+        | '\u{6DD}' | '\u{70F}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{2063}' | '\u{206A}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{1D173}'..='\u{1D17A}' | '\u{E0001}' | '\u{E0020}'..='\u{E007F}')
+}
+
+/// RFC 4514 section 2.4, with control characters as hexadecimal pairs.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Text(text) => text,
+            Self::Der(der) => return write!(f, "#{}", hex::encode(der)),
+        };
+        let last = text.chars().count().saturating_sub(1);
+        for (index, character) in text.chars().enumerate() {
+            match character {
+                '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
+                '#' if index == 0 => f.write_str("\\#")?,
+                ' ' if index == 0 || index == last => f.write_str("\\ ")?,
+                unsafe_in_logs if is_unsafe_in_logs(unsafe_in_logs) => {
+                    unsafe_in_logs.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
+                }
+                plain => write!(f, "{plain}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Control characters end lines or drive terminals; invisible ones reverse or hide what follows.
+fn is_unsafe_in_logs(character: char) -> bool {
+    character.is_control()
+        || is_mapped_to_nothing(character)
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+}

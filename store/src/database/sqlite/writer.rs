@@ -1,0 +1,109 @@
+//! The thread that writes. SQLite writes one transaction at a time, and a durable one waits for the disk. Jobs that come while the disk
+//! works queue, and all that queue share the next transaction. Each has a savepoint of its own, so that a job that is refused undoes nothing of
+//! the others. A caller is answered only when the transaction is on the disk.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::Error;
+use super::thread::{DatabaseThread, Job, Message, Queue};
+use crate::database::{Failure, Refusal};
+
+/// The most jobs of one transaction. More would only let the first wait longer.
+const MAX_JOBS: usize = 64;
+
+/// Starts the thread that writes. Each job is done in a transaction that begins with the write lock, and is over when that is on the disk.
+/// Of one that fails nothing has happened.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub(super) fn start(connection: Connection) -> std::io::Result<DatabaseThread> {
+    DatabaseThread::start("writer", move |queue| serve(connection, queue))
+}
+
+fn serve(mut connection: Connection, mut queue: Queue) {
+    let mut next = queue.blocking_recv();
+    while let Some(message) = next {
+        match message {
+            Message::Run(first) => {
+                next = share_transaction(&mut connection, first, &mut queue).or_else(|| queue.blocking_recv());
+            }
+            Message::Close(closed) => {
+                queue.close();
+                let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                drop(connection);
+                drop(closed.send(checkpoint));
+                return;
+            }
+        }
+    }
+}
+
+/// Runs `first`, and the jobs that queue, in one transaction, and replies to them. Returns what it took from the queue that is not a job.
+fn share_transaction(connection: &mut Connection, first: Box<dyn Job>, queue: &mut Queue) -> Option<Message> {
+    let (mut jobs, mut other) = (vec![first], None);
+    let ended = transaction(connection, &mut jobs, || match queue.try_recv().ok()? {
+        Message::Run(job) => Some(job),
+        message => {
+            other = Some(message);
+            None
+        }
+    });
+    let ended = ended.map_err(Arc::new);
+    for job in jobs {
+        job.reply(ended.clone());
+    }
+    other
+}
+
+/// One transaction of `jobs` and of those that `join` them.
+fn transaction(
+    connection: &mut Connection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    mut join: impl FnMut() -> Option<Box<dyn Job>>,
+) -> Result<(), rusqlite::Error> {
+    let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in jobs.iter_mut() {
+        run(&work, job.as_mut())?;
+    }
+    while let Some(mut job) = (jobs.len() < MAX_JOBS).then(&mut join).flatten() {
+        let done = run(&work, job.as_mut());
+        jobs.push(job);
+        done?;
+    }
+    work.commit()
+}
+
+fn run(work: &Connection, job: &mut dyn Job) -> Result<(), rusqlite::Error> {
+    in_savepoint(work, || Ok(((), job.run(work)?)))
+}
+
+/// Does one of several operations of a job: if it is refused, what it wrote is undone, and only that.
+///
+/// # Errors
+/// What ends the whole job.
+pub(super) fn one_of_several<T>(
+    work: &Connection,
+    operation: impl FnOnce() -> Result<T, Error>,
+) -> Result<Result<T, Refusal>, Error> {
+    in_savepoint(work, || match operation() {
+        Ok(done) => Ok((Ok(done), true)),
+        Err(Error::Operation(Failure::Refused(refusal))) => Ok((Err(refusal), false)),
+        Err(error) => Err(error),
+    })
+}
+
+/// `operation` returns, beside its result, whether what it wrote is to stay.
+fn in_savepoint<T, E: From<rusqlite::Error>>(
+    work: &Connection,
+    operation: impl FnOnce() -> Result<(T, bool), E>,
+) -> Result<T, E> {
+    work.prepare_cached("SAVEPOINT an_operation")?.execute([])?;
+    let (result, stays) = operation()?;
+    if !stays {
+        work.prepare_cached("ROLLBACK TO an_operation")?.execute([])?;
+    }
+    work.prepare_cached("RELEASE an_operation")?.execute([])?;
+    Ok(result)
+}
