@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use dcr_json::Shown;
-use dcr_json::{self as json, names, object};
+use dcr_json::{self as json, json_enum, json_struct};
 use dcr_policy::profile::{Audience, RequestBody};
 use dcr_policy::settings::Settings;
 use dcr_policy::url::{Issuer, KeySetUrl, is_authority, is_plain_path};
@@ -75,7 +75,7 @@ pub struct KeySetHost {
     pub cluster: String,
 }
 
-object!(KeySetHost { host, cluster });
+json_struct!(KeySetHost { host, cluster });
 
 /// The store service.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ pub struct StoreConfig {
     pub timeout: Duration,
 }
 
-object!(StoreConfig { cluster, authority = "dcr-store".to_owned(), timeout = Duration::from_secs(2) });
+json_struct!(StoreConfig { cluster, authority = "dcr-store".to_owned(), timeout = Duration::from_secs(2) });
 
 /// Where the transport certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub enum OtherGrants {
     Pass,
 }
 
-names!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
+json_enum!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
 
 /// What is wrong with a configuration: where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Config {
     /// The first thing that is wrong, with its path.
     pub fn from_value(document: Value) -> Result<Self, ConfigError> {
         let digest = Sha256::digest(document.to_string()).into();
-        let document: Document = json::read(&document).map_err(|misfit| wrong(misfit.path(), misfit.problem()))?;
+        let document: Document = json::read(&document).map_err(|error| wrong(error.path(), error.problem()))?;
         Ok(Self { digest, ..document.complete()? })
     }
 

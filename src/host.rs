@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use dcr_jose::Algorithm;
 use dcr_policy::{Refusal, Timestamp};
+use dcr_store_protocol::is_request_id;
 
 #[cfg(test)]
 pub(crate) mod mock;
@@ -63,10 +64,9 @@ pub fn media_type(value: &[u8]) -> Option<String> {
     essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype)).then_some(essence)
 }
 
-/// A request's id that may be passed on and logged: letters, digits and dashes, 64 at most.
+/// A request's id that may be passed on and logged, as [`is_request_id`] says.
 pub fn request_id(value: &[u8]) -> Option<&str> {
-    let well_formed = (1..=64).contains(&value.len()) && value.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    std::str::from_utf8(value).ok().filter(|_| well_formed)
+    std::str::from_utf8(value).ok().filter(|id| is_request_id(id))
 }
 
 /// The call could not even be sent: the cluster does not exist, or the host refused it.
@@ -97,8 +97,8 @@ pub enum Event {
         /// The endpoint's name.
         endpoint: &'static str,
     },
-    /// A request broke rules that are only watched.
-    Watched {
+    /// A request broke rules that are in shadow mode.
+    ShadowDenied {
         /// The endpoint's name.
         endpoint: &'static str,
         /// Why it would have been refused; the first is what the caller would have read.

@@ -22,10 +22,10 @@ use self::fetch::{Failure, fetch};
 use self::flight::Flights;
 use self::shared::{Claim, Outcome, SharedSets};
 pub use self::source::Source;
-use crate::arrival::Arrival;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
+use crate::shared_once::SharedOnce;
 
 /// No key set could be had, neither fetched nor kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ const FAILURE_PAUSE: u64 = 2;
 const OVERDUE: Duration = Duration::from_secs(10);
 
 /// How often a VM looks whether another one's fetch has ended.
-const GLANCE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<H: Host> KeySets<H> {
     /// An empty cache.
@@ -176,7 +176,7 @@ impl<H: Host> KeySets<H> {
     }
 
     /// The fetch under way, or a new one.
-    fn join_fetch(&self, source: &Source) -> Arrival<Option<Held>> {
+    fn join_fetch(&self, source: &Source) -> SharedOnce<Option<Held>> {
         let now = self.host.now();
         let (brings, is_new) = self.flights.join(source, now, self.longest_fetch());
         if is_new {
@@ -194,12 +194,12 @@ impl<H: Host> KeySets<H> {
     async fn bring(&self, source: &Source) -> Brought {
         let known_since = self.entry(source).held.map(|held| held.fetched_at);
         let is_newer = |held: &Held| known_since.is_none_or(|known_since| held.fetched_at > known_since);
-        let glances = self.config.timeout.as_millis() / GLANCE.as_millis();
+        let glances = self.config.timeout.as_millis() / POLL_INTERVAL.as_millis();
         for _ in 0..glances.max(1) {
             if self.shared.claim(source, self.host.now(), self.longest_fetch()) == Claim::Own {
                 break;
             }
-            self.host.sleep(GLANCE).await;
+            self.host.sleep(POLL_INTERVAL).await;
             if self.shared.is_under_way(source, self.host.now(), self.longest_fetch()) {
                 continue;
             }

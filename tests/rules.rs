@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use dcr_dev::installation::project_folder;
-use dcr_policy::catalogue::{Answer, Force, Level, RULES, Rule};
+use dcr_policy::catalogue::{Answer, Level, RULES, Rule, Waivability};
 use dcr_policy::profile::Profile;
 
 const HEAD: &str = "# Rules
@@ -93,7 +93,7 @@ fn the_rules_document_is_made_from_the_catalogue() {
             document,
             "| {}{} | `{}` | {answer} | {} |{levels} {checked_in} | {} |",
             rule.id,
-            if rule.force == Force::Waivable { "\\*" } else { "" },
+            if rule.waivability == Waivability::Waivable { "\\*" } else { "" },
             rule.reason,
             rule.sentence,
             rule.source

@@ -9,6 +9,7 @@ use dcr_cli::client::client_config;
 use dcr_cli::keys::SigningKey;
 use dcr_cli::pki::Pki;
 use dcr_dev::Gateway;
+use dcr_store_protocol::{self as protocol, Client, NewClient, Outcome, Reply, WrittenClient, path};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -112,7 +113,7 @@ struct World {
     requests: Arc<Requests>,
     load: Load,
     /// A registration as the store takes it.
-    template: Value,
+    template: NewClient<Value>,
     /// The third party's public key.
     key: Value,
 }
@@ -122,20 +123,23 @@ impl World {
     async fn register(&self, number: usize, key_set: impl Fn(usize) -> Option<String>) -> Result<Vec<String>, Error> {
         let tls = client_config(&self.gateway.pki().server_ca.certificate_pem, None)?;
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).build()?;
-        let url = format!("{}/v1/clients", self.gateway.store_url());
+        let url = format!("{}{}", self.gateway.store_url(), path::CLIENTS);
         let bodies = (0..number).map(|at| {
             let mut body = self.template.clone();
-            if let (Some(url), Some(place)) = (key_set(at), body.pointer_mut("/record/key_set_uri")) {
+            if let (Some(url), Some(place)) = (key_set(at), body.record.get_mut("key_set_uri")) {
                 *place = url.into();
             }
             body
         });
         let sent = bodies.map(|body| {
-            let request = http.post(&url).json(&json!({ "clients": [body] }));
+            let request = http.post(&url).json(&protocol::Clients { clients: vec![body] });
             async move {
-                let created: Value = request.send().await?.error_for_status()?.json().await?;
-                let client_id = created.pointer("/clients/0/client_id").and_then(Value::as_str).map(str::to_owned);
-                client_id.ok_or_else(|| Error::from("the store made a client without client_id"))
+                let mut created: protocol::Clients<Reply<WrittenClient>> =
+                    request.send().await?.error_for_status()?.json().await?;
+                match created.clients.pop().map(|reply| reply.outcome) {
+                    Some(Outcome::Made(client)) => Ok(client.client_id),
+                    other => Err(Error::from(format!("the store made no client: {other:?}"))),
+                }
             }
         });
         stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await
@@ -176,17 +180,18 @@ impl World {
 }
 
 /// The registration of a client, as it would be sent to the store again.
-async fn template(gateway: &Gateway, client_id: &str) -> Result<Value, Error> {
+async fn template(gateway: &Gateway, client_id: &str) -> Result<NewClient<Value>, Error> {
     let tpp = gateway.client(None)?;
     let url = format!("{}/v1/clients/{client_id}", gateway.store_url());
-    let client = tpp.send(tpp.request(Method::GET, &url)).await?.json();
-    let member = |name| client.get(name).ok_or_else(|| format!("the store's client has no {name}"));
-    Ok(json!({
-        "software": member("software")?,
-        "single_registration": false,
-        "consume_jti": [],
-        "record": member("record")?
-    }))
+    let client: Client<Value> = serde_json::from_value(tpp.send(tpp.request(Method::GET, &url)).await?.json())?;
+    Ok(NewClient {
+        request_id: None,
+        software: client.software,
+        single_registration: false,
+        registration_access_token: false,
+        consume_jti: Vec::new(),
+        record: client.record,
+    })
 }
 
 /// Tokens for these clients in turn. They all are the same third party's, so its key signs for each.

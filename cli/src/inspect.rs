@@ -1,6 +1,6 @@
 //! What a token taken apart says, times in words, and what a profile wants of it. Nothing is verified.
 
-mod wishes;
+mod expectations;
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,7 @@ pub use dcr_mint::inspect::{Inspected, Kind};
 use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
-use self::wishes::{strangeness, wishes};
+use self::expectations::{expectations, mismatches};
 
 /// A claim that a profile speaks of, and how the token stands to it.
 #[derive(Clone, Debug)]
@@ -68,13 +68,13 @@ impl CompareWithProfile for Inspected {
         let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
         let likely = profiles.into_iter().min_by_key(|profile| {
             // Of equals the first is the least.
-            statement.as_ref().map_or(0, |statement| strangeness(statement, profile))
+            statement.as_ref().map_or(0, |statement| mismatches(statement, profile))
         });
         likely.ok_or_else(|| unreadable("none"))
     }
 
     fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding> {
-        let finding = |wish: wishes::Wish| {
+        let finding = |wish: expectations::Wish| {
             let state = match self.claims.get(&wish.claim) {
                 None | Some(Value::Null) if wish.demanded => State::Missing,
                 None | Some(Value::Null) => State::Absent,
@@ -83,7 +83,7 @@ impl CompareWithProfile for Inspected {
             };
             Finding { claim: wish.claim, rule: wish.rule, wanted: wish.wanted, state }
         };
-        wishes(self, profile, now).into_iter().map(finding).collect()
+        expectations(self, profile, now).into_iter().map(finding).collect()
     }
 
     fn report(&self, profile: &Profile, now: u64) -> String {

@@ -14,7 +14,11 @@ use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, S
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_mint::Error;
 use dcr_parties::client::{JWT_BEARER, media_type};
-use dcr_policy::{ErrorCode, Refusal, Timestamp, Trail};
+use dcr_policy::{ErrorCode, Evaluation, Refusal, Timestamp};
+use dcr_store_protocol::{
+    Clients, ErrorBody, ErrorCode as StoreErrorCode, IssuedToken, NewClient, Reply, TokenType, Tokens, WrittenClient,
+    path,
+};
 use dcr_x509::Certificate;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -106,13 +110,13 @@ impl Case {
             certificate: self.certificate.map(Rc::new),
         };
         let gate = Gate::new(self.config, host.clone());
-        let trail = Trail::new(gate.config.settings.modes.clone());
-        let answer = gate.follow(endpoint, &Request { head, body: received }, &trail).now_or_never();
+        let evaluation = Evaluation::new(gate.config.settings.modes.clone());
+        let answer = gate.follow(endpoint, &Request { head, body: received }, &evaluation).now_or_never();
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
 
         host.0.all_at_hand()?;
         let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
-        let rules = list(kind, &gate.config, &trail.met(), verdict == Verdict::Accepted);
+        let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
         Ok(Judgement { verdict, rules })
     }
 }
@@ -140,9 +144,12 @@ impl Surroundings {
 
     fn call(&self, call: &Call) -> Result<(u16, Value), CallNotSent> {
         let client = self.client.as_ref();
-        match (call.method, call.path.strip_prefix("/v1/clients/"), client) {
-            ("GET", Some(client_id), Some(client)) if client_id == client.client_id => Ok((200, client.stored())),
-            ("GET", Some(_), Some(_)) => Ok((404, json!({ "error": "unknown_client", "error_description": "" }))),
+        let client_id = call.path.strip_prefix(path::CLIENTS).and_then(|rest| rest.strip_prefix('/'));
+        match (call.method, client_id, client) {
+            ("GET", Some(client_id), Some(client)) if client_id == client.client_id => {
+                Ok((200, json!(client.stored())))
+            }
+            ("GET", Some(_), Some(_)) => Ok((404, json!(unknown_client()))),
             ("GET", ..) => {
                 let url = format!("https://{}{}", call.authority, call.path);
                 let key_set = self.key_set(&url).cloned();
@@ -151,8 +158,8 @@ impl Surroundings {
                 }
                 Ok((200, key_set.ok_or(CallNotSent)?))
             }
-            (_, None, Some(client)) => Ok((200, issued(&client.client_id))),
-            (_, None, None) => Ok((200, created(&call.body))),
+            (_, None, Some(client)) => Ok((200, json!(issued(client.client_id.clone())))),
+            (_, None, None) => Ok((200, json!(created(&call.body)?))),
             _ => Err(CallNotSent),
         }
     }
@@ -208,31 +215,33 @@ impl Host for Offline {
 }
 
 /// What the store answers to a registration.
-fn created(body: &[u8]) -> Value {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let asked = |member: &str| body.pointer(&format!("/clients/0/{member}"));
-    let mut client = json!({
-        "status": 201,
-        "client_id": "judged",
-        "client_id_issued_at": 0,
-        "version": 1,
-        "software": asked("software"),
-    });
-    if let (Some(Value::Bool(true)), Some(members)) = (asked("registration_access_token"), client.as_object_mut()) {
-        members.insert("registration_access_token".into(), "judged".into());
-    }
-    json!({ "clients": [client] })
+fn created(body: &[u8]) -> Result<Clients<Reply<WrittenClient>>, CallNotSent> {
+    let asked: Clients<NewClient<Value>> = serde_json::from_slice(body).map_err(|_| CallNotSent)?;
+    let created = |new: NewClient<Value>| {
+        Reply::made(WrittenClient {
+            client_id: "judged".into(),
+            client_id_issued_at: 0,
+            version: 1,
+            software: new.software,
+            registration_access_token: new.registration_access_token.then(|| "judged".into()),
+        })
+    };
+    Ok(Clients { clients: asked.clients.into_iter().map(created).collect() })
 }
 
 /// What it answers when it is asked for a token.
-fn issued(client_id: &str) -> Value {
-    let token = json!({
-        "status": 201,
-        "client_id": client_id,
-        "access_token": "judged",
-        "token_type": "Bearer",
-        "expires_in": 1,
-        "scope": "judged",
-    });
-    json!({ "tokens": [token] })
+fn issued(client_id: String) -> Tokens<Reply<IssuedToken>> {
+    let token = IssuedToken {
+        client_id,
+        access_token: "judged".into(),
+        token_type: TokenType::Bearer,
+        expires_in: 1,
+        scope: "judged".into(),
+    };
+    Tokens { tokens: vec![Reply::made(token)] }
+}
+
+/// What it answers of a client that it does not have.
+fn unknown_client() -> ErrorBody<&'static str> {
+    ErrorBody { error: StoreErrorCode::UnknownClient, error_description: "", replayed: None }
 }

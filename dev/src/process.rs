@@ -16,10 +16,10 @@ const TAIL_LINES: usize = 12;
 const TAIL_WIDTH: usize = 500;
 
 /// The longest that a condition is waited for. Envoy compiles the filter at start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a condition is looked at while it is waited for.
-const GLANCE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running program. Dropping it kills it.
 pub struct Process {
@@ -83,15 +83,15 @@ pub async fn wait_for<T>(
     folder: &Path,
     mut look: impl AsyncFnMut() -> Result<Option<T>, Error>,
 ) -> Result<T, Error> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         if let Some(seen) = look().await? {
             return Ok(seen);
         }
         if Instant::now() > deadline {
-            return Err(Error::Waited { what: what.into(), waited: PATIENCE, folder: folder.into() });
+            return Err(Error::Waited { what: what.into(), waited: START_TIMEOUT, folder: folder.into() });
         }
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcr_json::object;
+use dcr_json::json_struct;
 
 use super::{ConfigError, wrong};
 
@@ -29,7 +29,7 @@ pub struct JwksConfig {
     pub keys: usize,
 }
 
-object!(JwksConfig {
+json_struct!(JwksConfig {
     timeout, max_age, stale_if_error, refetch_interval, cached_sets, cached_bytes, shared_bytes, bytes, keys,
 } or default);
 
@@ -81,7 +81,7 @@ pub struct CacheConfig {
     pub client_bytes: usize,
 }
 
-object!(CacheConfig { statements, client_max_age, clients, client_bytes } or default);
+json_struct!(CacheConfig { statements, client_max_age, clients, client_bytes } or default);
 
 impl Default for CacheConfig {
     fn default() -> Self {

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use dcr_json::{self as json, ByName, names, object};
-use dcr_policy::catalogue::{Force, RULES};
+use dcr_json::{self as json, ByName, json_enum, json_struct};
+use dcr_policy::catalogue::{RULES, Waivability};
 use dcr_policy::dialect::Dialect;
+use dcr_policy::evaluation::{Mode, Modes};
 use dcr_policy::profile::{Audience, Profile, merge};
 use dcr_policy::settings::{Directory, Limits, Settings};
-use dcr_policy::trail::{Mode, Modes};
 use dcr_policy::url::{Issuer, is_origin};
 use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
@@ -42,7 +42,7 @@ pub(super) struct Document {
     discovery: Map<String, Value>,
 }
 
-object!(Document {
+json_struct!(Document {
     profile, danger_profile_values = Map::new(), issuer, gateway_url, mode = Mode::default(),
     danger_rules = ByName::new(), paths, directories, store, jwks, cache, certificate, registration, client_assertion,
     access_token, other_grants = OtherGrants::default(), clock_skew, limits, discovery = Map::new(),
@@ -55,7 +55,7 @@ struct PathsDocument {
     distinguished_name: Option<String>,
 }
 
-object!(PathsDocument { registration, token, distinguished_name } or default);
+json_struct!(PathsDocument { registration, token, distinguished_name } or default);
 
 #[derive(Default)]
 struct CertificateDocument {
@@ -63,7 +63,7 @@ struct CertificateDocument {
     trusted_proxies: Vec<String>,
 }
 
-object!(CertificateDocument { source, trusted_proxies } or default);
+json_struct!(CertificateDocument { source, trusted_proxies } or default);
 
 #[derive(Clone, Copy, Default)]
 enum SourceDocument {
@@ -72,7 +72,7 @@ enum SourceDocument {
     Forwarded,
 }
 
-names!(SourceDocument { "connection" => Connection, "forwarded" => Forwarded });
+json_enum!(SourceDocument { "connection" => Connection, "forwarded" => Forwarded });
 
 struct DirectoryDocument {
     issuer: String,
@@ -84,7 +84,7 @@ struct DirectoryDocument {
     statements: StatementsDocument,
 }
 
-object!(DirectoryDocument {
+json_struct!(DirectoryDocument {
     issuer, jwks_uri, cluster, software_key_sets = Vec::new(), dialect, statements,
 });
 
@@ -100,7 +100,7 @@ struct StatementsDocument {
     certificate_psd2_roles: Option<bool>,
 }
 
-object!(StatementsDocument {
+json_struct!(StatementsDocument {
     max_age,
     single_use,
     modes,
@@ -118,7 +118,7 @@ struct RegistrationDocument {
     max_lifetime: Option<Duration>,
 }
 
-object!(RegistrationDocument {
+json_struct!(RegistrationDocument {
     audiences, single_registration, danger_multiple_registrations, max_lifetime,
 } or default);
 
@@ -128,14 +128,14 @@ struct AssertionDocument {
     max_lifetime: Option<Duration>,
 }
 
-object!(AssertionDocument { audiences, max_lifetime } or default);
+json_struct!(AssertionDocument { audiences, max_lifetime } or default);
 
 #[derive(Default)]
 struct AccessTokenDocument {
     lifetime: Option<Duration>,
 }
 
-object!(AccessTokenDocument { lifetime } or default);
+json_struct!(AccessTokenDocument { lifetime } or default);
 
 impl Document {
     pub(super) fn complete(self) -> Result<Config, ConfigError> {
@@ -224,7 +224,7 @@ fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile,
     };
     merge(&mut document, values);
     let place = if profile.is_string() { "danger_profile_values" } else { "profile" };
-    json::read(&document).map_err(|misfit| wrong(&format!("{place}.{}", misfit.path()), misfit.problem()))
+    json::read(&document).map_err(|error| wrong(&format!("{place}.{}", error.path()), error.problem()))
 }
 
 /// The places of all values below `place`.
@@ -249,7 +249,7 @@ fn modes(general: Mode, of_rules: ByName<Mode>) -> Result<Modes, ConfigError> {
         if rows.peek().is_none() {
             return Err(wrong(&place, "is not a rule: docs/rules.md lists them"));
         }
-        if *mode != Mode::Enforce && !rows.any(|rule| rule.force == Force::Waivable) {
+        if *mode != Mode::Enforce && !rows.any(|rule| rule.waivability == Waivability::Waivable) {
             return Err(wrong(
                 &place,
                 "cannot be set aside: it establishes who is asking, or what later checks read; mode: shadow watches the whole gate",

@@ -74,7 +74,7 @@ impl Host for Envoy {
         self.metrics.count(&event);
         match event {
             Event::Passed { .. } => hostcalls::set_filter_state("dcr.outcome", "passed"),
-            Event::Watched { endpoint, refusals } => {
+            Event::ShadowDenied { endpoint, refusals } => {
                 if let Some(first) = refusals.first() {
                     hostcalls::set_filter_state("dcr.shadow_rule", first.rule.id);
                     hostcalls::set_filter_state("dcr.shadow_reason", first.rule.reason);

@@ -59,7 +59,7 @@ impl Metrics {
         match *event {
             Event::Allowed { endpoint } => self.requests.increment((endpoint, Outcome::Allowed.name())),
             Event::Passed { endpoint } => self.requests.increment((endpoint, PASSED)),
-            Event::Watched { endpoint, ref refusals } => {
+            Event::ShadowDenied { endpoint, ref refusals } => {
                 self.requests.increment((endpoint, SHADOW_DENIED));
                 refusals.iter().for_each(|refusal| self.shadow_refused.increment(refusal.rule));
             }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use dcr_jose::{es256, rsa};
 use dcr_policy::Refusal;
 use dcr_policy::catalogue::GW_02;
-use dcr_policy::trail::Mode;
+use dcr_policy::evaluation::Mode;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 
@@ -119,18 +119,18 @@ struct Stream {
 struct Journey {
     /// Where the body goes, while the journey may still want it.
     body: BodySender,
-    passage: Rc<Passage>,
+    resume: Rc<Resume>,
 }
 
 /// The request's way to the upstream. Envoy learns that it is open from what a callback of the request returns; where none is running, it
 /// has to be told.
 #[derive(Default)]
-struct Passage {
+struct Resume {
     is_open: Cell<bool>,
     in_callback: Cell<bool>,
 }
 
-impl Passage {
+impl Resume {
     fn open(&self) {
         self.is_open.set(true);
         if !self.in_callback.get() {
@@ -187,32 +187,32 @@ impl HttpContext for Stream {
             sender.complete(Vec::new());
         }
         let request = Request { head: Head { query, headers, certificate }, body };
-        let passage = Rc::new(Passage::default());
-        self.journey = Some(Journey { body: sender, passage: passage.clone() });
-        let way_out = passage.clone();
+        let resume = Rc::new(Resume::default());
+        self.journey = Some(Journey { body: sender, resume: resume.clone() });
+        let way_out = resume.clone();
         let work = async move {
             match gate.serve(&endpoint, &request).await {
                 Served::Answer(answer, outcome) => hostcalls::answer(answer, outcome),
                 Served::Upstream => way_out.open(),
             }
         };
-        passage.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))
+        resume.decide(|| executor::run(Task::Stream(self.context_id), Box::pin(work), self.context_id))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
+        let Some(Journey { body, resume }) = &self.journey else { return Action::Continue };
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         if body_size > limit {
             body.too_large();
         } else if end_of_stream {
             body.complete(hostcalls::request_body(body_size));
         }
-        passage.decide(|| executor::run_ready(self.context_id))
+        resume.decide(|| executor::run_ready(self.context_id))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
-        let Some(Journey { body, passage }) = &self.journey else { return Action::Continue };
+        let Some(Journey { body, resume }) = &self.journey else { return Action::Continue };
         // One byte more than is taken tells a body that just fits from one that was too long before the trailers came.
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         let arrived = hostcalls::request_body(limit.saturating_add(1));
@@ -221,7 +221,7 @@ impl HttpContext for Stream {
         } else {
             body.complete(arrived);
         }
-        passage.decide(|| executor::run_ready(self.context_id))
+        resume.decide(|| executor::run_ready(self.context_id))
     }
 }
 

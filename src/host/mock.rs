@@ -8,8 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_policy::Timestamp;
+use dcr_store_protocol::{
+    Client, Clients, ErrorBody, ErrorCode, IssuedToken, Jti, NewClient, NewToken, Replacement, Reply, Software,
+    TokenType, Tokens, WrittenClient, path,
+};
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
@@ -163,77 +168,101 @@ impl Host for MockHost {
 
 impl MemoryStore {
     fn answer(&mut self, call: &Call) -> CallResponse {
-        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        self.consumed.extend(body["consume_jti"].as_array().cloned().unwrap_or_default());
-        let segments: Vec<&str> = call.path.trim_start_matches("/v1/").split('/').collect();
-        match (call.method, segments.as_slice()) {
-            ("POST", ["clients"]) => {
-                let told: Vec<Value> =
-                    body["clients"].as_array().unwrap().iter().map(|order| self.create(order)).collect();
-                answer(200, json!({ "clients": told }))
+        match (call.method, call.path.as_str()) {
+            ("POST", path::CLIENTS) => {
+                let Clients { clients } = body(call);
+                let clients = clients.into_iter().map(|new| self.create(new)).collect();
+                answer(200, json!(Clients { clients }))
             }
-            ("POST", ["tokens"]) => {
-                let told: Vec<Value> =
-                    body["tokens"].as_array().unwrap().iter().map(|order| self.issue(order)).collect();
-                answer(200, json!({ "tokens": told }))
+            ("POST", path::TOKENS) => {
+                let Tokens { tokens } = body(call);
+                let tokens = tokens.into_iter().map(|new| self.issue(new)).collect();
+                answer(200, json!(Tokens { tokens }))
             }
-            ("POST", ["tokens", "introspect"]) => answer(200, self.introspection.clone()),
-            ("POST", ["tokens", "revoke"]) => {
+            ("POST", path::INTROSPECT) => answer(200, self.introspection.clone()),
+            ("POST", path::REVOKE) => {
                 self.revoked.push(String::from_utf8(call.body.clone()).unwrap());
                 answer(200, json!({}))
             }
-            (_, ["clients", id, ..]) if !self.clients.contains_key(*id) => {
-                answer(404, json!({ "error": "unknown_client" }))
+            (method, path) => match path.strip_prefix(path::CLIENTS).and_then(|rest| rest.strip_prefix('/')) {
+                Some(id) if self.clients.contains_key(id) => self.answer_of_client(method, id, call),
+                Some(_) => answer(404, json!(error(ErrorCode::UnknownClient))),
+                None => answer(404, json!(error(ErrorCode::NotFound))),
+            },
+        }
+    }
+
+    fn answer_of_client(&mut self, method: &str, id: &str, call: &Call) -> CallResponse {
+        match method {
+            "GET" => answer(200, self.clients[id].clone()),
+            "PUT" => {
+                let Replacement { software, consume_jti, record } = body::<Replacement<Value>>(call);
+                self.consumed.extend(consume_jti.iter().map(|jti| json!(jti)));
+                let version = self.clients[id]["version"].as_i64().unwrap() + 1;
+                answer(200, json!(self.put(id, version, software, record)))
             }
-            ("GET", ["clients", id]) => answer(200, self.clients[*id].clone()),
-            ("PUT", ["clients", id]) => {
-                let version = self.clients[*id]["version"].as_u64().unwrap() + 1;
-                answer(200, self.put(id, version, &body))
-            }
-            ("DELETE", ["clients", id]) => {
-                self.clients.remove(*id);
+            "DELETE" => {
+                self.clients.remove(id);
                 CallResponse { status: Some(204), headers: Vec::new(), body: Vec::new() }
             }
-            _ => answer(404, json!({})),
+            _ => answer(405, json!(error(ErrorCode::MethodNotAllowed))),
         }
     }
 
-    fn create(&mut self, order: &Value) -> Value {
-        let jti = order["consume_jti"].as_array().cloned().unwrap_or_default();
-        if let Some(replayed) = jti.iter().position(|jti| self.consumed.contains(jti)) {
-            return json!({ "status": 409, "error": "replayed", "replayed": replayed });
+    fn create(&mut self, new: NewClient<Value>) -> Reply<WrittenClient> {
+        if let Err(replayed) = self.consume(&new.consume_jti) {
+            return replayed;
         }
-        self.consumed.extend(jti);
         let id = format!("client-{}", self.clients.len() + 1);
-        let mut client = self.put(&id, 1, order);
-        client["status"] = json!(201);
-        if order["registration_access_token"] == true {
-            client["registration_access_token"] = json!("token of the registration");
-        }
-        client
+        let mut written = WrittenClient::from(self.put(&id, 1, new.software, new.record));
+        written.registration_access_token =
+            new.registration_access_token.then(|| "token of the registration".to_owned());
+        Reply::made(written)
     }
 
-    fn issue(&mut self, order: &Value) -> Value {
-        let jti = order["consume_jti"].as_array().cloned().unwrap_or_default();
-        let client_id = &order["client_id"];
-        let Some(client) = self.clients.get(client_id.as_str().unwrap()) else {
-            return json!({ "status": 404, "error": "unknown_client" });
-        };
-        if client["version"] != order["version"] {
-            return json!({ "status": 412, "error": "version_mismatch" });
+    fn issue(&mut self, new: NewToken) -> Reply<IssuedToken> {
+        let Some(client) = self.clients.get(&new.client_id) else { return refused(ErrorCode::UnknownClient) };
+        if client["version"] != json!(new.version) {
+            return refused(ErrorCode::VersionMismatch);
         }
-        if jti.iter().any(|jti| self.consumed.contains(jti)) {
-            return json!({ "status": 409, "error": "replayed" });
+        if let Err(replayed) = self.consume(&new.consume_jti) {
+            return replayed;
         }
-        self.consumed.extend(jti);
-        let token = format!("token {} of {}", self.consumed.len(), client_id.as_str().unwrap());
-        let (expires_in, scope) = (&order["expires_in"], &order["scope"]);
-        json!({ "status": 201, "client_id": client_id, "access_token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": scope })
+        Reply::made(IssuedToken {
+            access_token: format!("token {} of {}", self.consumed.len(), new.client_id),
+            client_id: new.client_id,
+            token_type: TokenType::Bearer,
+            expires_in: new.expires_in,
+            scope: new.scope,
+        })
     }
 
-    fn put(&mut self, id: &str, version: u64, body: &Value) -> Value {
-        let client = json!({ "client_id": id, "client_id_issued_at": 1_700_000_000, "version": version, "software": body["software"], "record": body["record"] });
-        self.clients.insert(id.to_owned(), client.clone());
+    /// Consumes all, or none.
+    fn consume<T>(&mut self, every: &[Jti]) -> Result<(), Reply<T>> {
+        let every: Vec<Value> = every.iter().map(|jti| json!(jti)).collect();
+        if let Some(index) = every.iter().position(|jti| self.consumed.contains(jti)) {
+            let error = ErrorBody { replayed: Some(index), ..error(ErrorCode::Replayed) };
+            return Err(Reply::refused(ErrorCode::Replayed.status(), error));
+        }
+        self.consumed.extend(every);
+        Ok(())
+    }
+
+    fn put(&mut self, id: &str, version: i64, software: Software, record: Value) -> Client<Value> {
+        let client = Client { client_id: id.to_owned(), client_id_issued_at: 1_700_000_000, version, software, record };
+        self.clients.insert(id.to_owned(), json!(client));
         client
     }
+}
+
+fn body<T: DeserializeOwned>(call: &Call) -> T {
+    serde_json::from_slice(&call.body).unwrap()
+}
+
+fn refused<T>(code: ErrorCode) -> Reply<T> {
+    Reply::refused(code.status(), error(code))
+}
+
+fn error(code: ErrorCode) -> ErrorBody {
+    ErrorBody { error: code, error_description: "refused by the mock".to_owned(), replayed: None }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Request;
 use crate::config::Config;
-use crate::store::{Client, IssuedToken, Record};
+use crate::store_client::{Client, IssuedToken, Record};
 
 /// Seconds after which a caller may try again what failed for an unreachable service.
 const RETRY_AFTER: &str = "5";

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::arrival::Arrival;
+use crate::shared_once::SharedOnce;
 
 /// The body is larger than the endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,11 +10,11 @@ pub struct TooLarge;
 
 /// The journey's end.
 #[derive(Debug, Clone, Default)]
-pub struct Body(Arrival<Result<Rc<[u8]>, TooLarge>>);
+pub struct Body(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
 
 /// The end of whoever receives the body. The first word counts: what was too large stays so, whatever part of it is sent later.
 #[derive(Debug, Clone)]
-pub struct BodySender(Arrival<Result<Rc<[u8]>, TooLarge>>);
+pub struct BodySender(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
 
 impl Body {
     /// A body still to arrive, and the end to send it by.

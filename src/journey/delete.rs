@@ -1,6 +1,6 @@
 //! Delete (RFC 7592 section 2.3): the registration and its tokens end together.
 
-use dcr_policy::{Refusal, Trail};
+use dcr_policy::{Evaluation, Refusal};
 
 use super::management::authorise;
 use super::registration::refused_by_store;
@@ -11,9 +11,9 @@ pub(super) async fn delete<H: Host>(
     gate: &Gate<H>,
     request: &Request,
     client_id: &str,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Answer, Refusal> {
-    let authorised = authorise(gate, request, client_id, trail).await?;
+    let authorised = authorise(gate, request, client_id, evaluation).await?;
     gate.store.delete(&authorised.client.client_id).await.map_err(refused_by_store)?;
     Ok(Answer::no_content())
 }

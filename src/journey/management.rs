@@ -4,13 +4,13 @@ use dcr_policy::access_token::Introspection;
 use dcr_policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
 use dcr_policy::profile::ManagementToken;
 use dcr_policy::token_request::ca_17_subject;
-use dcr_policy::{Refusal, Trail, access_token};
+use dcr_policy::{Evaluation, Refusal, access_token};
 use dcr_x509::Certificate;
 use futures_util::future::join;
 
 use super::{Gate, Request};
 use crate::host::Host;
-use crate::store::{Client, Record, StoreError};
+use crate::store_client::{Client, Record, StoreError};
 
 /// A caller who may manage a registration.
 pub(super) struct Authorised<'r> {
@@ -26,9 +26,9 @@ pub(super) async fn authorise<'r, H: Host>(
     gate: &Gate<H>,
     request: &'r Request,
     client_id: &str,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Authorised<'r>, Refusal> {
-    let certificate = trail.need(&[&AT_03], at_03_certificate(request))?;
+    let certificate = evaluation.require(&[&AT_03], at_03_certificate(request))?;
     let token = access_token::presented(request.header("authorization")?, request.head.query.as_deref())?;
 
     let (introspection, client) = join(gate.store.introspect(token), gate.store.client(client_id)).await;
@@ -40,22 +40,22 @@ pub(super) async fn authorise<'r, H: Host>(
     };
 
     let kind = gate.config.settings.profile.registration.management_token;
-    trail.need(&[&AT_01], access_token::at_01_active(&introspection))?;
-    trail.need(&[&CM_01], access_token::cm_01_kind(&introspection, kind))?;
+    evaluation.require(&[&AT_01], access_token::at_01_active(&introspection))?;
+    evaluation.require(&[&CM_01], access_token::cm_01_kind(&introspection, kind))?;
     if kind == ManagementToken::AccessToken {
-        trail.need(&[&AT_02], access_token::at_02_bound(&introspection, certificate))?;
+        evaluation.require(&[&AT_02], access_token::at_02_bound(&introspection, certificate))?;
     }
     if let Err(refusal) = access_token::cm_03_cm_04_own(&introspection, client_id, client.is_some()) {
         if kind == ManagementToken::AccessToken || is_holders(gate, &introspection, certificate).await? {
             gate.store.revoke(token).await.map_err(|_| Refusal::by(&GW_01))?;
         }
-        return trail.need(&[&CM_04, &CM_03], Err(refusal));
+        return evaluation.require(&[&CM_04, &CM_03], Err(refusal));
     }
     let client = client.ok_or_else(|| Refusal::by(&CM_03))?;
-    trail.need(&[&CM_15], cm_15_certificate(gate, &client, certificate, trail))?;
-    trail.need(&[&CM_11], cm_11_registered_subject(gate, &client, certificate))?;
+    evaluation.require(&[&CM_15], cm_15_certificate(gate, &client, certificate, evaluation))?;
+    evaluation.require(&[&CM_11], cm_11_registered_subject(gate, &client, certificate))?;
     let scope = gate.config.settings.profile.access_token.management_scope.as_deref();
-    trail.need(&[&AT_07], access_token::at_07_scope(&introspection, scope))?;
+    evaluation.require(&[&AT_07], access_token::at_07_scope(&introspection, scope))?;
     let registration_access_token = (kind == ManagementToken::RegistrationAccessToken).then_some(token);
     Ok(Authorised { client, registration_access_token })
 }
@@ -70,7 +70,7 @@ async fn is_holders<H: Host>(
     let Some(client_id) = token.client_id.as_deref() else { return Ok(false) };
     match gate.store.client(client_id).await {
         Ok(client) => {
-            let aside = Trail::new(gate.config.settings.modes.clone());
+            let aside = Evaluation::new(gate.config.settings.modes.clone());
             Ok(cm_15_certificate(gate, &client, certificate, &aside).is_ok())
         }
         Err(StoreError::UnknownClient) => Ok(false),
@@ -83,10 +83,10 @@ fn cm_15_certificate<H: Host>(
     gate: &Gate<H>,
     client: &Client,
     certificate: &Certificate,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<(), Refusal> {
     let Record { issuer, binding, .. } = &client.record;
-    if gate.is_certificate_of(issuer, binding, certificate, trail) { Ok(()) } else { Err(Refusal::by(&CM_15)) }
+    if gate.is_certificate_of(issuer, binding, certificate, evaluation) { Ok(()) } else { Err(Refusal::by(&CM_15)) }
 }
 
 /// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).

@@ -19,17 +19,17 @@ pub use answer::Answer;
 pub use body::{Body, BodySender};
 use dcr_policy::catalogue::RG_15;
 use dcr_policy::certificate_binding::Binding;
-use dcr_policy::trail::Mode;
-use dcr_policy::{ErrorCode, Refusal, Rule, Trail};
+use dcr_policy::evaluation::Mode;
+use dcr_policy::{ErrorCode, Evaluation, Refusal, Rule};
 use dcr_x509::Certificate;
 pub use request::{Head, Request};
 pub use route::{Endpoint, Route, Routes};
-pub use signature::Verdicts;
+pub use signature::SignatureCache;
 
 use crate::config::{Config, OtherGrants};
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
-use crate::store::Store;
+use crate::store_client::Store;
 
 /// Everything a journey works with.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Gate<H> {
     /// The key sets at hand.
     pub key_sets: KeySets<H>,
     /// The software statements whose signature verified.
-    pub verdicts: Verdicts,
+    pub signature_cache: SignatureCache,
     /// The client store.
     pub store: Store<H>,
 }
@@ -52,30 +52,30 @@ impl<H: Host> Gate<H> {
     /// A gate with nothing cached.
     pub fn new(config: Config, host: H) -> Self {
         let key_sets = KeySets::new(host.clone(), &config);
-        let verdicts = Verdicts::new(&config.cache);
+        let signature_cache = SignatureCache::new(&config.cache);
         let store = Store::new(host.clone(), &config);
         let routes = Routes::new(&config);
-        Self { config, routes, host, key_sets, verdicts, store }
+        Self { config, routes, host, key_sets, signature_cache, store }
     }
 
     /// Serves one request to an endpoint of ours: answers it, or leaves it to the upstream.
     pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Served {
-        self.follow(endpoint, request, &Trail::new(self.config.settings.modes.clone())).await
+        self.follow(endpoint, request, &Evaluation::new(self.config.settings.modes.clone())).await
     }
 
-    /// The same, leaving the rules it met on `trail`.
-    pub async fn follow(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Served {
+    /// The same, recording the checks in `evaluation`.
+    pub async fn follow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Served {
         let name = endpoint.name();
         let outcome = if self.config.settings.modes.general == Mode::Shadow {
-            self.watch(endpoint, request, trail).await.map(|()| Served::Upstream)
+            self.shadow(endpoint, request, evaluation).await.map(|()| Served::Upstream)
         } else if self.is_for_upstream(endpoint, request).await {
             Ok(Served::Upstream)
         } else {
-            self.act(endpoint, request, trail).await.map(|answer| Served::Answer(answer, Outcome::Allowed))
+            self.act(endpoint, request, evaluation).await.map(|answer| Served::Answer(answer, Outcome::Allowed))
         };
         let served = match outcome {
             Ok(served) => {
-                self.tell_watched(name, trail.watched());
+                self.record_shadow_refusals(name, evaluation.shadow_refusals());
                 let event = match &served {
                     Served::Answer(..) => Event::Allowed { endpoint: name },
                     Served::Upstream => Event::Passed { endpoint: name },
@@ -83,7 +83,7 @@ impl<H: Host> Gate<H> {
                 self.host.record(event);
                 served
             }
-            Err(refusal) => self.refuse_after(trail.watched(), name, refusal, None),
+            Err(refusal) => self.refuse_after(evaluation.shadow_refusals(), name, refusal, None),
         };
         match served {
             Served::Answer(answer, outcome) => {
@@ -93,48 +93,48 @@ impl<H: Host> Gate<H> {
         }
     }
 
-    /// Refuses a request, or lets it pass where its rule is only watched; `allow` lists the methods of the resource.
+    /// Refuses a request, or lets it pass where its rule is in shadow mode; `allow` lists the methods of the resource.
     pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Served {
         self.refuse_after(Vec::new(), endpoint, refusal, allow)
     }
 
     fn refuse_after(
         &self,
-        mut watched: Vec<Refusal>,
+        mut in_shadow: Vec<Refusal>,
         endpoint: &'static str,
         refusal: Refusal,
         allow: Option<&'static str>,
     ) -> Served {
         let modes = &self.config.settings.modes;
         if modes.general == Mode::Shadow && modes.of(refusal.rule) != Mode::Enforce {
-            watched.push(refusal);
-            self.tell_watched(endpoint, watched);
+            in_shadow.push(refusal);
+            self.record_shadow_refusals(endpoint, in_shadow);
             self.host.record(Event::Passed { endpoint });
             return Served::Upstream;
         }
-        self.tell_watched(endpoint, watched);
+        self.record_shadow_refusals(endpoint, in_shadow);
         let answer = Answer::refused(&refusal, allow, &self.config.settings.profile);
         let outcome = Outcome::of(&refusal);
         self.host.record(Event::Denied { endpoint, refusal });
         Served::Answer(answer, outcome)
     }
 
-    fn tell_watched(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
+    fn record_shadow_refusals(&self, endpoint: &'static str, refusals: Vec<Refusal>) {
         if !refusals.is_empty() {
-            self.host.record(Event::Watched { endpoint, refusals });
+            self.host.record(Event::ShadowDenied { endpoint, refusals });
         }
     }
 
-    async fn act(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
+    async fn act(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<Answer, Refusal> {
         if *endpoint != Endpoint::Discovery {
-            trail.hold(&[&RG_15], request.rg_15_interaction_id(&self.config.settings.profile))?;
+            evaluation.check(&[&RG_15], request.rg_15_interaction_id(&self.config.settings.profile))?;
         }
         match endpoint {
-            Endpoint::Register => register::register(self, request, trail).await,
-            Endpoint::Retrieve(client_id) => retrieve::retrieve(self, request, client_id, trail).await,
-            Endpoint::Update(client_id) => update::update(self, request, client_id, trail).await,
-            Endpoint::Delete(client_id) => delete::delete(self, request, client_id, trail).await,
-            Endpoint::Token => token::token(self, request, trail).await,
+            Endpoint::Register => register::register(self, request, evaluation).await,
+            Endpoint::Retrieve(client_id) => retrieve::retrieve(self, request, client_id, evaluation).await,
+            Endpoint::Update(client_id) => update::update(self, request, client_id, evaluation).await,
+            Endpoint::Delete(client_id) => delete::delete(self, request, client_id, evaluation).await,
+            Endpoint::Token => token::token(self, request, evaluation).await,
             Endpoint::DistinguishedName => distinguished_name::distinguished_name(self, request),
             Endpoint::Discovery => Ok(discovery::discovery(&self.config)),
         }
@@ -142,19 +142,24 @@ impl<H: Host> Gate<H> {
 
     /// Whether the transport certificate is one of the client's, as its directory's dialect knows them. The client of a directory that is no
     /// longer trusted has none.
-    fn is_certificate_of(&self, issuer: &str, binding: &Binding, certificate: &Certificate, trail: &Trail) -> bool {
-        self.config
-            .settings
-            .directory(issuer)
-            .is_some_and(|directory| binding.check(certificate, &directory.dialect, self.host.now(), trail).is_ok())
+    fn is_certificate_of(
+        &self,
+        issuer: &str,
+        binding: &Binding,
+        certificate: &Certificate,
+        evaluation: &Evaluation,
+    ) -> bool {
+        self.config.settings.directory(issuer).is_some_and(|directory| {
+            binding.check(certificate, &directory.dialect, self.host.now(), evaluation).is_ok()
+        })
     }
 
     /// Judges what can be judged without writing anything, and without having made the clients: registration requests, and token requests
     /// of clients that the store happens to know. The upstream serves them all.
-    async fn watch(&self, endpoint: &Endpoint, request: &Request, trail: &Trail) -> Result<(), Refusal> {
+    async fn shadow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
         match endpoint {
-            Endpoint::Register | Endpoint::Update(_) => register::watch(self, request, trail).await,
-            Endpoint::Token => token::watch(self, request, trail).await,
+            Endpoint::Register | Endpoint::Update(_) => register::shadow(self, request, evaluation).await,
+            Endpoint::Token => token::shadow(self, request, evaluation).await,
             Endpoint::Retrieve(_) | Endpoint::Delete(_) | Endpoint::DistinguishedName | Endpoint::Discovery => Ok(()),
         }
     }

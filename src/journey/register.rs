@@ -2,32 +2,36 @@
 
 use dcr_policy::catalogue::{MD_26, RG_01, RG_02, RG_13, RQ_04_REPLAY};
 use dcr_policy::profile::ManagementToken;
-use dcr_policy::{Refusal, Trail};
+use dcr_policy::{Evaluation, Refusal};
 
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
 
-pub(super) async fn register<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
-    let approved = approve(gate, request, trail).await?;
+pub(super) async fn register<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    evaluation: &Evaluation,
+) -> Result<Answer, Refusal> {
+    let approved = approve(gate, request, evaluation).await?;
 
     let rules = &gate.config.settings.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
     let single_uses = approved.single_uses(gate);
     let (id, single) = (request.request_id(), rules.single_registration);
     let created = gate.store.create(id, approved.record, single_uses, single, with_token).await;
-    let client = trail.need(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
+    let client = evaluation.require(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
     Ok(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref()))
 }
 
 /// Judges a registration that the upstream will make; the store hears nothing of it.
-pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<(), Refusal> {
-    approve(gate, request, trail).await.map(|_| ())
+pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+    approve(gate, request, evaluation).await.map(|_| ())
 }
 
-async fn approve<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Approved, Refusal> {
-    trail.need(&[&RG_02], rg_02_media_type(gate, request))?;
-    let certificate = trail.need(&[&RG_01], request.rg_01_certificate())?;
-    let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
-    judge(gate, certificate, Some(certificate), &body, trail).await
+async fn approve<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<Approved, Refusal> {
+    evaluation.require(&[&RG_02], rg_02_media_type(gate, request))?;
+    let certificate = evaluation.require(&[&RG_01], request.rg_01_certificate())?;
+    let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;
+    judge(gate, certificate, Some(certificate), &body, evaluation).await
 }

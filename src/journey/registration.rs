@@ -1,4 +1,4 @@
-//! What registering and updating have in common: everything from the media type to the verdict.
+//! What registering and updating have in common: everything from the media type to the proof.
 
 use dcr_policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
 use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};
@@ -7,13 +7,13 @@ use dcr_policy::jwt::Unverified;
 use dcr_policy::registration_request::{RegistrationRequest, UnverifiedRequest};
 use dcr_policy::settings::Directory;
 use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
-use dcr_policy::{Refusal, Timestamp, Trail};
+use dcr_policy::{Evaluation, Refusal, Timestamp};
 use dcr_x509::Certificate;
 
 use super::{Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::store::{Record, SingleUse, StoreError};
+use crate::store_client::{Record, SingleUse, StoreError};
 
 /// A request that broke no rule.
 pub(super) struct Approved {
@@ -64,30 +64,31 @@ pub(super) async fn judge<H: Host>(
     certificate: &Certificate,
     subject: Option<&Certificate>,
     body: &[u8],
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Approved, Refusal> {
     // Time goes on while key sets are fetched, so each check asks anew.
     let (settings, now) = (&gate.config.settings, || gate.host.now());
-    let request = UnverifiedRequest::open(body, settings, now(), trail)?;
-    let statement = request.ss_01_statement(settings, trail)?;
-    let (statement, directory) = UnverifiedStatement::open(statement, settings, trail)?;
-    statement.ss_05_ss_06_early(directory, now(), trail)?;
+    let request = UnverifiedRequest::open(body, settings, now(), evaluation)?;
+    let statement = request.ss_01_statement(settings, evaluation)?;
+    let (statement, directory) = UnverifiedStatement::open(statement, settings, evaluation)?;
+    statement.ss_05_ss_06_early(directory, now(), evaluation)?;
 
     let directory_keys = Source::of_directory(&gate.config, &directory.issuer);
-    let statement = signature::verify_once(gate, statement.unverified(), directory_keys, trail).await?;
+    let statement = signature::verify_once(gate, statement.unverified(), directory_keys, evaluation).await?;
     let statement =
-        SoftwareStatement::check(statement, directory, settings.profile.clock_skew.as_secs(), now(), trail)?;
+        SoftwareStatement::check(statement, directory, settings.profile.clock_skew.as_secs(), now(), evaluation)?;
 
     let request = match request {
-        UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, directory, trail).await?,
+        UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, directory, evaluation).await?,
         UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
     };
-    let metadata = ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, settings, trail)?;
+    let metadata =
+        ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, settings, evaluation)?;
     let binding = Binding::of(&statement);
-    binding.check(certificate, &directory.dialect, now(), trail)?;
-    trail.hold(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
-    trail.hold(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
-    trail.hold(&[&JW_06], request.jw_06_lifetime(settings, now()))?;
+    binding.check(certificate, &directory.dialect, now(), evaluation)?;
+    evaluation.check(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
+    evaluation.check(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
+    evaluation.check(&[&JW_06], request.jw_06_lifetime(settings, now()))?;
     Ok(Approved { record: Record::of(&statement, binding, metadata), request, statement })
 }
 
@@ -97,12 +98,12 @@ async fn signed<H: Host>(
     request: &Unverified,
     statement: &SoftwareStatement,
     directory: &Directory,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<RegistrationRequest, Refusal> {
     let software_keys = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
-    let request = signature::verify(gate, request, software_keys, trail).await?;
-    signature::ss_14_not_revoked(gate, &request, directory, statement.revoked_key_set_uri(), trail).await?;
-    RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), trail)
+    let request = signature::verify(gate, request, software_keys, evaluation).await?;
+    signature::ss_14_not_revoked(gate, &request, directory, statement.revoked_key_set_uri(), evaluation).await?;
+    RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), evaluation)
 }
 
 /// The software published the transport certificate, where the operator asks for that (CB-07).

@@ -1,6 +1,6 @@
 //! Retrieve (RFC 7592 section 2.1): GET the registration.
 
-use dcr_policy::{Refusal, Trail};
+use dcr_policy::{Evaluation, Refusal};
 
 use super::management::authorise;
 use super::{Answer, Gate, Request};
@@ -10,8 +10,8 @@ pub(super) async fn retrieve<H: Host>(
     gate: &Gate<H>,
     request: &Request,
     client_id: &str,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Answer, Refusal> {
-    let authorised = authorise(gate, request, client_id, trail).await?;
+    let authorised = authorise(gate, request, client_id, evaluation).await?;
     Ok(Answer::registration(200, &authorised.client, &gate.config, authorised.registration_access_token))
 }

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use dcr_policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19, SS_14};
-use dcr_policy::jwt::{Unverifiable, Unverified, Verdict, Verified, signature_rule};
+use dcr_policy::jwt::{SignatureProof, Unverifiable, Unverified, Verified, signature_rule};
 use dcr_policy::settings::Directory;
-use dcr_policy::{Refusal, Trail};
+use dcr_policy::{Evaluation, Refusal};
 
 use super::Gate;
 use crate::cache::{Bounds, Cache};
@@ -22,9 +22,9 @@ pub(super) async fn verify<H: Host>(
     gate: &Gate<H>,
     unverified: &Unverified,
     source: Option<Source>,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Verified, Refusal> {
-    on_trail(verified(gate, unverified, source).await, unverified, trail)
+    on_trail(verified(gate, unverified, source).await, unverified, evaluation)
 }
 
 /// Verifies a document that is sent again and again, such as a software statement: whether its signature verifies is kept with the digest
@@ -36,9 +36,9 @@ pub(super) async fn verify_once<H: Host>(
     gate: &Gate<H>,
     unverified: &Unverified,
     source: Option<Source>,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Verified, Refusal> {
-    on_trail(verified_once(gate, unverified, source).await, unverified, trail)
+    on_trail(verified_once(gate, unverified, source).await, unverified, evaluation)
 }
 
 /// The key that signed `verified` is not one that the directory lists as revoked, where such keys are refused (SS-14). The list is a key set
@@ -51,7 +51,7 @@ pub(super) async fn ss_14_not_revoked<H: Host>(
     verified: &Verified,
     directory: &Directory,
     uri: Option<&str>,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<(), Refusal> {
     if !directory.dialect.refuse_revoked_keys {
         return Ok(());
@@ -63,12 +63,16 @@ pub(super) async fn ss_14_not_revoked<H: Host>(
         Ok(_) => Ok(()),
         Err(refusal) => Err(refusal),
     };
-    trail.within(document).need(&[&JO_19, &SS_14], listed.map_err(|refusal| refusal.in_document(document)))
+    evaluation.within(document).require(&[&JO_19, &SS_14], listed.map_err(|refusal| refusal.in_document(document)))
 }
 
-fn on_trail(verified: Result<Verified, Refusal>, unverified: &Unverified, trail: &Trail) -> Result<Verified, Refusal> {
+fn on_trail(
+    verified: Result<Verified, Refusal>,
+    unverified: &Unverified,
+    evaluation: &Evaluation,
+) -> Result<Verified, Refusal> {
     let rules = [&JO_19, &JO_13, &JO_14, &JO_15, &JO_16, signature_rule(unverified.document())];
-    trail.within(unverified.document()).need(&rules, verified)
+    evaluation.within(unverified.document()).require(&rules, verified)
 }
 
 async fn verified<H: Host>(
@@ -86,13 +90,13 @@ async fn verified_once<H: Host>(
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
     let (source, keys) = current(gate, source).await?;
-    if let Some(verified) = gate.verdicts.find(&keys, unverified) {
+    if let Some(verified) = gate.signature_cache.find(&keys, unverified) {
         gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Hit));
         return Ok(verified);
     }
     gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Miss));
     let (verified, keys) = by_newest(gate, unverified, &source, keys).await?;
-    for _ in 0..gate.verdicts.keep(&keys, unverified, &verified) {
+    for _ in 0..gate.signature_cache.keep(&keys, unverified, &verified) {
         gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Evicted));
     }
     Ok(verified)
@@ -113,7 +117,7 @@ pub(super) async fn current<H: Host>(
 
 /// The documents whose signature verified, and under which key set. Only that: what they claim is looked at every time.
 #[derive(Debug)]
-pub struct Verdicts(RefCell<Cache<Place, Verdict>>);
+pub struct SignatureCache(RefCell<Cache<Place, SignatureProof>>);
 
 /// A token, but for its signature, under a key set: both by their digests.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -122,26 +126,26 @@ struct Place {
     token: [u8; 32],
 }
 
-/// What one verdict takes, in bytes: two digests, one more and a signature of 512 octets at most in the verdict, and their place in the map.
-const VERDICT_BYTES: usize = 768;
+/// What one proof takes, in bytes: two digests, one more and a signature of 512 octets at most in the proof, and their place in the map.
+const PROOF_BYTES: usize = 768;
 
-impl Verdicts {
+impl SignatureCache {
     /// None yet.
     pub(super) fn new(config: &CacheConfig) -> Self {
-        let bounds = Bounds { entries: config.statements, bytes: config.statements.saturating_mul(VERDICT_BYTES) };
+        let bounds = Bounds { entries: config.statements, bytes: config.statements.saturating_mul(PROOF_BYTES) };
         Self(RefCell::new(Cache::new(bounds)))
     }
 
     fn find(&self, keys: &PublishedKeys, unverified: &Unverified) -> Option<Verified> {
         let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
-        self.0.borrow_mut().get(&place).and_then(|verdict| unverified.verified_before(verdict))
+        self.0.borrow_mut().get(&place).and_then(|proof| unverified.verified_before(proof))
     }
 
     /// Returns how many others had to go.
     fn keep(&self, keys: &PublishedKeys, unverified: &Unverified, verified: &Verified) -> usize {
-        let Some(verdict) = unverified.verdict(verified) else { return 0 };
+        let Some(proof) = unverified.proof(verified) else { return 0 };
         let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
-        self.0.borrow_mut().insert(place, verdict, VERDICT_BYTES)
+        self.0.borrow_mut().insert(place, proof, PROOF_BYTES)
     }
 }
 

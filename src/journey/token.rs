@@ -12,31 +12,35 @@ use dcr_policy::client_metadata::AuthMethod;
 use dcr_policy::token_request::{
     Credential, TokenRequest, ca_03_registered_method, ca_17_subject, ca_20_registered_grant,
 };
-use dcr_policy::{Document, Refusal, Rule, Trail};
+use dcr_policy::{Document, Evaluation, Refusal, Rule};
 use dcr_x509::Certificate;
 
 use super::{Answer, Gate, Request, signature};
 use crate::host::Host;
 use crate::jwks::Source;
-use crate::store::{IssuedToken, SingleUse, StoreError, TokenClient};
+use crate::store_client::{IssuedToken, SingleUse, StoreError, TokenClient};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-pub(super) async fn token<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Answer, Refusal> {
-    let start = trail.length();
-    let mut issued = issue(gate, request, judge(gate, request, trail).await?).await;
+pub(super) async fn token<H: Host>(
+    gate: &Gate<H>,
+    request: &Request,
+    evaluation: &Evaluation,
+) -> Result<Answer, Refusal> {
+    let start = evaluation.length();
+    let mut issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
         // The record was changed since it was read, and nothing was done by it.
-        trail.cut(start);
-        issued = issue(gate, request, judge(gate, request, trail).await?).await;
+        evaluation.truncate(start);
+        issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
-    Ok(Answer::token(&trail.need(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
+    Ok(Answer::token(&evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
 }
 
 /// Judges a token request that the upstream will answer. A gate that only watches made none of the clients, so one that the store does not
 /// know says nothing about the request.
-pub(super) async fn watch<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<(), Refusal> {
-    match judge(gate, request, trail).await {
+pub(super) async fn shadow<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
+    match judge(gate, request, evaluation).await {
         Err(refusal) if [&CA_15, &CA_15_CERTIFICATE, &CA_20_UNKNOWN].contains(&refusal.rule) => Ok(()),
         judged => judged.map(|_| ()),
     }
@@ -57,13 +61,13 @@ async fn issue<H: Host>(gate: &Gate<H>, request: &Request, grant: Grant) -> Resu
 }
 
 /// Judges by the client's record at hand, and once more by the store's where that is another one by now: nobody is refused by an old record.
-async fn judge<H: Host>(gate: &Gate<H>, request: &Request, trail: &Trail) -> Result<Grant, Refusal> {
-    let (start, used) = (trail.length(), UsedRecord::default());
-    let judged = judge_by_record(gate, request, &used, trail).await;
+async fn judge<H: Host>(gate: &Gate<H>, request: &Request, evaluation: &Evaluation) -> Result<Grant, Refusal> {
+    let (start, used) = (evaluation.length(), UsedRecord::default());
+    let judged = judge_by_record(gate, request, &used, evaluation).await;
     match used.take() {
         Some(record) if judged.is_err() && gate.store.has_changed(&record).await => {
-            trail.cut(start);
-            judge_by_record(gate, request, &used, trail).await
+            evaluation.truncate(start);
+            judge_by_record(gate, request, &used, evaluation).await
         }
         _ => judged,
     }
@@ -76,27 +80,27 @@ async fn judge_by_record<H: Host>(
     gate: &Gate<H>,
     request: &Request,
     used: &UsedRecord,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Grant, Refusal> {
-    trail.need(&[&CA_01], ca_01_form(request))?;
-    let certificate = trail.need(&[&RG_01], request.rg_01_certificate())?;
-    let body = trail.need(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
-    let form = trail.need(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
+    evaluation.require(&[&CA_01], ca_01_form(request))?;
+    let certificate = evaluation.require(&[&RG_01], request.rg_01_certificate())?;
+    let body = evaluation.require(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
+    let form = evaluation.require(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
 
-    trail.need(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
+    evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
     let credential = form.ca_02_credential(request.header("authorization")?.is_some());
-    let (client, jti) = match trail.need(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
+    let (client, jti) = match evaluation.require(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
         Credential::Assertion { token, client_id } => {
-            by_assertion(gate, token, client_id, certificate, used, trail).await?
+            by_assertion(gate, token, client_id, certificate, used, evaluation).await?
         }
-        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, used, trail).await?,
+        Credential::Certificate { client_id } => by_certificate(gate, client_id, certificate, used, evaluation).await?,
     };
 
     let metadata = &client.metadata;
-    trail.need(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
+    evaluation.require(&[&CA_20_CLIENT], ca_20_registered_grant(metadata))?;
     let universal = gate.config.settings.directory(&client.issuer).map(|directory| &directory.dialect.universal_scopes);
     let scope = form.ca_21_scope(metadata, universal.map_or(&[], Vec::as_slice));
-    let scope = trail.need(&[&CA_21], scope)?;
+    let scope = evaluation.require(&[&CA_21], scope)?;
     Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client, scope, jti })
 }
 
@@ -116,21 +120,21 @@ async fn by_assertion<H: Host>(
     client_id: Option<&str>,
     certificate: &Certificate,
     used: &UsedRecord,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
-    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config.settings, gate.host.now(), trail)?;
-    let client = trail.need(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
-    trail.need(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, trail))?;
+    let assertion = UnverifiedAssertion::open(token, client_id, &gate.config.settings, gate.host.now(), evaluation)?;
+    let client = evaluation.require(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
+    evaluation.require(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, evaluation))?;
     let metadata = &client.metadata;
-    trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
+    evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
     let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
-    trail.need(&[&CA_13_ALG], alg)?;
+    evaluation.require(&[&CA_13_ALG], alg)?;
 
     let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
-    let verified = signature::verify(gate, assertion.unverified(), keys, trail).await?;
+    let verified = signature::verify(gate, assertion.unverified(), keys, evaluation).await?;
     let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
-    signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), trail).await?;
-    let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now())?;
+    signature::ss_14_not_revoked(gate, &verified, directory, client.revoked_key_set_uri.as_deref(), evaluation).await?;
+    let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now(), evaluation)?;
     let single_use = SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),
@@ -146,16 +150,16 @@ async fn by_certificate<H: Host>(
     client_id: &str,
     certificate: &Certificate,
     used: &UsedRecord,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
     let unknown = &CA_15_CERTIFICATE;
-    let client = trail.need(&[unknown], registered(gate, client_id, unknown, used).await)?;
+    let client = evaluation.require(&[unknown], registered(gate, client_id, unknown, used).await)?;
     let foreign = &CA_19_CERTIFICATE;
-    trail.need(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, trail))?;
+    evaluation.require(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, evaluation))?;
     let metadata = &client.metadata;
-    trail.need(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
+    evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::TlsClientAuth))?;
     let attributes = &gate.config.settings.profile.client_metadata.subject_dn_attributes;
-    trail.need(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
+    evaluation.require(&[&CA_17], ca_17_subject(metadata, certificate, attributes))?;
     Ok((client, None))
 }
 
@@ -166,9 +170,9 @@ fn ca_19_certificate<H: Host>(
     client: &TokenClient,
     certificate: &Certificate,
     foreign: &'static Rule,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<(), Refusal> {
-    let is_own = gate.is_certificate_of(&client.issuer, &client.binding, certificate, trail);
+    let is_own = gate.is_certificate_of(&client.issuer, &client.binding, certificate, evaluation);
     if is_own { Ok(()) } else { Err(refused(foreign)) }
 }
 

@@ -2,42 +2,42 @@
 
 use dcr_policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
 use dcr_policy::jwt::Claims;
-use dcr_policy::{Refusal, Trail};
+use dcr_policy::{Evaluation, Refusal};
 
 use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
 use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
 use super::{Answer, Gate, Request};
 use crate::host::Host;
-use crate::store::{Client, Record};
+use crate::store_client::{Client, Record};
 
 pub(super) async fn update<H: Host>(
     gate: &Gate<H>,
     request: &Request,
     client_id: &str,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Answer, Refusal> {
-    trail.need(&[&RG_02], rg_02_media_type(gate, request))?;
-    let Authorised { client, registration_access_token } = authorise(gate, request, client_id, trail).await?;
+    evaluation.require(&[&RG_02], rg_02_media_type(gate, request))?;
+    let Authorised { client, registration_access_token } = authorise(gate, request, client_id, evaluation).await?;
     let certificate = request.rg_01_certificate()?;
-    let body = trail.need(&[&RG_13], request.rg_13_body(&RG_13).await)?;
+    let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;
 
     // Who announces a new certificate does so over the old one (CM-11).
     let may_announce = gate.config.settings.profile.client_metadata.subject_changes_over_old_certificate;
-    let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, trail).await?;
-    of_the_same_registration(&approved, &client, trail)?;
+    let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, evaluation).await?;
+    of_the_same_registration(&approved, &client, evaluation)?;
 
     let single_uses = approved.single_uses(gate);
     let replaced = gate.store.replace(&client, approved.record, single_uses).await;
-    let replaced = trail.need(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
+    let replaced = evaluation.require(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
     Ok(Answer::registration(200, &replaced, &gate.config, registration_access_token))
 }
 
-fn of_the_same_registration(approved: &Approved, client: &Client, trail: &Trail) -> Result<(), Refusal> {
+fn of_the_same_registration(approved: &Approved, client: &Client, evaluation: &Evaluation) -> Result<(), Refusal> {
     let claims = approved.request.claims();
-    trail.hold(&[&RQ_07], rq_07_client_id(claims, client))?;
-    trail.hold(&[&CM_09], cm_09_server_members(claims))?;
-    trail.need(&[&CM_08], cm_08_software(&approved.record, &client.record))
+    evaluation.check(&[&RQ_07], rq_07_client_id(claims, client))?;
+    evaluation.check(&[&CM_09], cm_09_server_members(claims))?;
+    evaluation.require(&[&CM_08], cm_08_software(&approved.record, &client.record))
 }
 
 fn rq_07_client_id(claims: &Claims, client: &Client) -> Result<(), Refusal> {

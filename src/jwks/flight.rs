@@ -7,7 +7,7 @@ use std::time::Duration;
 use dcr_policy::Timestamp;
 
 use super::Source;
-use crate::arrival::Arrival;
+use crate::shared_once::SharedOnce;
 
 /// The fetches under way, each bringing a `T` to all who wait: a few at a time, if any.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(super) struct Flights<T>(Rc<RefCell<Vec<Flight<T>>>>);
 struct Flight<T> {
     source: Source,
     begun_at: Timestamp,
-    brings: Arrival<T>,
+    brings: SharedOnce<T>,
 }
 
 impl<T> Flights<T> {
@@ -28,7 +28,7 @@ impl<T> Flights<T> {
 
     /// What the one of this source brings, and whether it falls to the caller to do the work: there was none, or the one that was there is
     /// older than `longest`. Work that the host lost never ends; those who wait for it are served by whoever does it again.
-    pub(super) fn join(&self, source: &Source, now: Timestamp, longest: Duration) -> (Arrival<T>, bool) {
+    pub(super) fn join(&self, source: &Source, now: Timestamp, longest: Duration) -> (SharedOnce<T>, bool) {
         let mut flights = self.0.borrow_mut();
         if let Some(flight) = flights.iter_mut().find(|flight| flight.source == *source) {
             let is_lost = now.abs_diff(flight.begun_at) > longest.as_secs();
@@ -37,7 +37,7 @@ impl<T> Flights<T> {
             }
             return (flight.brings.clone(), is_lost);
         }
-        let brings = Arrival::default();
+        let brings = SharedOnce::default();
         flights.push(Flight { source: source.clone(), begun_at: now, brings: brings.clone() });
         (brings, true)
     }

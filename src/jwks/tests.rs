@@ -32,7 +32,7 @@ fn publish(host: &MockHost, number: u32) {
 /// Lets background work come to its end.
 async fn settle(host: &MockHost) {
     for _ in 0..1000 {
-        host.sleep(GLANCE).await;
+        host.sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::process::Command;
 use crate::PKI;
 
 /// A client that has not finished within this time hangs. A machine that builds and tests at once is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const SCOPE: &str = "accounts";
 
@@ -213,7 +213,7 @@ impl Client {
         command.args(self.arguments).current_dir(&self.folder).envs(&role.variables);
         // A proxy has no way to this machine's loopback.
         command.env("no_proxy", "localhost").stdin(script).kill_on_drop(true);
-        let finished = tokio::time::timeout(PATIENCE, command.output()).await;
+        let finished = tokio::time::timeout(START_TIMEOUT, command.output()).await;
         let output = finished.unwrap_or_else(|_| panic!("{} hangs", self.script));
         let output = output.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program));
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::PKI;
 
 /// The longest that something is waited for. A machine that builds and tests at once is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const BRAZILIAN_KEY_SET: &str = "/brazil.jwks";
 
@@ -119,7 +119,7 @@ async fn ss_14_a_key_that_the_directory_lists_as_revoked_signs_nothing_any_more(
             }
         }
     };
-    let created = tokio::time::timeout(PATIENCE, served).await.unwrap();
+    let created = tokio::time::timeout(START_TIMEOUT, served).await.unwrap();
     let client_id = assert_registered(&created, "an empty list");
     let tpp = gateway.client(Some(transport)).unwrap();
     let log_in = async || {
@@ -145,7 +145,7 @@ async fn ss_14_a_key_that_the_directory_lists_as_revoked_signs_nothing_any_more(
             }
         }
     };
-    let answer = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+    let answer = tokio::time::timeout(START_TIMEOUT, refused).await.unwrap();
     assert_refused(&gateway, &answer, 401, "key_revoked", "an assertion").await;
     let answer = register(&gateway, transport, |token| token).await;
     assert_refused(&gateway, &answer, 400, "key_revoked", "a request").await;

@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 use crate::PKI;
 
 /// The longest an answer is waited for. A machine that builds and tests at once is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const REGISTRATION: &str = "/open-banking/v3.3.0/register";
 

@@ -21,7 +21,7 @@ use super::{Outcome, print, read_input};
 ///
 /// Runs the filter's own code over files and prints every rule that concerns such a request under this configuration, with its level in the
 /// profile and what became of it: passed, failed, not reached (the request was refused before its turn came), not judged (only the
-/// gateway's store knows what was used or registered before), watched or waived (the configuration sets the rule aside). The verdict
+/// gateway's store knows what was used or registered before), shadow or waived (the configuration sets the rule aside). The verdict
 /// comes last.
 ///
 /// Without --client the document is a registration request: a JWT, or a JSON object where the profile has them. With --client it is
@@ -104,9 +104,9 @@ fn as_text(judgement: &Judgement) -> String {
 fn verdict_as_text(judgement: &Judgement) -> String {
     match &judgement.verdict {
         Verdict::Accepted => {
-            let watched = judgement.rules.iter().find(|judged| judged.outcome == judge::Outcome::Watched);
-            watched.map_or("accepted".into(), |judged| {
-                format!("accepted, but rule {} ({}) is broken and only watched", judged.rule.id, judged.rule.reason)
+            let shadow = judgement.rules.iter().find(|judged| judged.outcome == judge::Outcome::Shadow);
+            shadow.map_or("accepted".into(), |judged| {
+                format!("accepted, but rule {} ({}) is broken and in shadow mode", judged.rule.id, judged.rule.reason)
             })
         }
         Verdict::Refused(refusal) => format!(

@@ -4,6 +4,7 @@ use dcr_gate::config::Config;
 use dcr_mint::Error;
 use dcr_mint::inspect::Inspected;
 use dcr_policy::settings::Directory;
+use dcr_store_protocol::{Client, Software};
 use serde_json::{Map, Value, json};
 
 /// A registered client.
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct RegisteredClient {
     /// Its id.
     pub(super) client_id: String,
+    software: Software,
     record: Value,
 }
 
@@ -40,12 +42,20 @@ impl RegisteredClient {
             "key_set_uri": key_set_uri(directory, &claims),
             "revoked_key_set_uri": directory.dialect.claims.revoked_key_set_uri.as_ref().and_then(|name| claims.get(name)),
         });
-        Ok(Self { client_id, record })
+        let software_id = claims.get(&directory.dialect.claims.software_id).and_then(Value::as_str).unwrap_or_default();
+        let software = Software { issuer: issuer.to_owned(), id: software_id.to_owned() };
+        Ok(Self { client_id, software, record })
     }
 
     /// What the store answers about it.
-    pub(super) fn stored(&self) -> Value {
-        json!({ "client_id": self.client_id, "client_id_issued_at": 0, "version": 1, "record": self.record })
+    pub(super) fn stored(&self) -> Client<&Value> {
+        Client {
+            client_id: self.client_id.clone(),
+            client_id_issued_at: 0,
+            version: 1,
+            software: self.software.clone(),
+            record: &self.record,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 
 use std::fmt;
 
-use dcr_json::{FromJson, Misfit, string};
+use dcr_json::{FromJson, ReadError, string};
 use serde_json::Value;
 
 pub use dcr_rsa as rsa;
@@ -62,9 +62,9 @@ impl Algorithm {
 }
 
 impl FromJson for Algorithm {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let algorithm = Self::from_name(string(value, "a string")?);
-        algorithm.ok_or_else(|| Misfit::new("the signing algorithms are PS256, ES256 and EdDSA"))
+        algorithm.ok_or_else(|| ReadError::new("the signing algorithms are PS256, ES256 and EdDSA"))
     }
 }
 

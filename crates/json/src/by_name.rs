@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::typed::{Blank, FromJson, Members, Misfit};
+use super::typed::{Blank, FromJson, Members, ReadError};
 
 /// Values by name, in the order of the names. It does what a `BTreeMap` does, whose 2 KB of code would be there once for each type of value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +69,10 @@ impl<T> Blank for ByName<T> {
 }
 
 impl<T: FromJson> FromJson for ByName<T> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let mut read = Self::new();
         for (name, value) in Members::of(value, "a map")?.iter() {
-            read.insert(name.clone(), T::from_json(value).map_err(|misfit| misfit.at_member(name))?);
+            read.insert(name.clone(), T::from_json(value).map_err(|error| error.at_member(name))?);
         }
         Ok(read)
     }

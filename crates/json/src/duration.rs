@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::typed::{FromJson, Misfit, string};
+use super::typed::{FromJson, ReadError, string};
 
 /// The units, the longest first, in milliseconds.
 const UNITS: [(&str, u64); 5] =
     [("d", 24 * 60 * 60 * 1000), ("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
 
 impl FromJson for Duration {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        parse(string(value, "a string")?)
-            .ok_or_else(|| Misfit::new("write a duration such as \"30s\", \"5m\" or \"1h 30m\", in d, h, m, s and ms"))
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        parse(string(value, "a string")?).ok_or_else(|| {
+            ReadError::new("write a duration such as \"30s\", \"5m\" or \"1h 30m\", in d, h, m, s and ms")
+        })
     }
 }
 

@@ -18,7 +18,7 @@ pub use serde_json::Value;
 
 pub use by_name::ByName;
 pub use duration::Shown;
-pub use typed::{Blank, FromJson, Members, Misfit, named, read, string};
+pub use typed::{Blank, FromJson, Members, ReadError, named, read, string};
 
 /// Reads one JSON object; white space around it is fine, any other byte is not.
 ///

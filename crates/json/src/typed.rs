@@ -1,7 +1,7 @@
 //! JSON values into types of the program, with the place of what does not fit.
 //!
 //! serde can derive this, but derived code is made anew for every member of every type, a tenth of the whole filter. Here a type is
-//! the list of its members ([`object`]) or of its names ([`names`]). Structs come from objects and never from arrays, enums from their
+//! the list of its members ([`json_struct`]) or of its names ([`json_enum`]). Structs come from objects and never from arrays, enums from their
 //! names, everything by value.
 //!
 //! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take half as much code again:
@@ -22,13 +22,13 @@ pub trait FromJson: Sized {
     ///
     /// # Errors
     /// The first thing that does not fit, and where.
-    fn from_json(value: &Value) -> Result<Self, Misfit>;
+    fn from_json(value: &Value) -> Result<Self, ReadError>;
 
     /// Reads it in place of what there is.
     ///
     /// # Errors
     /// As [`FromJson::from_json`]. It may be half filled then.
-    fn fill(&mut self, value: &Value) -> Result<(), Misfit> {
+    fn fill(&mut self, value: &Value) -> Result<(), ReadError> {
         *self = Self::from_json(value)?;
         Ok(())
     }
@@ -44,39 +44,39 @@ pub trait Blank {
 ///
 /// # Errors
 /// The first thing that does not fit, and where.
-pub fn read<T: FromJson>(value: &Value) -> Result<T, Misfit> {
+pub fn read<T: FromJson>(value: &Value) -> Result<T, ReadError> {
     T::from_json(value)
 }
 
 /// Has a struct read from an object, member by member of the same name. After `=` stands what a missing member is.
 ///
-/// - `object!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
-/// - `object!(Client { client_id, record, .. })`: other members are nobody's business. With `and more`, the method `more` of the struct
+/// - `json_struct!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
+/// - `json_struct!(Client { client_id, record, .. })`: other members are nobody's business. With `and more`, the method `more` of the struct
 ///   reads the rest from the same object.
-/// - `object!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
+/// - `json_struct!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
 ///   the whole where it is missing.
 #[macro_export]
-macro_rules! object {
+macro_rules! json_struct {
     ($type:ident { $($field:ident),+ $(,)? } or default) => {
         impl $crate::Blank for $type {
             fn blank() -> Self {
                 Self::default()
             }
         }
-        $crate::object!(@fill $type true [$($field),+] { $($field = _),+ });
+        $crate::json_struct!(@fill $type true [$($field),+] { $($field = _),+ });
     };
     ($type:ident { $($field:ident $(= $missing:expr)?),+, .. } $(and $more:ident)?) => {
-        $crate::object!(@blank $type { $($field $(= $missing)?),+ });
-        $crate::object!(@fill $type false [] { $($field $(= $missing)?),+ } $($more)?);
+        $crate::json_struct!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::json_struct!(@fill $type false [] { $($field $(= $missing)?),+ } $($more)?);
     };
     ($type:ident { $($field:ident $(= $missing:expr)?),+ $(,)? }) => {
-        $crate::object!(@blank $type { $($field $(= $missing)?),+ });
-        $crate::object!(@fill $type false [$($field),+] { $($field $(= $missing)?),+ });
+        $crate::json_struct!(@blank $type { $($field $(= $missing)?),+ });
+        $crate::json_struct!(@fill $type false [$($field),+] { $($field $(= $missing)?),+ });
     };
     (@blank $type:ident { $($field:ident $(= $missing:expr)?),+ }) => {
         impl $crate::Blank for $type {
             fn blank() -> Self {
-                Self { $($field: $crate::object!(@missing $($missing)?)),+ }
+                Self { $($field: $crate::json_struct!(@missing $($missing)?)),+ }
             }
         }
     };
@@ -86,16 +86,16 @@ macro_rules! object {
         impl $crate::FromJson for $type {
             const MAY_BE_MISSING: bool = $may_be_missing;
 
-            fn from_json(value: &$crate::Value) -> Result<Self, $crate::Misfit> {
+            fn from_json(value: &$crate::Value) -> Result<Self, $crate::ReadError> {
                 let mut object = <Self as $crate::Blank>::blank();
                 object.fill(value)?;
                 Ok(object)
             }
 
-            fn fill(&mut self, value: &$crate::Value) -> Result<(), $crate::Misfit> {
+            fn fill(&mut self, value: &$crate::Value) -> Result<(), $crate::ReadError> {
                 let members = $crate::Members::of(value, concat!("struct ", stringify!($type)))?;
                 $(members.only(&[$(stringify!($only)),+])?;)?
-                $($crate::object!(@member self members $field $($missing)?);)+
+                $($crate::json_struct!(@member self members $field $($missing)?);)+
                 $(self.$more(value)?;)?
                 Ok(())
             }
@@ -105,9 +105,9 @@ macro_rules! object {
     (@member $self:ident $members:ident $field:ident $missing:tt) => { $members.replace(&mut $self.$field, stringify!($field))? };
 }
 
-/// Has an enum read from the names of its variants: `names!(Body { "jwt" => Jwt, "json" => Json })`.
+/// Has an enum read from the names of its variants: `json_enum!(Body { "jwt" => Jwt, "json" => Json })`.
 #[macro_export]
-macro_rules! names {
+macro_rules! json_enum {
     ($type:ident { $($name:literal => $variant:ident),+ $(,)? }) => {
         impl $crate::Blank for $type {
             fn blank() -> Self {
@@ -117,7 +117,7 @@ macro_rules! names {
         }
 
         impl $crate::FromJson for $type {
-            fn from_json(value: &$crate::Value) -> Result<Self, $crate::Misfit> {
+            fn from_json(value: &$crate::Value) -> Result<Self, $crate::ReadError> {
                 let variants = [$(Self::$variant),+];
                 $crate::named(value, concat!("enum ", stringify!($type)), &[$($name),+], &variants)
             }
@@ -131,15 +131,15 @@ pub struct Members<'a>(&'a Map<String, Value>);
 
 impl<'a> Members<'a> {
     /// The members of what must be an object; `expected` says what of.
-    pub fn of(value: &'a Value, expected: &str) -> Result<Self, Misfit> {
-        value.as_object().map(Self).ok_or_else(|| Misfit::type_of(value, expected))
+    pub fn of(value: &'a Value, expected: &str) -> Result<Self, ReadError> {
+        value.as_object().map(Self).ok_or_else(|| ReadError::type_of(value, expected))
     }
 
     /// Refuses all members but these.
-    pub fn only(self, names: &[&str]) -> Result<(), Misfit> {
+    pub fn only(self, names: &[&str]) -> Result<(), ReadError> {
         match self.0.keys().find(|name| !names.contains(&name.as_str())) {
             Some(unknown) => {
-                Err(Misfit::new(format!("unknown field `{unknown}`, expected {}", one_of(names))).at_member(unknown))
+                Err(ReadError::new(format!("unknown field `{unknown}`, expected {}", one_of(names))).at_member(unknown))
             }
             None => Ok(()),
         }
@@ -151,51 +151,51 @@ impl<'a> Members<'a> {
     }
 
     /// Reads a member, null where it may be missing and is.
-    pub fn read<T: FromJson>(self, name: &str) -> Result<T, Misfit> {
+    pub fn read<T: FromJson>(self, name: &str) -> Result<T, ReadError> {
         let value = self.get(name, T::MAY_BE_MISSING)?.unwrap_or(&Value::Null);
-        T::from_json(value).map_err(|misfit| misfit.at_member(name))
+        T::from_json(value).map_err(|error| error.at_member(name))
     }
 
     /// Reads a member in place of what there is.
-    pub fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
+    pub fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), ReadError> {
         match self.get(name, T::MAY_BE_MISSING)? {
-            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            Some(value) => member.fill(value).map_err(|error| error.at_member(name)),
             None => Ok(()),
         }
     }
 
     /// Reads a member in place of what there is, if it is there.
-    pub fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), Misfit> {
+    pub fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), ReadError> {
         match self.get(name, true)? {
-            Some(value) => member.fill(value).map_err(|misfit| misfit.at_member(name)),
+            Some(value) => member.fill(value).map_err(|error| error.at_member(name)),
             None => Ok(()),
         }
     }
 
-    fn get(self, name: &str, may_be_missing: bool) -> Result<Option<&'a Value>, Misfit> {
+    fn get(self, name: &str, may_be_missing: bool) -> Result<Option<&'a Value>, ReadError> {
         match self.0.get(name) {
-            None if !may_be_missing => Err(Misfit::new(format!("missing field `{name}`"))),
+            None if !may_be_missing => Err(ReadError::new(format!("missing field `{name}`"))),
             found => Ok(found),
         }
     }
 }
 
-/// The variant whose name the value is; what [`names`] makes.
-pub fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, Misfit> {
+/// The variant whose name the value is; what [`json_enum`] makes.
+pub fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, ReadError> {
     let place = place(value, expected, names)?;
-    variants.get(place).copied().ok_or_else(|| Misfit::new("its variant has no name"))
+    variants.get(place).copied().ok_or_else(|| ReadError::new("its variant has no name"))
 }
 
 /// Apart from [`named`], so that it is there once and not for each type.
-fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, Misfit> {
+fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, ReadError> {
     let name = string(value, expected)?;
     let place = names.iter().position(|known| *known == name);
-    place.ok_or_else(|| Misfit::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
+    place.ok_or_else(|| ReadError::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
 }
 
 /// The text of what must be a string; `expected` says what of.
-pub fn string<'a>(value: &'a Value, expected: &str) -> Result<&'a str, Misfit> {
-    value.as_str().ok_or_else(|| Misfit::type_of(value, expected))
+pub fn string<'a>(value: &'a Value, expected: &str) -> Result<&'a str, ReadError> {
+    value.as_str().ok_or_else(|| ReadError::type_of(value, expected))
 }
 
 fn one_of(names: &[&str]) -> String {
@@ -209,9 +209,9 @@ fn one_of(names: &[&str]) -> String {
 
 /// What does not fit, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit(Box<(String, String)>);
+pub struct ReadError(Box<(String, String)>);
 
-impl Misfit {
+impl ReadError {
     /// Something that does not fit as a whole; the readers around it add the place.
     pub fn new(problem: impl Into<String>) -> Self {
         Self(Box::new((String::new(), problem.into())))
@@ -255,13 +255,13 @@ impl Misfit {
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path(), self.problem())
     }
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for ReadError {}
 
 /// Types whose default is as good as any other value.
 macro_rules! blank {
@@ -295,49 +295,49 @@ impl<T> Blank for Vec<T> {
 }
 
 impl FromJson for bool {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        value.as_bool().ok_or_else(|| Misfit::type_of(value, "a boolean"))
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        value.as_bool().ok_or_else(|| ReadError::type_of(value, "a boolean"))
     }
 }
 
 impl FromJson for u64 {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        value.as_u64().ok_or_else(|| Misfit::type_of(value, "u64"))
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        value.as_u64().ok_or_else(|| ReadError::type_of(value, "u64"))
     }
 }
 
 impl FromJson for usize {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        value.as_u64().and_then(|number| number.try_into().ok()).ok_or_else(|| Misfit::type_of(value, "usize"))
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        value.as_u64().and_then(|number| number.try_into().ok()).ok_or_else(|| ReadError::type_of(value, "usize"))
     }
 }
 
 impl FromJson for String {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         string(value, "a string").map(str::to_owned)
     }
 }
 
 impl FromJson for Value {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         Ok(value.clone())
     }
 }
 
 impl FromJson for Map<String, Value> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         Members::of(value, "a map").map(|members| members.0.clone())
     }
 }
 
 impl FromJson for Rc<str> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         string(value, "a string").map(Self::from)
     }
 }
 
 impl<T: FromJson> FromJson for Rc<T> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         T::from_json(value).map(Self::new)
     }
 }
@@ -346,17 +346,17 @@ impl<T: FromJson> FromJson for Rc<T> {
 impl<T: FromJson> FromJson for Option<T> {
     const MAY_BE_MISSING: bool = true;
 
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
     }
 }
 
 impl<T: FromJson> FromJson for Vec<T> {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
-        let values = value.as_array().ok_or_else(|| Misfit::type_of(value, "a sequence"))?;
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        let values = value.as_array().ok_or_else(|| ReadError::type_of(value, "a sequence"))?;
         let mut read = Self::with_capacity(values.len());
         for (index, value) in values.iter().enumerate() {
-            read.push(T::from_json(value).map_err(|misfit| misfit.at_index(index))?);
+            read.push(T::from_json(value).map_err(|error| error.at_index(index))?);
         }
         Ok(read)
     }
@@ -378,7 +378,7 @@ mod tests {
         any: Map<String, Value>,
     }
 
-    object!(Sample { text, count, list = Vec::new(), by_name = ByName::new(), any = Map::new() });
+    json_struct!(Sample { text, count, list = Vec::new(), by_name = ByName::new(), any = Map::new() });
 
     #[derive(Debug, PartialEq)]
     struct Inner {
@@ -386,7 +386,7 @@ mod tests {
         flag: bool,
     }
 
-    object!(Inner { kind, flag = false, .. });
+    json_struct!(Inner { kind, flag = false, .. });
 
     #[derive(Debug, PartialEq)]
     struct Limits {
@@ -400,7 +400,7 @@ mod tests {
         }
     }
 
-    object!(Limits { most, least } or default);
+    json_struct!(Limits { most, least } or default);
 
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Kind {
@@ -408,7 +408,7 @@ mod tests {
         Other,
     }
 
-    names!(Kind { "one_word" => OneWord, "other" => Other });
+    json_enum!(Kind { "one_word" => OneWord, "other" => Other });
 
     #[test]
     fn values_become_types() {
@@ -458,11 +458,11 @@ mod tests {
                 "unknown field `more`, expected one of `text`, `count`, `list`, `by_name`, `any`",
             ),
         ] {
-            let misfit = read::<Sample>(&value).unwrap_err();
-            assert_eq!((misfit.path(), misfit.problem()), (path, problem), "{value}");
+            let error = read::<Sample>(&value).unwrap_err();
+            assert_eq!((error.path(), error.problem()), (path, problem), "{value}");
         }
-        let misfit = read::<Limits>(&json!({"leest": 1})).unwrap_err();
-        assert_eq!(misfit.to_string(), "leest: unknown field `leest`, expected `most` or `least`");
+        let error = read::<Limits>(&json!({"leest": 1})).unwrap_err();
+        assert_eq!(error.to_string(), "leest: unknown field `leest`, expected `most` or `least`");
         assert_eq!(read::<Limits>(&json!({"least": null})).unwrap_err().path(), "least");
     }
 }

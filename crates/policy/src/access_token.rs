@@ -1,6 +1,6 @@
 //! The access token of a management call (RFC 6750), bound to the transport certificate (RFC 8705 section 3).
 
-use dcr_json::{FromJson, Members, Misfit, object};
+use dcr_json::{FromJson, Members, ReadError, json_struct};
 use dcr_x509::Certificate;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub struct Introspection {
     pub cnf: Option<Confirmation>,
 }
 
-object!(Introspection { active, client_id, token_use, scope, cnf, .. });
+json_struct!(Introspection { active, client_id, token_use, scope, cnf, .. });
 
 /// RFC 8705 section 3.1.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Confirmation {
 }
 
 impl FromJson for Confirmation {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         Ok(Self { x5t_s256: Members::of(value, "struct Confirmation")?.read("x5t#S256")? })
     }
 }

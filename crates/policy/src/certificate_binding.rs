@@ -1,14 +1,14 @@
 //! Whose transport certificate is it? The organisation and software that the directory's statement names must be those that the
 //! certificate authority certified. Names are read from the certificate's DER and compared whole.
 
-use dcr_json::object;
+use dcr_json::json_struct;
 use dcr_x509::Certificate;
 use serde::Serialize;
 
 use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
 use super::dialect::{CertificateForm, Dialect, Id};
 use super::software_statement::SoftwareStatement;
-use super::{Refusal, Timestamp, Trail};
+use super::{Evaluation, Refusal, Timestamp};
 
 /// What a client's transport certificates must say. It is kept with the client's record: a renewed certificate is still the client's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Binding {
     pub registration_ids: Vec<String>,
 }
 
-object!(Binding { software_id, organisation_id, registration_ids, .. });
+json_struct!(Binding { software_id, organisation_id, registration_ids, .. });
 
 impl Binding {
     /// What the statement says about the certificates of its software.
@@ -43,14 +43,14 @@ impl Binding {
         certificate: &Certificate,
         dialect: &Dialect,
         now: Timestamp,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<(), Refusal> {
         let form = form_of(certificate, dialect);
-        trail.hold(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
+        evaluation.check(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
         match form {
             Some(form) => {
                 let rules: Vec<_> = [Some(form.rule), form.organisation_rule].into_iter().flatten().collect();
-                trail.hold(&rules, self.says_what_it_must(certificate, form))
+                evaluation.check(&rules, self.says_what_it_must(certificate, form))
             }
             None => Ok(()),
         }
@@ -116,13 +116,16 @@ fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: T
 }
 
 /// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
-fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
+pub(crate) fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
     match form.map(|form| form.rule) {
         Some(rule) if rule == &CB_04 => &CB_04_DATES,
         Some(rule) if rule == &CB_05 => &CB_05_DATES,
         _ => &CB_01_DATES,
     }
 }
+
+/// The rules about the dates of certificates: each form has one of them.
+pub const DATES_RULES: [&Rule; 3] = [&CB_01_DATES, &CB_04_DATES, &CB_05_DATES];
 
 /// Rules that a profile may name for a form of certificate.
 pub const FORM_RULES: [&Rule; 4] = [&CB_04, &CB_05, &CB_08, &CB_09];

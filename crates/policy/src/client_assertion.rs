@@ -6,7 +6,7 @@ use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_0
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
 use super::settings::Settings;
-use super::{Document, Refusal, Rule, Timestamp, Trail};
+use super::{Document, Evaluation, Refusal, Timestamp};
 
 /// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
 #[derive(Debug)]
@@ -33,14 +33,14 @@ impl UnverifiedAssertion {
         client_id_parameter: Option<&str>,
         settings: &Settings,
         now: Timestamp,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        let trail = trail.within(Document::ClientAssertion);
-        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &trail)?;
-        unverified.require_header(&settings.profile.required_header, &trail)?;
-        let claims = check_claims(unverified.unverified_claims(), settings, now);
-        let ClientAssertion { client_id, .. } = trail.need(&CLAIMS, claims)?;
-        trail.need(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
+        let evaluation = evaluation.within(Document::ClientAssertion);
+        let unverified = Unverified::open(Document::ClientAssertion, token.as_bytes(), settings, &evaluation)?;
+        unverified.require_header(&settings.profile.required_header, &evaluation)?;
+        let claims = unverified.unverified_claims();
+        let ClientAssertion { client_id, .. } = check_claims(claims, settings, now, &evaluation)?;
+        evaluation.require(&[&CA_06], ca_06_client_id(client_id_parameter, &client_id))?;
         Ok(Self { unverified, client_id })
     }
 
@@ -73,8 +73,14 @@ impl ClientAssertion {
     ///
     /// # Errors
     /// The first broken rule: time has passed since the assertion was opened.
-    pub fn check(verified: &Verified, settings: &Settings, now: Timestamp) -> Result<Self, Refusal> {
-        check_claims(verified.claims(), settings, now)
+    pub fn check(
+        verified: &Verified,
+        settings: &Settings,
+        now: Timestamp,
+        evaluation: &Evaluation,
+    ) -> Result<Self, Refusal> {
+        // The same rules are recorded already: only what time has changed since then is new.
+        check_claims(verified.claims(), settings, now, &evaluation.aside())
     }
 
     /// The client that signed it.
@@ -93,15 +99,21 @@ impl ClientAssertion {
     }
 }
 
-/// The rules about an assertion's claims, in the order of the checks.
-const CLAIMS: [&Rule; 11] = [&JW_08, &CA_05, &JW_02, &CA_10, &JW_03, &CA_09, &JW_05, &JW_04, &JW_07, &CA_07, &CA_12];
-
-fn check_claims(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<ClientAssertion, Refusal> {
-    jw_08_kind(claims)?;
-    let client_id = ca_05_subject(claims)?;
-    let expires_at = ca_09_ca_10_dates(claims, settings, now)?;
-    ca_07_audience(claims, settings)?;
-    let jti = ca_12_jti(claims)?;
+fn check_claims(
+    claims: &Claims,
+    settings: &Settings,
+    now: Timestamp,
+    evaluation: &Evaluation,
+) -> Result<ClientAssertion, Refusal> {
+    let skew = settings.profile.clock_skew.as_secs();
+    evaluation.require(&[&JW_08], jw_08_kind(claims))?;
+    let client_id = evaluation.require(&[&CA_05], ca_05_subject(claims))?;
+    let expires_at = ca_09_ca_10_dates(claims, settings, now);
+    let expires_at = evaluation.require(&[&JW_02, &CA_10, &JW_03, &CA_09], expires_at)?;
+    evaluation.check(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
+    evaluation.check(&[&JW_04], claims.jw_04_already_valid(now, skew))?;
+    evaluation.require(&[&JW_07, &CA_07], ca_07_audience(claims, settings))?;
+    let jti = evaluation.require(&[&CA_12], ca_12_jti(claims))?;
     Ok(ClientAssertion { client_id, jti, expires_at })
 }
 
@@ -137,7 +149,6 @@ fn ca_06_client_id(parameter: Option<&str>, subject: &str) -> Result<(), Refusal
 }
 
 fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Result<Timestamp, Refusal> {
-    let skew = settings.profile.clock_skew.as_secs();
     let expires_at = claims.jw_02_date("exp")?.ok_or_else(|| claims.refuse(&CA_09, "exp"))?;
     if claims.jw_02_date("iat")?.is_some_and(|issued_at| expires_at < issued_at) {
         return Err(claims.refuse(&CA_10, "exp"));
@@ -146,8 +157,6 @@ fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Re
     if expires_at.saturating_sub(now) > settings.profile.client_assertion.max_lifetime.as_secs() {
         return Err(claims.refuse(&CA_09, "exp"));
     }
-    claims.jw_05_already_issued(now, skew)?;
-    claims.jw_04_already_valid(now, skew)?;
     Ok(expires_at)
 }
 

@@ -1,6 +1,6 @@
 //! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
 
-use dcr_json::{FromJson, Misfit, names, object};
+use dcr_json::{FromJson, ReadError, json_enum, json_struct};
 use dcr_x509::{Certificate, DistinguishedName};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,10 +16,10 @@ use super::profile::{ClientMetadataProfile, SubjectMember};
 use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
 use super::url::{host, is_https};
-use super::{Document, Refusal, Rule, Trail, redirect_uris, scope};
+use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
 
-const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+pub(crate) const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// Members that only describe the client to people (RFC 7591 section 2).
@@ -90,7 +90,7 @@ pub struct ClientMetadata {
 }
 
 // As a record keeps it.
-object!(ClientMetadata {
+json_struct!(ClientMetadata {
     redirect_uris,
     token_endpoint_auth_method,
     token_endpoint_auth_signing_alg,
@@ -116,7 +116,7 @@ object!(ClientMetadata {
 } and flattened);
 
 impl ClientMetadata {
-    fn flattened(&mut self, record: &Value) -> Result<(), Misfit> {
+    fn flattened(&mut self, record: &Value) -> Result<(), ReadError> {
         let member = |name: &str| Some((name.to_owned(), record.get(name)?.clone()));
         self.descriptive = DESCRIPTIVE_MEMBERS.into_iter().filter_map(member).collect();
         self.ciba.fill(record)
@@ -133,7 +133,7 @@ pub enum AuthMethod {
     TlsClientAuth,
 }
 
-names!(AuthMethod { "private_key_jwt" => PrivateKeyJwt, "tls_client_auth" => TlsClientAuth });
+json_enum!(AuthMethod { "private_key_jwt" => PrivateKeyJwt, "tls_client_auth" => TlsClientAuth });
 
 /// Client-initiated backchannel authentication.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -152,7 +152,7 @@ pub struct Ciba {
     pub backchannel_user_code_parameter: Option<bool>,
 }
 
-object!(Ciba {
+json_struct!(Ciba {
     backchannel_token_delivery_mode,
     backchannel_client_notification_endpoint,
     backchannel_authentication_request_signing_alg,
@@ -173,46 +173,49 @@ impl ClientMetadata {
         dialect: &Dialect,
         certificate: Option<&Certificate>,
         settings: &Settings,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
         let metadata =
             Metadata { claims, rules: &settings.profile.client_metadata, algorithms: algorithm_names(settings) };
-        let redirect_uris = redirect_uris::check(claims, statement, dialect, settings, trail)?;
-        let method = trail.need(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
+        let redirect_uris = redirect_uris::check(claims, statement, dialect, settings, evaluation)?;
+        let method = evaluation.require(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
         let grant_types = metadata.md_10_grant_types();
-        let grant_types = trail.hold_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
+        let grant_types = evaluation.check_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
         let response_types = metadata.md_11_response_types();
-        let response_types = trail.hold_or(&[&MD_25, &MD_11], response_types, || metadata.given("response_types"))?;
-        trail.hold(&[&MD_12], metadata.md_12_consistent(&grant_types, &response_types))?;
-        trail.hold(&[&MD_25, &MD_13], metadata.md_13_software_id(statement))?;
-        trail.hold(&[&MD_25, &MD_22], metadata.md_22_key_set(statement))?;
-        trail.hold(&[&MD_24], metadata.md_24_bound_access_tokens())?;
+        let response_types =
+            evaluation.check_or(&[&MD_25, &MD_11], response_types, || metadata.given("response_types"))?;
+        evaluation.check(&[&MD_12], metadata.md_12_consistent(&grant_types, &response_types))?;
+        evaluation.check(&[&MD_25, &MD_13], metadata.md_13_software_id(statement))?;
+        evaluation.check(&[&MD_25, &MD_22], metadata.md_22_key_set(statement))?;
+        evaluation.check(&[&MD_24], metadata.md_24_bound_access_tokens())?;
         let encryption = metadata.md_21_encryption();
-        let (encrypted_alg, encrypted_enc) = trail.hold_or(&[&MD_25, &MD_21], encryption, Default::default)?;
+        let (encrypted_alg, encrypted_enc) = evaluation.check_or(&[&MD_25, &MD_21], encryption, Default::default)?;
         let auth_signing_alg = metadata.md_05_auth_signing_alg(method);
-        let auth_signing_alg = trail.hold_or(&[&MD_25, &MD_05], auth_signing_alg, Default::default)?;
+        let auth_signing_alg = evaluation.check_or(&[&MD_25, &MD_05], auth_signing_alg, Default::default)?;
         let subject = metadata.md_06_md_07_md_08_subject(method);
-        let subject = trail.need(&[&MD_07, &MD_25, &MD_08, &MD_06, &DN_01], subject)?;
-        trail.hold(&[&MD_06_CERTIFICATE], metadata.md_06_of_certificate(subject.as_ref(), certificate))?;
+        let subject = evaluation.require(&[&MD_07, &MD_25, &MD_08, &MD_06, &DN_01], subject)?;
+        evaluation.check(&[&MD_06_CERTIFICATE], metadata.md_06_of_certificate(subject.as_ref(), certificate))?;
         let application_type = metadata.md_19_application_type();
-        let application_type = trail.hold_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
+        let application_type = evaluation.check_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
         let signing_alg = |member| {
             let alg = metadata.md_20_signing_alg(member);
-            trail.hold_or(&[&MD_25, &MD_20], alg, || metadata.text(member).ok().flatten())
+            evaluation.check_or(&[&MD_25, &MD_20], alg, || metadata.text(member).ok().flatten())
         };
         let (id_token_signed_response_alg, authorization_signed_response_alg, request_object_signing_alg) = (
             signing_alg("id_token_signed_response_alg")?,
             signing_alg("authorization_signed_response_alg")?,
             signing_alg("request_object_signing_alg")?,
         );
-        let allowed = trail.need(&[&MD_17], md_17_md_18_allowed(statement, dialect))?;
-        let scope = trail.need(&[&MD_25, &MD_14], metadata.md_14_md_16_scope())?;
-        let scope = scope.unwrap_or_else(|| allowed.join(" "));
-        trail.hold(&[&MD_15], metadata.md_15_within(&scope, &allowed))?;
+        let allowed = evaluation.require(&[&MD_17], md_17_md_18_allowed(statement, dialect))?;
+        let scope = evaluation.require(&[&MD_25], metadata.md_16_scope())?;
+        let well_formed = metadata.md_14_scope(scope.as_deref());
+        evaluation.check(&[&MD_14], well_formed)?;
+        let scope = scope.and_then(|scope| scope::normalised(&scope)).unwrap_or_else(|| allowed.join(" "));
+        evaluation.check(&[&MD_15], metadata.md_15_within(&scope, &allowed))?;
         let ciba = metadata.md_23_ciba(&grant_types);
-        let ciba = trail.hold_or(&[&MD_25, &MD_23], ciba, Ciba::default)?;
+        let ciba = evaluation.check_or(&[&MD_25, &MD_23], ciba, Ciba::default)?;
         let descriptive = metadata.ss_15_descriptive(statement, dialect);
-        trail.hold(&[&SS_16], ss_16_hosts(&descriptive, &redirect_uris, dialect))?;
+        evaluation.check(&[&SS_16], ss_16_hosts(&descriptive, &redirect_uris, dialect))?;
 
         let subject_as = |member| subject.as_ref().and_then(|subject| subject.written_as(member));
         Ok(Self {
@@ -359,10 +362,9 @@ impl Metadata<'_> {
         }
     }
 
-    fn md_14_md_16_scope(&self) -> Result<Option<String>, Refusal> {
-        let Some(scope) = self.md_16_scope()? else { return Ok(None) };
-        let fits = scope.chars().count() <= self.rules.scope_max_chars && scope::words(&scope).is_some();
-        if fits { Ok(Some(scope)) } else { Err(self.refuse(&MD_14, "scope")) }
+    fn md_14_scope(&self, scope: Option<&str>) -> Result<(), Refusal> {
+        let fits = |scope: &str| scope.chars().count() <= self.rules.scope_max_chars && scope::words(scope).is_some();
+        if scope.is_none_or(fits) { Ok(()) } else { Err(self.refuse(&MD_14, "scope")) }
     }
 
     /// Whole words are compared, never parts of words.
@@ -518,7 +520,13 @@ impl Metadata<'_> {
 /// The scopes that the software may have: those of its roles, or those of them that the statement names. What a statement names and the
 /// ecosystem does not know is ignored (MD-17); without a scope in the request, these are the client's (MD-14, MD-18).
 fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialect) -> Result<Vec<&'a str>, Refusal> {
-    let of_roles = statement.roles().iter().filter_map(|role| dialect.role_scopes.get(role)).flatten();
+    let of_role = |role: &String| dialect.role_scopes.get(role).into_iter().flatten();
+    // A statement without roles gets this far only where SS-10 is set aside. Then the statement's own scopes are the bound.
+    let any_role = dialect.scopes_from == ScopesFrom::Statement && statement.roles().is_empty();
+    let of_roles: Vec<&String> = match any_role {
+        true => dialect.role_scopes.values().flatten().collect(),
+        false => statement.roles().iter().flat_map(of_role).collect(),
+    };
     let mut allowed: Vec<&str> = Vec::new();
     for scope in dialect.universal_scopes.iter().chain(of_roles) {
         // Two roles may give the same scope.

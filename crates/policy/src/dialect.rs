@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dcr_json::{ByName, FromJson, Members, Misfit, names, object, string};
+use dcr_json::{ByName, FromJson, Members, ReadError, json_enum, json_struct, string};
 use dcr_x509::Attribute;
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub struct Dialect {
     pub claims: StatementClaimNames,
 }
 
-object!(Dialect {
+json_struct!(Dialect {
     required_claims,
     required_header,
     max_age,
@@ -95,7 +95,7 @@ pub struct StatementClaimNames {
     pub descriptive: ByName<String>,
 }
 
-object!(StatementClaimNames {
+json_struct!(StatementClaimNames {
     software_id,
     organisation_id,
     organisation_status,
@@ -118,7 +118,7 @@ pub enum HeaderMember {
     Kid,
 }
 
-names!(HeaderMember { "typ" => Typ, "kid" => Kid });
+json_enum!(HeaderMember { "typ" => Typ, "kid" => Kid });
 
 /// How a statement writes roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub enum RolesShape {
     Objects,
 }
 
-names!(RolesShape { "array" => Array, "string" => String, "objects" => Objects });
+json_enum!(RolesShape { "array" => Array, "string" => String, "objects" => Objects });
 
 /// Where the scopes of a software come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub enum ScopesFrom {
     Statement,
 }
 
-names!(ScopesFrom { "roles" => Roles, "statement" => Statement });
+json_enum!(ScopesFrom { "roles" => Roles, "statement" => Statement });
 
 /// One form of transport certificate, and what its subject must say about the software.
 #[derive(Debug, Clone)]
@@ -157,6 +157,20 @@ pub struct CertificateForm {
     pub issued_before: Option<Timestamp>,
     /// What each attribute must be; each must stand in the subject exactly once.
     pub subject: Vec<(Attribute, Template)>,
+}
+
+impl Dialect {
+    /// Whether names in a transport certificate say whose it is.
+    pub fn binds_certificates(&self) -> bool {
+        !self.certificate_forms.is_empty()
+    }
+
+    /// Whether every transport certificate names its software and its organisation.
+    pub fn names_software(&self) -> bool {
+        let has = |form: &CertificateForm, id| form.subject.iter().any(|(_, template)| template.id() == Some(id));
+        let names = |form: &CertificateForm| has(form, Id::Software) && has(form, Id::Organisation);
+        self.binds_certificates() && self.certificate_forms.iter().all(names)
+    }
 }
 
 /// What an attribute of a certificate must be: words of its own and one id of the statement, as in `OFBBR-{organisation_id}`.
@@ -241,7 +255,7 @@ fn strip_capitals(text: &str, least: usize, most: usize) -> Option<&str> {
 }
 
 impl FromJson for CertificateForm {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let form = Members::of(value, "struct CertificateForm")?;
         form.only(&["rule", "organisation_rule", "has", "issued_before", "subject"])?;
         Ok(Self {
@@ -256,10 +270,10 @@ impl FromJson for CertificateForm {
 
 /// A rule that binds a certificate to a software, by its id.
 impl FromJson for &'static Rule {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let id = string(value, "a string")?;
         let rule = FORM_RULES.into_iter().find(|rule| rule.id == id);
-        rule.ok_or_else(|| Misfit::new("name one of the rules CB-04, CB-05, CB-08 and CB-09"))
+        rule.ok_or_else(|| ReadError::new("name one of the rules CB-04, CB-05, CB-08 and CB-09"))
     }
 }
 
@@ -267,10 +281,10 @@ impl FromJson for &'static Rule {
 struct Time(Timestamp);
 
 impl FromJson for Time {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let time = string(value, "a string")?.parse::<der::DateTime>();
         time.map(|time| Self(time.unix_duration().as_secs()))
-            .map_err(|_| Misfit::new("write a time such as 2022-08-31T00:00:00Z"))
+            .map_err(|_| ReadError::new("write a time such as 2022-08-31T00:00:00Z"))
     }
 }
 
@@ -278,12 +292,12 @@ impl FromJson for Time {
 struct Subject(Vec<(Attribute, Template)>);
 
 impl FromJson for Subject {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         let problem = "write ids of the statement such as {software_id} or OFBBR-{organisation_id}, at the end";
         let (mut subject, mut of_organisation) = (Vec::new(), Vec::new());
         for (name, written) in ByName::<String>::from_json(value)? {
             let attribute = Attribute::from_json(&Value::from(name))?;
-            let template = Template::parse(&written).ok_or_else(|| Misfit::new(problem))?;
+            let template = Template::parse(&written).ok_or_else(|| ReadError::new(problem))?;
             // Of two rules broken at once, the one about the software says more.
             let place = if template.id() == Some(Id::Organisation) { &mut of_organisation } else { &mut subject };
             place.push((attribute, template));

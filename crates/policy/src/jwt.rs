@@ -15,7 +15,7 @@ use super::catalogue::{
 };
 use super::dialect::HeaderMember;
 use super::settings::{Limits, Settings};
-use super::{Document, Refusal, Rule, Timestamp, Trail};
+use super::{Document, Evaluation, Refusal, Rule, Timestamp};
 
 /// Dates beyond the year 9999 are milliseconds or nonsense.
 const LATEST_DATE: f64 = 253_402_300_799.0;
@@ -38,7 +38,7 @@ pub struct Verified {
 
 /// That the signature of one token verified: only [`Unverified::verify`] says so. Whoever keeps it has to know under which key set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct SignatureProof {
     digest: [u8; 32],
     signature: Rc<[u8]>,
     key: KeyIdentity,
@@ -65,16 +65,21 @@ impl Unverified {
     ///
     /// # Errors
     /// The first broken rule.
-    pub fn open(document: Document, token: &[u8], settings: &Settings, trail: &Trail) -> Result<Self, Refusal> {
-        trail.need(&SHAPE, Self::read(document, token, &settings.profile.signing_algorithms, &settings.limits))
+    pub fn open(
+        document: Document,
+        token: &[u8],
+        settings: &Settings,
+        evaluation: &Evaluation,
+    ) -> Result<Self, Refusal> {
+        evaluation.require(&SHAPE, Self::read(document, token, &settings.profile.signing_algorithms, &settings.limits))
     }
 
     /// The header has these members (JO-14, JO-18).
     ///
     /// # Errors
     /// JO-14 or JO-18.
-    pub fn require_header(&self, required: &[HeaderMember], trail: &Trail) -> Result<(), Refusal> {
-        trail.need(&[&JO_14, &JO_18], self.required_header(required))
+    pub fn require_header(&self, required: &[HeaderMember], evaluation: &Evaluation) -> Result<(), Refusal> {
+        evaluation.require(&[&JO_14, &JO_18], self.required_header(required))
     }
 
     fn read(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
@@ -135,20 +140,20 @@ impl Unverified {
     }
 
     /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
-    pub fn verdict(&self, verified: &Verified) -> Option<Verdict> {
+    pub fn proof(&self, verified: &Verified) -> Option<SignatureProof> {
         let is_of_this = verified.token == *self.jws.compact();
-        is_of_this.then(|| Verdict {
+        is_of_this.then(|| SignatureProof {
             digest: *self.digest(),
             signature: self.jws.signature().clone(),
             key: verified.key,
         })
     }
 
-    /// The token verified, if a verdict that was kept is about it, signature and all. It must have been kept for the key set that would
+    /// The token verified, if a proof that was kept is about it, signature and all. It must have been kept for the key set that would
     /// verify it now.
-    pub fn verified_before(&self, verdict: &Verdict) -> Option<Verified> {
-        let is_about_this = verdict.digest == *self.digest() && verdict.signature == *self.jws.signature();
-        is_about_this.then(|| self.verified_by(verdict.key))
+    pub fn verified_before(&self, proof: &SignatureProof) -> Option<Verified> {
+        let is_about_this = proof.digest == *self.digest() && proof.signature == *self.jws.signature();
+        is_about_this.then(|| self.verified_by(proof.key))
     }
 
     fn verified_by(&self, key: KeyIdentity) -> Verified {

@@ -1,4 +1,4 @@
-//! The rules. Pure: input, settings and clock in, verdict out. Nothing here knows HTTP, the host or the store.
+//! The rules. Pure: input, settings and clock in, proof out. Nothing here knows HTTP, the host or the store.
 //!
 //! What lies behind a check can only be reached with a value that the check made: [`jwt::Verified`] comes from a signature check,
 //! [`software_statement::SoftwareStatement`] and [`registration_request::RegistrationRequest`] from verified tokens only.
@@ -10,6 +10,7 @@ pub mod certificate_subject;
 pub mod client_assertion;
 pub mod client_metadata;
 pub mod dialect;
+pub mod evaluation;
 pub mod jwt;
 pub mod profile;
 pub mod redirect_uris;
@@ -19,12 +20,11 @@ pub mod scope;
 pub mod settings;
 pub mod software_statement;
 pub mod token_request;
-pub mod trail;
 pub mod url;
 
 pub use catalogue::Rule;
+pub use evaluation::Evaluation;
 pub use refusal::{Document, ErrorCode, Refusal};
-pub use trail::Trail;
 
 /// Unix time in seconds. Time is always an argument.
 pub type Timestamp = u64;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use dcr_jose::Algorithm;
-use dcr_json::{self as json, ByName, FromJson, Misfit, named, names, object};
+use dcr_json::{self as json, ByName, FromJson, ReadError, json_enum, json_struct, named};
 use dcr_x509::Attribute;
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ pub struct Profile {
     pub answers: AnswersProfile,
 }
 
-object!(Profile {
+json_struct!(Profile {
     name,
     about,
     families,
@@ -80,7 +80,7 @@ pub struct Paths {
     pub distinguished_name: Option<String>,
 }
 
-object!(Paths { registration, token, distinguished_name });
+json_struct!(Paths { registration, token, distinguished_name });
 
 /// What a registration request must look like.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ pub struct RegistrationProfile {
     pub single_registration: bool,
 }
 
-object!(RegistrationProfile {
+json_struct!(RegistrationProfile {
     body,
     media_types,
     audiences,
@@ -155,7 +155,7 @@ pub struct ClientMetadataProfile {
     pub scope_arrays: bool,
 }
 
-object!(ClientMetadataProfile {
+json_struct!(ClientMetadataProfile {
     token_endpoint_auth_methods,
     grant_types,
     response_types,
@@ -187,7 +187,7 @@ pub struct ClientAssertionProfile {
     pub max_lifetime: Duration,
 }
 
-object!(ClientAssertionProfile { audiences, audience_arrays, max_lifetime });
+json_struct!(ClientAssertionProfile { audiences, audience_arrays, max_lifetime });
 
 /// The access tokens the token endpoint issues.
 #[derive(Debug, Clone)]
@@ -202,7 +202,7 @@ pub struct AccessTokenProfile {
     pub most_lifetime: Duration,
 }
 
-object!(AccessTokenProfile { management_scope, lifetime, least_lifetime, most_lifetime });
+json_struct!(AccessTokenProfile { management_scope, lifetime, least_lifetime, most_lifetime });
 
 /// A name of this authorization server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +215,7 @@ pub enum Audience {
     TokenEndpoint,
 }
 
-names!(Audience {
+json_enum!(Audience {
     "issuer" => Issuer, "registration_endpoint" => RegistrationEndpoint, "token_endpoint" => TokenEndpoint,
 });
 
@@ -230,7 +230,7 @@ pub struct AnswersProfile {
     pub errors: ByName<ErrorCode>,
 }
 
-object!(AnswersProfile { client_id_issued_at, interaction_id, errors });
+json_struct!(AnswersProfile { client_id_issued_at, interaction_id, errors });
 
 /// What the body of a registration request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,7 +241,7 @@ pub enum RequestBody {
     Json,
 }
 
-names!(RequestBody { "jwt" => Jwt, "json" => Json });
+json_enum!(RequestBody { "jwt" => Jwt, "json" => Json });
 
 /// The token by which a registration is managed (CM-01).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,7 +252,7 @@ pub enum ManagementToken {
     RegistrationAccessToken,
 }
 
-names!(ManagementToken { "access_token" => AccessToken, "registration_access_token" => RegistrationAccessToken });
+json_enum!(ManagementToken { "access_token" => AccessToken, "registration_access_token" => RegistrationAccessToken });
 
 /// A member by which a client names its certificate's subject (RFC 8705 section 2.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,7 +279,7 @@ impl ClientMetadataProfile {
 }
 
 impl FromJson for SubjectMember {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         named(value, "enum SubjectMember", &Self::ALL.map(Self::name), &Self::ALL)
     }
 }
@@ -312,7 +312,7 @@ pub enum InteractionId {
     Require,
 }
 
-names!(InteractionId { "ignore" => Ignore, "echo" => Echo, "require" => Require });
+json_enum!(InteractionId { "ignore" => Ignore, "echo" => Echo, "require" => Require });
 
 /// A JSON type for a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +323,7 @@ pub enum JsonType {
     String,
 }
 
-names!(JsonType { "number" => Number, "string" => String });
+json_enum!(JsonType { "number" => Number, "string" => String });
 
 impl Profile {
     /// The built-in profile of that name.
@@ -331,7 +331,7 @@ impl Profile {
     /// # Errors
     /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
     pub fn named(name: &str) -> Result<Self, UnknownProfile> {
-        json::read(&Self::document(name)?).map_err(|misfit| UnknownProfile(misfit.to_string()))
+        json::read(&Self::document(name)?).map_err(|error| UnknownProfile(error.to_string()))
     }
 
     /// All values of the built-in profile of that name, as files write them.

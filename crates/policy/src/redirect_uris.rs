@@ -6,7 +6,7 @@ use super::jwt::Claims;
 use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
 use super::url::is_public_https;
-use super::{Document, Refusal, Trail};
+use super::{Document, Evaluation, Refusal};
 
 /// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
 /// each acceptable in itself (MD-03).
@@ -18,24 +18,24 @@ pub fn check(
     statement: &SoftwareStatement,
     dialect: &Dialect,
     settings: &Settings,
-    trail: &Trail,
+    evaluation: &Evaluation,
 ) -> Result<Vec<String>, Refusal> {
     let (rules, most) = (&settings.profile.client_metadata, settings.limits.redirect_uris);
     let of_statement =
         || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
     let of_request = || claims.refuse(&MD_03, "redirect_uris");
     let known = statement.redirect_uris();
-    let requested = trail.need(&[&MD_25_REDIRECT], md_25_requested(claims))?;
+    let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_requested(claims))?;
 
-    trail.need(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
-    trail.hold(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
-    trail.need(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
+    evaluation.check(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
+    evaluation.check(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
+    evaluation.check(&[&MD_03_COUNT], md_03_count(&requested, most, of_request))?;
     let all_of_statement = requested.is_empty() && !rules.redirect_uris_required;
     let asked_for = if all_of_statement { known.to_vec() } else { requested };
-    trail.need(&[&MD_02], md_02_some(claims, &asked_for))?;
-    trail.hold(&[&MD_03], md_03_all_acceptable(&asked_for, rules.redirect_uri_max_chars, of_request))?;
+    evaluation.require(&[&MD_02], md_02_some(claims, &asked_for))?;
+    evaluation.check(&[&MD_03], md_03_all_acceptable(&asked_for, rules.redirect_uri_max_chars, of_request))?;
     if !rules.danger_redirect_uris_beyond_statement {
-        trail.hold(&[&MD_01], md_01_in_statement(claims, &asked_for, known))?;
+        evaluation.check(&[&MD_01], md_01_in_statement(claims, &asked_for, known))?;
     }
     Ok(asked_for)
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use dcr_json::names;
+use dcr_json::json_enum;
 
 use super::catalogue::{Answer, Rule};
 use super::profile::Profile;
@@ -37,7 +37,7 @@ pub enum ErrorCode {
     TemporarilyUnavailable,
 }
 
-names!(ErrorCode {
+json_enum!(ErrorCode {
     "invalid_redirect_uri" => InvalidRedirectUri, "invalid_client_metadata" => InvalidClientMetadata,
     "invalid_software_statement" => InvalidSoftwareStatement,
     "unapproved_software_statement" => UnapprovedSoftwareStatement, "invalid_client" => InvalidClient,

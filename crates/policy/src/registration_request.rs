@@ -8,7 +8,7 @@ use super::jwt::{Claims, Unverified, Verified};
 use super::profile::RequestBody;
 use super::settings::Settings;
 use super::software_statement::SoftwareStatement;
-use super::{Document, Refusal, Timestamp, Trail};
+use super::{Document, Evaluation, Refusal, Timestamp};
 
 /// The longest `jti` taken, in bytes: the store keeps it until it expires.
 const JTI_BYTES: usize = 128;
@@ -43,14 +43,14 @@ impl UnverifiedRequest {
     ///
     /// # Errors
     /// The first JOSE rule broken, JW-02 or JW-03; RQ-06 for what is no JSON object where one is due.
-    pub fn open(body: &[u8], settings: &Settings, now: Timestamp, trail: &Trail) -> Result<Self, Refusal> {
-        let trail = trail.within(Document::RegistrationRequest);
+    pub fn open(body: &[u8], settings: &Settings, now: Timestamp, evaluation: &Evaluation) -> Result<Self, Refusal> {
+        let evaluation = evaluation.within(Document::RegistrationRequest);
         if settings.profile.registration.body == RequestBody::Json {
-            return trail.need(&[&RQ_06], rq_06_object(body, settings)).map(Self::Unsigned);
+            return evaluation.require(&[&RQ_06], rq_06_object(body, settings)).map(Self::Unsigned);
         }
-        let unverified = Unverified::open(Document::RegistrationRequest, body, settings, &trail)?;
-        unverified.require_header(&settings.profile.required_header, &trail)?;
-        trail.need(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
+        let unverified = Unverified::open(Document::RegistrationRequest, body, settings, &evaluation)?;
+        unverified.require_header(&settings.profile.required_header, &evaluation)?;
+        evaluation.require(&[&JW_02, &JW_03], unverified.unverified_claims().jw_03_not_expired(now))?;
         Ok(Self::Signed(Box::new(unverified)))
     }
 
@@ -58,7 +58,7 @@ impl UnverifiedRequest {
     ///
     /// # Errors
     /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
-    pub fn ss_01_statement(&self, settings: &Settings, trail: &Trail) -> Result<&str, Refusal> {
+    pub fn ss_01_statement(&self, settings: &Settings, evaluation: &Evaluation) -> Result<&str, Refusal> {
         let claims = match self {
             Self::Signed(unverified) => unverified.unverified_claims(),
             Self::Unsigned(claims) => claims,
@@ -72,7 +72,7 @@ impl UnverifiedRequest {
             }
             _ => Err(claims.refuse(&SS_01, "software_statement")),
         };
-        trail.within(Document::RegistrationRequest).need(&[&JW_08, &SS_01], statement)
+        evaluation.within(Document::RegistrationRequest).require(&[&JW_08, &SS_01], statement)
     }
 }
 
@@ -86,17 +86,17 @@ impl RegistrationRequest {
         statement: &SoftwareStatement,
         settings: &Settings,
         now: Timestamp,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        let trail = trail.within(Document::RegistrationRequest);
+        let evaluation = evaluation.within(Document::RegistrationRequest);
         let (claims, skew) = (verified.claims(), settings.profile.clock_skew.as_secs());
-        let expires_at = trail.need(&[&JW_02, &RQ_05], rq_05_dates(claims))?;
-        trail.hold(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
-        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
-        trail.need(&[&JW_03], claims.jw_03_not_expired(now))?;
-        trail.hold(&[&RQ_02], rq_02_issuer(claims, statement))?;
-        trail.hold(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
-        let jti = trail.need(&[&RQ_04], rq_04_jti(claims))?;
+        let expires_at = evaluation.require(&[&JW_02, &RQ_05], rq_05_dates(claims))?;
+        evaluation.check(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
+        evaluation.check(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        evaluation.require(&[&JW_03], claims.jw_03_not_expired(now))?;
+        evaluation.check(&[&RQ_02], rq_02_issuer(claims, statement))?;
+        evaluation.check(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
+        let jti = evaluation.require(&[&RQ_04], rq_04_jti(claims))?;
         Ok(Self { claims: verified.into_claims(), single_use: Some(RequestId { jti, expires_at }) })
     }
 

@@ -7,6 +7,12 @@ pub fn words(scope: &str) -> Option<Vec<&str>> {
     words.iter().all(is_word).then_some(words)
 }
 
+/// The words of a scope with single spaces between them; `None` where there is no word.
+pub fn normalised(scope: &str) -> Option<String> {
+    let words: Vec<&str> = scope.split(' ').filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::words;

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use dcr_json::object;
+use dcr_json::json_struct;
 
 use super::dialect::Dialect;
+use super::evaluation::Modes;
 use super::profile::Profile;
-use super::trail::Modes;
 
 /// What the operator and the profile ask for.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub struct Limits {
     pub redirect_uris: usize,
 }
 
-object!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
+json_struct!(Limits { body_bytes, jwt_bytes, json_depth, redirect_uris } or default);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -69,6 +69,13 @@ impl Settings {
             modes: Rc::default(),
             limits: Limits::default(),
         }
+    }
+
+    /// The settings of a profile and of one directory that writes statements as the profile has them.
+    pub fn of_one_directory(profile: Profile, issuer: &str) -> Self {
+        let dialect = profile.software_statement.clone();
+        let directory = Directory { issuer: issuer.to_owned(), dialect, key_set_hosts: Vec::new() };
+        Self { directories: vec![directory], ..Self::new(profile) }
     }
 
     /// The directory of that issuer, if its statements are believed.

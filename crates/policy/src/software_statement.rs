@@ -11,7 +11,7 @@ use super::dialect::{Dialect, RolesShape};
 use super::jwt::{Claims, Unverified, Verified};
 use super::settings::{Directory, Settings};
 use super::url::KeySetUrl;
-use super::{Document, Refusal, Timestamp, Trail};
+use super::{Document, Evaluation, Refusal, Timestamp};
 
 /// A software statement that nobody has vouched for yet.
 #[derive(Debug)]
@@ -48,13 +48,17 @@ impl UnverifiedStatement {
     /// # Errors
     /// The first JOSE rule broken, SS-03 where the issuer is missing or not on the operator's list, JO-14 or JO-18 where the directory's
     /// dialect demands a header member, JW-08 where it is another kind of token.
-    pub fn open<'c>(token: &str, settings: &'c Settings, trail: &Trail) -> Result<(Self, &'c Directory), Refusal> {
-        let trail = trail.within(Document::SoftwareStatement);
-        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), settings, &trail)?;
+    pub fn open<'c>(
+        token: &str,
+        settings: &'c Settings,
+        evaluation: &Evaluation,
+    ) -> Result<(Self, &'c Directory), Refusal> {
+        let evaluation = evaluation.within(Document::SoftwareStatement);
+        let unverified = Unverified::open(Document::SoftwareStatement, token.as_bytes(), settings, &evaluation)?;
         let claims = unverified.unverified_claims();
-        trail.need(&[&JW_08], jw_08_kind(claims))?;
-        let directory = trail.need(&[&SS_03], ss_03_directory(claims, settings))?;
-        unverified.require_header(&directory.dialect.required_header, &trail)?;
+        evaluation.require(&[&JW_08], jw_08_kind(claims))?;
+        let directory = evaluation.require(&[&SS_03], ss_03_directory(claims, settings))?;
+        unverified.require_header(&directory.dialect.required_header, &evaluation)?;
         Ok((Self(unverified), directory))
     }
 
@@ -63,14 +67,19 @@ impl UnverifiedStatement {
     ///
     /// # Errors
     /// SS-05 or SS-06.
-    pub fn ss_05_ss_06_early(&self, directory: &Directory, now: Timestamp, trail: &Trail) -> Result<(), Refusal> {
-        let (trail, claims) = (trail.within(Document::SoftwareStatement), self.0.unverified_claims());
+    pub fn ss_05_ss_06_early(
+        &self,
+        directory: &Directory,
+        now: Timestamp,
+        evaluation: &Evaluation,
+    ) -> Result<(), Refusal> {
+        let (evaluation, claims) = (evaluation.within(Document::SoftwareStatement), self.0.unverified_claims());
         let date = |name| claims.jw_02_date(name).ok().flatten();
-        trail.foresee(ss_05_not_expired(claims, date("exp"), now))?;
+        evaluation.check_early(ss_05_not_expired(claims, date("exp"), now))?;
         match date("iat") {
             // That a date is missing breaks another rule.
             None => Ok(()),
-            issued_at => trail.foresee(ss_06_age(claims, &directory.dialect, issued_at, now)),
+            issued_at => evaluation.check_early(ss_06_age(claims, &directory.dialect, issued_at, now)),
         }
     }
 
@@ -90,27 +99,28 @@ impl SoftwareStatement {
         directory: &Directory,
         skew: u64,
         now: Timestamp,
-        trail: &Trail,
+        evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        let trail = trail.within(Document::SoftwareStatement);
+        let evaluation = evaluation.within(Document::SoftwareStatement);
         let (rules, claims) = (&directory.dialect, verified.claims());
-        trail.hold(&[&SS_04], ss_04_required(claims, rules))?;
-        let expires_at = trail.need(&[&JW_02], claims.jw_02_date("exp"))?;
-        trail.hold(&[&SS_05], ss_05_not_expired(claims, expires_at, now))?;
-        let issued_at = trail.need(&[&JW_02], claims.jw_02_date("iat"))?;
-        trail.hold(&[&SS_07], ss_07_already_issued(claims, issued_at, now, skew))?;
-        trail.hold(&[&SS_06], ss_06_age(claims, rules, issued_at, now))?;
-        trail.hold(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
-        trail.hold(&[&SS_09], ss_09_organisation_active(claims, rules))?;
-        let roles = trail.hold_or(&[&SS_10], ss_10_roles(claims, rules), Vec::new)?;
-        let registration_ids = trail.hold_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
-        trail.hold(&[&SS_12], ss_12_mode(claims, rules))?;
-        let software_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.software_id))?;
-        let organisation_id = trail.need(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
-        let redirect_uris = trail.need(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
-        let key_set_uri = trail.need(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
-        let revoked_key_set_uri = trail.need(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
-        let single_use = trail.need(&[&SS_04], ss_08_id(claims, rules, expires_at, issued_at))?;
+        evaluation.require(&[&SS_04], ss_04_required(claims, rules))?;
+        let expires_at = evaluation.require(&[&JW_02], claims.jw_02_date("exp"))?;
+        evaluation.check(&[&SS_05], ss_05_not_expired(claims, expires_at, now))?;
+        let issued_at = evaluation.require(&[&JW_02], claims.jw_02_date("iat"))?;
+        evaluation.check(&[&SS_07], ss_07_already_issued(claims, issued_at, now, skew))?;
+        evaluation.check(&[&SS_06], ss_06_age(claims, rules, issued_at, now))?;
+        evaluation.check(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
+        evaluation.check(&[&SS_09], ss_09_organisation_active(claims, rules))?;
+        let roles = evaluation.check_or(&[&SS_10], ss_10_roles(claims, rules), Vec::new)?;
+        let registration_ids = evaluation.check_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
+        evaluation.check(&[&SS_12], ss_12_mode(claims, rules))?;
+        let software_id = evaluation.require(&[&SS_04], ss_04_text(claims, &rules.claims.software_id))?;
+        let organisation_id = evaluation.require(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
+        let redirect_uris = evaluation.require(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
+        let key_set_uri = evaluation.require(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
+        let revoked_key_set_uri =
+            evaluation.require(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
+        let single_use = evaluation.require(&[&SS_04], ss_08_id(claims, rules, expires_at, issued_at))?;
         let issuer = directory.issuer.clone();
         let (token, claims) = verified.into_parts();
         Ok(Self {

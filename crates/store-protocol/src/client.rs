@@ -13,28 +13,28 @@ pub const RETURN_MINIMAL: &str = "return=minimal";
 
 /// The software that a client is a registration of, as a directory's software statement names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Software"))]
 #[serde(deny_unknown_fields)]
-pub struct Software {
+pub struct Software<S = String> {
     /// `iss` of the software statement; at most 512 bytes.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOFTWARE), regex(pattern = NAME_PATTERN)))]
-    pub issuer: String,
+    pub issuer: S,
     /// `software_id` of the software statement (RFC 7591 section 2); at most 512 bytes.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOFTWARE), regex(pattern = NAME_PATTERN)))]
-    pub id: String,
+    pub id: S,
 }
 
 /// One `jti` (RFC 7519 section 4.1.7) to consume: it can be consumed once until it expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Jti"))]
 #[serde(deny_unknown_fields)]
-pub struct Jti {
+pub struct Jti<S = String> {
     /// The scope within which the `jti` is unique; the gateway composes it. At most 1024 bytes.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_JTI), regex(pattern = NAME_PATTERN)))]
-    pub issuer: String,
+    pub issuer: S,
     /// The identifier itself; at most 1024 bytes.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_JTI), regex(pattern = NAME_PATTERN)))]
-    pub jti: String,
+    pub jti: S,
     /// The last second, in Unix time, in which the token that carried the `jti` could be accepted, clock skew included. It must not be
     /// past, and must be at most 366 days ahead.
     pub expires_at: i64,
@@ -44,13 +44,13 @@ pub struct Jti {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NewClient"))]
 #[serde(deny_unknown_fields)]
-pub struct NewClient<R, S = String, J = Vec<Jti>> {
+pub struct NewClient<R, S = String, J = Vec<Jti<S>>> {
     /// The request of the gateway's caller, for the log: 1 to 64 letters, digits and dashes. Any other text is not logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_REQUEST_ID), regex(pattern = REQUEST_ID_PATTERN)))]
     pub request_id: Option<S>,
     /// Whose registration it is.
-    pub software: Software,
+    pub software: Software<S>,
     /// Whether to refuse when this software has a client already.
     pub single_registration: bool,
     /// Whether to make a registration access token (RFC 7592 section 3) with it.
@@ -67,9 +67,9 @@ pub struct NewClient<R, S = String, J = Vec<Jti>> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Replacement"))]
 #[serde(deny_unknown_fields)]
-pub struct Replacement<R, J = Vec<Jti>> {
+pub struct Replacement<R, S = String, J = Vec<Jti<S>>> {
     /// The software that the client was created for.
-    pub software: Software,
+    pub software: Software<S>,
     /// The `jti` to consume: all of them, or none.
     #[cfg_attr(feature = "schema", schemars(length(max = MAX_JTI_COUNT)))]
     pub consume_jti: J,
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(read.request_id, None);
         let borrowed = NewClient {
             request_id: read.request_id.as_deref(),
-            software: read.software.clone(),
+            software: Software { issuer: read.software.issuer.as_str(), id: &read.software.id },
             single_registration: read.single_registration,
             registration_access_token: read.registration_access_token,
             consume_jti: read.consume_jti.as_slice(),

@@ -20,11 +20,11 @@
 //! ```
 //! use dcr_store_protocol::{Clients, Jti, NewClient, Software};
 //!
-//! let jti = [Jti { issuer: "OpenBanking Ltd".to_owned(), jti: "37747cd1".to_owned(), expires_at: 1_643_091_461 }];
+//! let jti = [Jti { issuer: "OpenBanking Ltd", jti: "37747cd1", expires_at: 1_643_091_461 }];
 //! let sent = Clients {
 //!     clients: vec![NewClient {
 //!         request_id: Some("7e1f0c9a"),
-//!         software: Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8A".to_owned() },
+//!         software: Software { issuer: "OpenBanking Ltd", id: "sgsMuc8A" },
 //!         single_registration: true,
 //!         registration_access_token: false,
 //!         consume_jti: &jti,
@@ -33,7 +33,7 @@
 //! };
 //! let text = serde_json::to_string(&sent)?;
 //! let received: Clients<NewClient<serde_json::Value>> = serde_json::from_str(&text)?;
-//! assert_eq!(received.clients[0].consume_jti, jti);
+//! assert_eq!(received.clients[0].consume_jti[0].jti, jti[0].jti);
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!

@@ -13,7 +13,7 @@ use crate::client::Jti;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NewToken"))]
 #[serde(deny_unknown_fields)]
-pub struct NewToken<S = String, J = Vec<Jti>> {
+pub struct NewToken<S = String, J = Vec<Jti<S>>> {
     /// The request of the gateway's caller, for the log: 1 to 64 letters, digits and dashes. Any other text is not logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_REQUEST_ID), regex(pattern = REQUEST_ID_PATTERN)))]

@@ -172,7 +172,9 @@ fn ss_05_watched_is_neither_refused_early_nor_counted_twice() {
         let answer = register(&gate, &registration().claim("software_statement", statement)).await;
         assert_eq!(answer.status, 201, "{}", body(&answer));
         let watched = host.events.borrow().iter().find_map(|event| match event {
-            Event::Watched { refusals, .. } => Some(refusals.iter().map(|refusal| refusal.rule.id).collect::<Vec<_>>()),
+            Event::ShadowDenied { refusals, .. } => {
+                Some(refusals.iter().map(|refusal| refusal.rule.id).collect::<Vec<_>>())
+            }
             _ => None,
         });
         assert_eq!(watched.unwrap(), ["SS-05"]);

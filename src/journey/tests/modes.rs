@@ -1,7 +1,7 @@
 //! Watching without refusing: the whole gate, or single rules.
 
 use dcr_mint::keys::SigningKey;
-use dcr_policy::catalogue::{Force, RULES};
+use dcr_policy::catalogue::{RULES, Waivability};
 
 use super::*;
 use crate::host::mock::run;
@@ -15,7 +15,7 @@ fn with(member: &str, value: Value) -> Value {
 /// The reasons that were watched, in order.
 fn watched(host: &MockHost) -> Vec<&'static str> {
     let of = |event: &Event| match event {
-        Event::Watched { refusals, .. } => refusals.iter().map(|refusal| refusal.rule.reason).collect(),
+        Event::ShadowDenied { refusals, .. } => refusals.iter().map(|refusal| refusal.rule.reason).collect(),
         _ => Vec::new(),
     };
     host.events.borrow().iter().flat_map(of).collect()
@@ -115,13 +115,16 @@ fn one_rule_refuses_in_a_gate_that_watches() {
 #[test]
 fn what_establishes_who_is_asking_is_never_set_aside() {
     for rule in RULES {
-        let waivable = RULES.iter().any(|row| row.id == rule.id && row.force == Force::Waivable);
+        let waivable = RULES.iter().any(|row| row.id == rule.id && row.waivability == Waivability::Waivable);
         for mode in ["off", "shadow"] {
             let read = Config::from_value(with("danger_rules", json!({ rule.id: mode })));
             assert_eq!(read.is_ok(), waivable, "{} {mode}", rule.id);
         }
     }
     for room in ["GW", "JO", "CA", "AT", "DN"] {
-        assert!(!RULES.iter().any(|rule| rule.id.starts_with(room) && rule.force == Force::Waivable), "{room}");
+        assert!(
+            !RULES.iter().any(|rule| rule.id.starts_with(room) && rule.waivability == Waivability::Waivable),
+            "{room}"
+        );
     }
 }

@@ -6,7 +6,6 @@ use dcr_cli::mint::{self, Token};
 use dcr_policy::profile::Profile;
 use serde_json::json;
 
-use super::coverage::binds_certificates;
 use super::dialect::{ALTERNATIVE_NAMES, AUDIENCES, PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, allows, scopes};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
@@ -184,7 +183,7 @@ fn signatures(profile: &Profile) -> Vec<Case> {
             ("assertion_over_foreign_certificate", 401, CLIENT),
             |scene| scene.post_form(&scene.other, &scene.credential()),
         )
-        .accepted_where(!binds_certificates(profile), 200),
+        .accepted_where(!profile.software_statement.binds_certificates(), 200),
     ];
     for key in [SigningKey::generate_es256(), SigningKey::generate_eddsa()] {
         let name = key.algorithm().name();
@@ -202,7 +201,11 @@ fn signatures(profile: &Profile) -> Vec<Case> {
 fn certificates(profile: &Profile) -> Vec<Case> {
     let form =
         |scene: &Scene| [("grant_type", "client_credentials".to_owned()), ("client_id", scene.tls_client_id.clone())];
-    let foreign = if binds_certificates(profile) { "certificate_of_another_client" } else { "certificate_subject" };
+    let foreign = if profile.software_statement.binds_certificates() {
+        "certificate_of_another_client"
+    } else {
+        "certificate_subject"
+    };
     let mut cases = vec![
         Case::accepted(TLS_CLIENT_AUTH, 200, move |scene| scene.post_form(&scene.tpp, &form(scene))),
         Case::refused("an assertion of its own", ("authentication_method_not_registered", 401, CLIENT), |scene| {

@@ -4,7 +4,6 @@ use dcr_cli::mint::Token;
 use dcr_policy::profile::Profile;
 use reqwest::Method;
 
-use super::coverage::names_software;
 use super::dialect::{Dialect, by_subject, has_registration_tokens, scopes};
 use super::{Case, Scene, Shot};
 use crate::PKI;
@@ -75,7 +74,7 @@ fn updates(profile: &Profile) -> Vec<Case> {
         }),
         Case::accepted("the token survives the update", 200, |scene| scene.manage(Method::GET, &scene.tpp)),
     ];
-    if !names_software(profile) {
+    if !profile.software_statement.names_software() {
         cases.push(another_software(profile));
     }
     if profile.client_metadata.subject_changes_over_old_certificate {

@@ -9,6 +9,7 @@ use dcr_cli::pki::Identity;
 use dcr_dev::Gateway;
 use dcr_policy::catalogue::RULES;
 use dcr_policy::profile::{Audience, JsonType, SubjectMember};
+use dcr_store_protocol::{Clients, Jti, NewClient, Software, path};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -163,15 +164,16 @@ impl Scene {
 
     /// A registration access token, which no gateway of this profile asks the store for.
     async fn registration_token_of_the_store(&self) -> Result<String, String> {
-        let client = json!({
-            "software": { "issuer": "another gateway", "id": "another" },
-            "single_registration": false,
-            "registration_access_token": true,
-            "consume_jti": [],
-            "record": {},
-        });
-        let url = format!("{}/v1/clients", self.gateway.store_url());
-        let body = json!({ "clients": [client] });
+        let client = NewClient {
+            request_id: None,
+            software: Software { issuer: "another gateway", id: "another" },
+            single_registration: false,
+            registration_access_token: true,
+            consume_jti: Vec::<Jti<&str>>::new(),
+            record: json!({}),
+        };
+        let url = format!("{}{}", self.gateway.store_url(), path::CLIENTS);
+        let body = Clients { clients: vec![client] };
         let answer = self.anonymous.send(self.anonymous.request(Method::POST, &url).json(&body)).await.unwrap();
         Ok(text(&starting_point(&answer, 200)?["clients"][0], "registration_access_token"))
     }

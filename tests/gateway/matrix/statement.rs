@@ -7,7 +7,6 @@ use dcr_policy::dialect::{CertificateForm, Id, RolesShape};
 use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
-use super::coverage::binds_certificates;
 use super::dialect::{Dialect, brazilian, brcac, scopes_of};
 use super::scene::renamed;
 use super::{Case, Scene, Shot};
@@ -23,7 +22,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     cases.extend(active_roles(profile));
     cases.extend(dates(profile));
     cases.extend(organisation(profile));
-    if binds_certificates(profile) {
+    if profile.software_statement.binds_certificates() {
         cases.extend(certificates(profile));
     } else {
         cases.push(Case::accepted("another certificate of the authority", 201, by_other));

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 use dcr_cli::mint::Token;
+use dcr_store_protocol::{Clients, NewClient, Reply, Software, WrittenClient, path};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -40,7 +41,7 @@ impl ScriptedStore {
         let store = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let app = Router::new().route("/v1/clients", post(create)).with_state(store.clone());
+        let app = Router::new().route(path::CLIENTS, post(create)).with_state(store.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         (store, port)
     }
@@ -61,30 +62,28 @@ impl ScriptedStore {
     }
 }
 
-/// What is told of a client that was created, as the store's API has it.
-pub(super) fn created(asked: &Value) -> Value {
-    json!({
-        "status": 201,
-        "client_id": Uuid::new_v4().simple().to_string(),
-        "client_id_issued_at": 1_700_000_000,
-        "version": 1,
-        "software": asked["software"],
+/// The reply for a client of this software, as the store's API has it.
+pub(super) fn created(software: Software) -> Reply<WrittenClient> {
+    Reply::made(WrittenClient {
+        client_id: Uuid::new_v4().simple().to_string(),
+        client_id_issued_at: 1_700_000_000,
+        version: 1,
+        software,
+        registration_access_token: None,
     })
 }
 
 async fn create(State(store): State<ScriptedStore>, body: String) -> Response {
-    let asked: Value = serde_json::from_str(&body).unwrap();
-    let clients = asked["clients"].as_array().unwrap();
+    let Clients { clients } = serde_json::from_str::<Clients<NewClient<Value>>>(&body).unwrap();
     let scripts: Vec<Script> = {
         let mut inner = store.0.lock().unwrap();
-        let jti: Vec<String> =
-            clients.iter().map(|asked| asked["consume_jti"][0]["jti"].as_str().unwrap().to_owned()).collect();
+        let jti: Vec<String> = clients.iter().map(|new| new.consume_jti[0].jti.clone()).collect();
         let scripts = jti.iter().filter_map(|jti| inner.scripts.get(jti).cloned()).collect();
         inner.asked.extend(jti);
         scripts
     };
-    let told: Vec<Value> = clients.iter().map(created).collect();
-    let (mut status, mut content_type, mut text) = (200, "application/json", json!({ "clients": told }).to_string());
+    let clients = clients.into_iter().map(|new| created(new.software)).collect();
+    let (mut status, mut content_type, mut text) = (200, "application/json", json!(Clients { clients }).to_string());
     for script in scripts {
         match script {
             Script::Answer(other_status, other_type, other_text) => {

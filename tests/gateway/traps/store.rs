@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dcr_cli::mint;
+use dcr_store_protocol::Software;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// So many registrations wait for a call's end before another call leaves.
-const CROWD: usize = 8;
+const BATCH_THRESHOLD: usize = 8;
 
 const JSON: &str = "application/json";
 const JWT: (&str, &str) = ("content-type", "application/jwt");
@@ -56,9 +57,9 @@ fn a_store_that_answers_otherwise_than_its_api_says_is_503() {
     run(async {
         let doors = doors().await;
         let tpp = doors.tpp(SCRIPTED_STORE, Some(&PKI.tpp.transport));
-        let software = json!({ "issuer": mint::DIRECTORY_ISSUER, "id": PKI.tpp.software.software_id });
+        let software = |issuer: &str, id: &str| Software { issuer: issuer.to_owned(), id: id.to_owned() };
         let one = |told: Value| json!({ "clients": [told] }).to_string();
-        let ours = created(&json!({ "software": software }));
+        let ours = json!(created(software(mint::DIRECTORY_ISSUER, &PKI.tpp.software.software_id)));
         let without = |member: &str| {
             let mut told = ours.clone();
             told.as_object_mut().unwrap().remove(member);
@@ -70,7 +71,7 @@ fn a_store_that_answers_otherwise_than_its_api_says_is_503() {
             ("no client_id", 200, JSON, without("client_id")),
             ("no status", 200, JSON, without("status")),
             ("no software", 200, JSON, without("software")),
-            ("another software", 200, JSON, one(created(&json!({ "software": { "issuer": "a", "id": "b" } })))),
+            ("another software", 200, JSON, one(json!(created(software("a", "b"))))),
             ("none of one", 200, JSON, json!({ "clients": [] }).to_string()),
             ("two of one", 200, JSON, json!({ "clients": [ours, ours] }).to_string()),
             ("tokens", 200, JSON, json!({ "tokens": [ours] }).to_string()),
@@ -168,7 +169,7 @@ fn a_store_that_is_slow_within_its_time_is_waited_for() {
         );
         let body = || After::Body(signed(&good_request(&doors.gateway)).into_bytes());
         let mut others = Vec::new();
-        for _ in 0..CROWD {
+        for _ in 0..BATCH_THRESHOLD {
             others.push(connection.send("POST", REGISTRATION, &[JWT], body()).await);
         }
         for other in others {

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{PATIENCE, PKI};
+use super::{PKI, START_TIMEOUT};
 
 /// An HTTP/1.1 connection. Dropping it closes it.
 pub(super) struct Http1 {
@@ -62,7 +62,7 @@ impl Http1 {
 
     /// Reads one whole answer.
     pub(super) async fn answer(&mut self) -> Answer {
-        timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
+        timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
     /// A request with a body, and its answer. Envoy closes the connection after a 400, and after an answer that came before the
@@ -77,7 +77,7 @@ impl Http1 {
 
     /// Waits until the gateway has closed the connection, without another word.
     pub(super) async fn ended(&mut self) {
-        let rest = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await.expect("an end in time");
+        let rest = timeout(START_TIMEOUT, self.stream.read_buf(&mut self.read)).await.expect("an end in time");
         // Octets that were written and not read there make it a reset.
         assert!(
             matches!(rest, Ok(0) | Err(_)) && self.read.is_empty(),
@@ -178,7 +178,8 @@ impl Http2 {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut requests = timeout(PATIENCE, self.requests.clone().ready()).await.expect("a stream in time").unwrap();
+        let mut requests =
+            timeout(START_TIMEOUT, self.requests.clone().ready()).await.expect("a stream in time").unwrap();
         let ends = matches!(after, After::Nothing);
         let (response, mut stream) = requests.send_request(request.body(()).unwrap(), ends).unwrap();
         // Sending fails where the gateway has answered and closed the stream already; its answer tells.
@@ -202,7 +203,7 @@ impl Http2 {
 
 impl Sent {
     pub(super) async fn answer(self) -> Answer {
-        timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
+        timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
     /// Takes the request back, as a client does that waits no longer.

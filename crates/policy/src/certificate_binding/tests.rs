@@ -55,7 +55,7 @@ fn obwac(common_name: &str, identifier: &str) -> Certificate {
 /// What a profile says of a certificate.
 fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Timestamp) -> Result<(), Refusal> {
     let dialect = Profile::named(profile).unwrap().software_statement;
-    binding.check(certificate, &dialect, now, &Trail::new(Rc::default()))
+    binding.check(certificate, &dialect, now, &Evaluation::new(Rc::default()))
 }
 
 #[track_caller]

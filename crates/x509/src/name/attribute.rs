@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dcr_json::{FromJson, Misfit, Value, string};
+use dcr_json::{FromJson, ReadError, Value, string};
 use der::asn1::ObjectIdentifier;
 
 /// An attribute type of a distinguished name.
@@ -85,9 +85,9 @@ impl Attribute {
 }
 
 impl FromJson for Attribute {
-    fn from_json(value: &Value) -> Result<Self, Misfit> {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
         Self::from_name(string(value, "a string")?)
-            .ok_or_else(|| Misfit::new("name an attribute such as CN, OU, UID or organizationIdentifier"))
+            .ok_or_else(|| ReadError::new("name an attribute such as CN, OU, UID or organizationIdentifier"))
     }
 }
 

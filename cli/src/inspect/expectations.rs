@@ -36,7 +36,7 @@ impl Wish {
 }
 
 /// What the profile wants of this token, in the order in which people read one. `now` is in Unix seconds.
-pub(super) fn wishes(token: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
+pub(super) fn expectations(token: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
     match token.kind {
         Kind::SoftwareStatement => of_statement(&token.claims, profile, now),
         Kind::RegistrationRequest => of_request(token, profile, now),
@@ -46,9 +46,9 @@ pub(super) fn wishes(token: &Inspected, profile: &Profile, now: u64) -> Vec<Wish
 }
 
 /// How many of the claims that the profile's statements have are not in this one.
-pub(super) fn strangeness(statement: &Map<String, Value>, profile: &Profile) -> usize {
-    let wishes = of_statement(statement, profile, u64::MAX);
-    wishes.iter().filter(|wish| wish.demanded && !statement.contains_key(&wish.claim)).count()
+pub(super) fn mismatches(statement: &Map<String, Value>, profile: &Profile) -> usize {
+    let expectations = of_statement(statement, profile, u64::MAX);
+    expectations.iter().filter(|wish| wish.demanded && !statement.contains_key(&wish.claim)).count()
 }
 
 fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec<Wish> {
@@ -63,7 +63,7 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
         RolesShape::Objects => any_active,
     };
 
-    let mut wishes = vec![
+    let mut expectations = vec![
         Wish::demanded("iss", "SS-03", "the directory", text),
         Wish::optional(
             "iat",
@@ -79,22 +79,22 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
             .demanded_if(required(&names.redirect_uris)),
         Wish::demanded(&names.roles, "SS-10", "at least one role", roles),
     ];
-    wishes.extend(key_set.map(|name| Wish::demanded(name, "SS-13", "where the software's keys are", https)));
+    expectations.extend(key_set.map(|name| Wish::demanded(name, "SS-13", "where the software's keys are", https)));
     let status = names.organisation_status.iter();
-    wishes.extend(status.map(|name| Wish::demanded(name, "SS-09", "`Active`", |value| value == "Active")));
+    expectations.extend(status.map(|name| Wish::demanded(name, "SS-09", "`Active`", |value| value == "Active")));
     let scope = names.scope.iter();
-    wishes.extend(scope.map(|name| Wish::demanded(name, "MD-17", "the scopes the software may have", text)));
+    expectations.extend(scope.map(|name| Wish::demanded(name, "MD-17", "the scopes the software may have", text)));
     let authority_claims = names.authority_claims.iter().map(|name| {
         let one_or_more = |value: &Value| is_active(value) || any_active(value);
         Wish::optional(name, "SS-11", "one with status `Active`", one_or_more).demanded_if(required(name))
     });
-    wishes.extend(authority_claims);
+    expectations.extend(authority_claims);
     for claim in &rules.required_claims {
-        if !wishes.iter().any(|wish| wish.claim == *claim) {
-            wishes.push(Wish::demanded(claim, "SS-04", "must be there", |value| !value.is_null()));
+        if !expectations.iter().any(|wish| wish.claim == *claim) {
+            expectations.push(Wish::demanded(claim, "SS-04", "must be there", |value| !value.is_null()));
         }
     }
-    wishes
+    expectations
 }
 
 fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
@@ -105,10 +105,10 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
     let any_algorithm = algorithms.join(" or ");
     let subject = rules.subject_dn_member().name();
 
-    let mut wishes = Vec::new();
+    let mut expectations = Vec::new();
     if request.is_signed() {
         let issuer = request.claims.get("iss").cloned();
-        wishes.extend([
+        expectations.extend([
             Wish::demanded("iss", "RQ-02", "the statement's software_id", text),
             Wish::demanded("aud", "RQ-03", &format!("the bank: {}", named(&profile.registration.audiences)), audience),
             Wish::demanded("iat", "RQ-05", "when it was signed, not in the future", signed_by(now, None)),
@@ -119,7 +119,7 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
             }),
         ]);
     }
-    wishes.extend([
+    expectations.extend([
         Wish::demanded("software_statement", "SS-01", "a compact JWS", |value| {
             value.as_str().is_some_and(|token| Inspected::parse_jws(token).is_ok())
         }),
@@ -154,8 +154,8 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
         .demanded_if(rules.application_type_required),
     ]);
     let signing_algs = rules.required_signing_algs.iter();
-    wishes.extend(signing_algs.map(|name| Wish::demanded(name, "MD-20", &any_algorithm, one_of(&algorithms))));
-    wishes
+    expectations.extend(signing_algs.map(|name| Wish::demanded(name, "MD-20", &any_algorithm, one_of(&algorithms))));
+    expectations
 }
 
 fn scope(profile: &Profile) -> Wish {

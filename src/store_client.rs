@@ -7,12 +7,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_jose::jws::{Jws, Limits};
-use dcr_json::{self as json, FromJson, Misfit, object};
+use dcr_json::{self as json, FromJson, ReadError, json_struct};
 use dcr_policy::access_token::Introspection;
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::client_metadata::ClientMetadata;
 use dcr_policy::software_statement::SoftwareStatement;
 use dcr_policy::{Rule, Timestamp};
+use dcr_store_protocol::{
+    Confirmation, ErrorCode, Jti, Kind, NewClient, NewToken, RETURN_MINIMAL, Replacement, Software, entity_tag, path,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -57,19 +60,19 @@ pub struct Client {
     pub registration_access_token: Option<String>,
 }
 
-object!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
+json_struct!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
 
-/// What the store says of a client that was written: what the gate does not know already.
+/// What the gate reads of a [`WrittenClient`](dcr_store_protocol::WrittenClient).
 #[derive(Debug)]
 struct Written {
     client_id: String,
     client_id_issued_at: Timestamp,
     version: u64,
-    software: Software,
+    software: WrittenSoftware,
     registration_access_token: Option<String>,
 }
 
-object!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
+json_struct!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
 
 /// What the token endpoint needs to know of a client: its record without the statement.
 #[derive(Debug)]
@@ -120,7 +123,7 @@ pub struct Record {
     pub revoked_key_set_uri: Option<String>,
 }
 
-object!(Record {
+json_struct!(Record {
     metadata,
     software_statement,
     statement_claims = Rc::default(),
@@ -144,7 +147,7 @@ pub struct IssuedToken {
     pub scope: String,
 }
 
-/// What the store says of a token that was issued.
+/// What the gate reads of an [`IssuedToken`](dcr_store_protocol::IssuedToken) of the protocol.
 #[derive(Debug)]
 struct Issued {
     client_id: String,
@@ -154,10 +157,10 @@ struct Issued {
     scope: String,
 }
 
-object!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
+json_struct!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
 
 /// An id that may be used once.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct SingleUse {
     /// Whose id it is: equal ids of different issuers do not collide.
     pub issuer: String,
@@ -166,7 +169,6 @@ pub struct SingleUse {
     /// Until when it must be remembered.
     pub expires_at: Timestamp,
     /// The rule that a second use breaks.
-    #[serde(skip)]
     pub rule: &'static Rule,
 }
 
@@ -220,11 +222,11 @@ impl TokenClient {
 
 impl Record {
     /// They are kept in the statement, and nowhere else.
-    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), Misfit> {
+    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), ReadError> {
         let limits = Limits { token_bytes: usize::MAX, json_depth: ANSWER_DEPTH };
         let statement = Jws::parse(self.software_statement.as_bytes(), &limits).ok();
         let claims = statement.and_then(|statement| json::parse_object(statement.payload(), ANSWER_DEPTH).ok());
-        self.statement_claims = Rc::new(claims.ok_or_else(|| Misfit::new("a software_statement that is none"))?);
+        self.statement_claims = Rc::new(claims.ok_or_else(|| ReadError::new("a software_statement that is none"))?);
         Ok(())
     }
 
@@ -241,56 +243,30 @@ impl Record {
         }
     }
 
-    fn software(&self) -> Software {
-        Software { issuer: self.issuer.clone(), id: self.binding.software_id.clone() }
+    fn software(&self) -> Software<&str> {
+        Software { issuer: &self.issuer, id: &self.binding.software_id }
     }
 }
 
-/// Whose registrations count as several of one software.
-#[derive(Debug, PartialEq, Serialize)]
-struct Software {
+impl SingleUse {
+    fn all(every: &[Self]) -> Vec<Jti<&str>> {
+        every.iter().map(Self::jti).collect()
+    }
+
+    /// As the store is sent it.
+    fn jti(&self) -> Jti<&str> {
+        Jti { issuer: &self.issuer, jti: &self.jti, expires_at: signed(self.expires_at) }
+    }
+}
+
+/// What the gate reads of a [`Software`].
+#[derive(Debug)]
+struct WrittenSoftware {
     issuer: String,
     id: String,
 }
 
-object!(Software { issuer, id, .. });
-
-#[derive(Serialize)]
-struct Creation<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    software: Software,
-    single_registration: bool,
-    consume_jti: &'a [SingleUse],
-    record: &'a Record,
-    registration_access_token: bool,
-}
-
-#[derive(Serialize)]
-struct Replacement<'a> {
-    software: Software,
-    consume_jti: &'a [SingleUse],
-    record: &'a Record,
-}
-
-#[derive(Serialize)]
-struct Issuance<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    client_id: &'a str,
-    version: u64,
-    scope: &'a str,
-    expires_in: u64,
-    cnf: Confirmation<'a>,
-    consume_jti: &'a [SingleUse],
-}
-
-/// RFC 8705 section 3.1.
-#[derive(Serialize)]
-struct Confirmation<'a> {
-    #[serde(rename = "x5t#S256")]
-    thumbprint: &'a str,
-}
+json_struct!(WrittenSoftware { issuer, id, .. });
 
 impl<H: Host> Store<H> {
     /// A client of the configured store.
@@ -298,7 +274,7 @@ impl<H: Host> Store<H> {
         let bounds = Bounds { entries: config.cache.clients, bytes: config.cache.client_bytes };
         let clients = Rc::new(RefCell::new(Cache::new(bounds)));
         let (config, max_age) = (config.store.clone(), config.cache.client_max_age);
-        let (new_clients, new_tokens) = (Orders::of("clients"), Orders::of("tokens"));
+        let (new_clients, new_tokens) = (Orders::of(Kind::Clients), Orders::of(Kind::Tokens));
         Self { host, config, max_age, clients, new_clients, new_tokens }
     }
 
@@ -315,13 +291,13 @@ impl<H: Host> Store<H> {
         single: bool,
         with_token: bool,
     ) -> Result<Client, StoreError> {
-        let order = Creation {
+        let order = NewClient {
             request_id,
             software: record.software(),
             single_registration: single,
-            consume_jti: &single_uses,
-            record: &record,
             registration_access_token: with_token,
+            consume_jti: SingleUse::all(&single_uses),
+            record: &record,
         };
         let told = self.order(&self.new_clients, json::text(&order)).arrived().await?;
         let written: Written = self.expect(201, &told, &single_uses)?;
@@ -389,8 +365,9 @@ impl<H: Host> Store<H> {
         record: Record,
         single_uses: Vec<SingleUse>,
     ) -> Result<Client, StoreError> {
-        let body = Replacement { software: record.software(), consume_jti: &single_uses, record: &record };
-        let headers = vec![("if-match", format!("\"{}\"", client.version)), minimal()];
+        let body =
+            Replacement { software: record.software(), consume_jti: SingleUse::all(&single_uses), record: &record };
+        let headers = vec![("if-match", entity_tag(signed(client.version))), minimal()];
         let told = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
         self.forget(&client.client_id);
         let written: Written = self.expect(200, &told?, &single_uses)?;
@@ -427,14 +404,14 @@ impl<H: Host> Store<H> {
         jti: Option<SingleUse>,
     ) -> Result<IssuedToken, StoreError> {
         let jti: Vec<SingleUse> = jti.into_iter().collect();
-        let order = Issuance {
+        let order = NewToken {
             request_id,
-            client_id: &client.client_id,
-            version: client.version,
+            client_id: client.client_id.as_str(),
+            version: Some(signed(client.version)),
             scope,
-            expires_in: lifetime,
-            cnf: Confirmation { thumbprint },
-            consume_jti: &jti,
+            expires_in: signed(lifetime),
+            cnf: Confirmation { certificate_thumbprint: thumbprint },
+            consume_jti: SingleUse::all(&jti),
         };
         let issued = self
             .order(&self.new_tokens, json::text(&order))
@@ -457,7 +434,7 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `Unavailable`.
     pub async fn introspect(&self, token: &str) -> Result<Introspection, StoreError> {
-        let told = self.call("POST", "/v1/tokens/introspect".to_owned(), None, form_body(token)).await?;
+        let told = self.call("POST", path::INTROSPECT.to_owned(), None, form_body(token)).await?;
         self.expect(200, &told, &[])
     }
 
@@ -466,14 +443,15 @@ impl<H: Host> Store<H> {
     /// # Errors
     /// `Unavailable`.
     pub async fn revoke(&self, token: &str) -> Result<(), StoreError> {
-        let told = self.call("POST", "/v1/tokens/revoke".to_owned(), None, form_body(token)).await?;
+        let told = self.call("POST", path::REVOKE.to_owned(), None, form_body(token)).await?;
         if told.status == Some(200) { Ok(()) } else { Err(self.error(&told, &[])) }
     }
 
     /// The client that was written, if it is the one that the record is of: where several are told of in one answer, each has to be its own.
     fn written(&self, written: Written, record: Record) -> Result<Client, StoreError> {
         let Written { client_id, client_id_issued_at, version, software, registration_access_token } = written;
-        if software == record.software() {
+        let same = record.software();
+        if (software.issuer.as_str(), software.id.as_str()) == (same.issuer, same.id) {
             Ok(Client { client_id, client_id_issued_at, version, record, registration_access_token })
         } else {
             Err(self.failed("answered with another software's client"))
@@ -524,12 +502,6 @@ impl<H: Host> Store<H> {
     }
 
     fn error(&self, told: &Told, single_uses: &[SingleUse]) -> StoreError {
-        struct ErrorBody {
-            error: String,
-            /// Which of the ids was used before.
-            replayed: usize,
-        }
-        object!(ErrorBody { error, replayed = 0, .. });
         let refused = matches!(told.status, Some(404 | 409 | 412));
         if !refused {
             return self.failed(match told.status {
@@ -537,18 +509,19 @@ impl<H: Host> Store<H> {
                 _ => "answered with an unexpected status",
             });
         }
-        match self.read::<ErrorBody>(told) {
-            Err(error) => error,
-            Ok(body) => match (told.status, body.error.as_str()) {
-                (Some(404), "unknown_client") => StoreError::UnknownClient,
-                (Some(409), "replayed") => match single_uses.get(body.replayed) {
-                    Some(id) => StoreError::Replayed(id.rule),
-                    None => self.failed("says that an id was used before which it was not sent"),
-                },
-                (Some(409), "duplicate_software") => StoreError::DuplicateSoftware,
-                (Some(412), "version_mismatch") => StoreError::VersionMismatch,
-                _ => self.failed("answered with an unexpected error"),
+        let body = match self.read::<ErrorBody>(told) {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        match told.status.and_then(|status| ErrorCode::of_answer(status, &body.error)) {
+            Some(ErrorCode::UnknownClient) => StoreError::UnknownClient,
+            Some(ErrorCode::Replayed) => match single_uses.get(body.replayed) {
+                Some(id) => StoreError::Replayed(id.rule),
+                None => self.failed("says that an id was used before which it was not sent"),
             },
+            Some(ErrorCode::DuplicateSoftware) => StoreError::DuplicateSoftware,
+            Some(ErrorCode::VersionMismatch) => StoreError::VersionMismatch,
+            _ => self.failed("answered with an unexpected error"),
         }
     }
 
@@ -560,14 +533,27 @@ impl<H: Host> Store<H> {
 
 /// What was sent need not come back (RFC 7240 section 4.2); a store that sends it all the same is not listened to.
 fn minimal() -> (&'static str, String) {
-    ("prefer", "return=minimal".to_owned())
+    ("prefer", RETURN_MINIMAL.to_owned())
 }
 
-/// The path of a client. An id that the store could not have made is nobody's, and never becomes part of a URL.
+/// What the gate reads of an [`ErrorBody`](dcr_store_protocol::ErrorBody) of the protocol.
+#[derive(Debug)]
+struct ErrorBody {
+    error: String,
+    /// Which of the ids was used before.
+    replayed: usize,
+}
+
+json_struct!(ErrorBody { error, replayed = 0, .. });
+
+/// The path of a client. No client has an id that the store cannot have made, and such an id never becomes part of a URL.
 fn client_path(client_id: &str) -> Result<String, StoreError> {
-    let well_formed = (1..=64).contains(&client_id.len())
-        && client_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    if well_formed { Ok(format!("/v1/clients/{client_id}")) } else { Err(StoreError::UnknownClient) }
+    path::client(client_id).ok_or(StoreError::UnknownClient)
+}
+
+/// A number as the protocol has it. The store refuses numbers that are too large anyway.
+fn signed(number: u64) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 fn json_body(value: &impl Serialize) -> Option<(&'static str, Vec<u8>)> {
@@ -577,4 +563,60 @@ fn json_body(value: &impl Serialize) -> Option<(&'static str, Vec<u8>)> {
 fn form_body(token: &str) -> Option<(&'static str, Vec<u8>)> {
     let form = form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
     Some(("application/x-www-form-urlencoded", form.into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use dcr_store_protocol::{self as protocol, TokenType, TokenUse, WrittenClient};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Types of our own read the answers, because derived readers are many times their code. They must find the members where the
+    /// protocol has them.
+    #[test]
+    fn answers_of_the_protocol_are_read() {
+        let software = || Software { issuer: "OpenBanking Ltd".to_owned(), id: "software".to_owned() };
+        let written: Written = json::read(&json!(WrittenClient {
+            client_id: "client".to_owned(),
+            client_id_issued_at: 1,
+            version: 2,
+            software: software(),
+            registration_access_token: Some("token".to_owned()),
+        }))
+        .unwrap();
+        assert_eq!((written.client_id.as_str(), written.client_id_issued_at, written.version), ("client", 1, 2));
+        assert_eq!((written.software.issuer, written.software.id), (software().issuer, software().id));
+        assert_eq!(written.registration_access_token.as_deref(), Some("token"));
+
+        let issued: Issued = json::read(&json!(protocol::IssuedToken {
+            client_id: "client".to_owned(),
+            access_token: "token".to_owned(),
+            token_type: TokenType::Bearer,
+            expires_in: 600,
+            scope: "accounts".to_owned(),
+        }))
+        .unwrap();
+        assert_eq!((issued.client_id.as_str(), issued.access_token.as_str()), ("client", "token"));
+        assert_eq!((issued.token_type.as_str(), issued.expires_in, issued.scope.as_str()), ("Bearer", 600, "accounts"));
+
+        let known: Introspection = json::read(&json!(protocol::Introspection {
+            active: true,
+            client_id: Some("client".to_owned()),
+            token_use: Some(TokenUse::Registration),
+            scope: Some("accounts".to_owned()),
+            cnf: Some(Confirmation { certificate_thumbprint: "thumbprint".to_owned() }),
+            ..protocol::Introspection::INACTIVE
+        }))
+        .unwrap();
+        assert!(known.active);
+        assert_eq!((known.client_id.as_deref(), known.token_use.as_deref()), (Some("client"), Some("registration")));
+        assert_eq!((known.scope.as_deref(), known.cnf.unwrap().x5t_s256.as_str()), (Some("accounts"), "thumbprint"));
+
+        for code in ErrorCode::ALL {
+            let sent = protocol::ErrorBody { error: *code, error_description: "why", replayed: Some(3) };
+            let read: ErrorBody = json::read(&json!(sent)).unwrap();
+            assert_eq!((ErrorCode::of_answer(code.status(), &read.error), read.replayed), (Some(*code), 3));
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 /// One end of it. Whoever brings it and all who wait hold clones.
 #[derive(Debug)]
-pub(crate) struct Arrival<T>(Rc<RefCell<State<T>>>);
+pub(crate) struct SharedOnce<T>(Rc<RefCell<State<T>>>);
 
 #[derive(Debug)]
 struct State<T> {
@@ -15,7 +15,7 @@ struct State<T> {
     waiting: Vec<Waker>,
 }
 
-impl<T> Arrival<T> {
+impl<T> SharedOnce<T> {
     /// Brings it to all who wait, and to those who ask later. What was brought first stays.
     pub(crate) fn bring(&self, value: T) {
         let waiting = {
@@ -32,7 +32,7 @@ impl<T> Arrival<T> {
     }
 }
 
-impl<T: Clone> Arrival<T> {
+impl<T: Clone> SharedOnce<T> {
     /// Awaits it. It may be awaited again.
     pub(crate) async fn arrived(&self) -> T {
         poll_fn(|context| {
@@ -49,13 +49,13 @@ impl<T: Clone> Arrival<T> {
     }
 }
 
-impl<T> Clone for Arrival<T> {
+impl<T> Clone for SharedOnce<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T> Default for Arrival<T> {
+impl<T> Default for SharedOnce<T> {
     fn default() -> Self {
         Self(Rc::new(RefCell::new(State { arrived: None, waiting: Vec::new() })))
     }

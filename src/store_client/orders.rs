@@ -10,19 +10,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_policy::Timestamp;
+use dcr_store_protocol::Kind;
+use dcr_store_protocol::bounds::{MAX_BATCH, MAX_BODY};
 use serde_json::Value;
 
 use super::{Store, StoreError, Told};
-use crate::arrival::Arrival;
 use crate::host::Host;
+use crate::shared_once::SharedOnce;
 
-/// The most orders of one call, and the most bytes: the store takes 64 and 256 KiB.
-const ORDERS: usize = 64;
-const BYTES: usize = 192 * 1024;
+/// The most bytes of the orders of one call: less than the store takes, because names and commas come between.
+const MAX_BYTES: usize = MAX_BODY / 4 * 3;
 
 /// How many wait for a call's end before another one leaves, and how many calls are out at most. One that hangs holds up few.
-const CROWD: usize = 8;
-const CALLS: usize = 4;
+const BATCH_THRESHOLD: usize = 8;
+const MAX_CALLS: usize = 4;
 
 /// How long after its timeout a call counts as lost. The clock shows seconds.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,8 +31,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The orders of one kind that wait for a call.
 #[derive(Debug)]
 pub(super) struct Orders {
-    /// What is ordered: the last segment of the path they go to, and the member that holds them.
-    what: &'static str,
+    /// What is ordered.
+    kind: Kind,
     waiting: VecDeque<Order>,
     /// How many are sending, one call after the other.
     senders: usize,
@@ -44,13 +45,13 @@ type Outcome = Result<Rc<Told>, StoreError>;
 #[derive(Debug)]
 struct Order {
     text: Vec<u8>,
-    outcome: Arrival<Outcome>,
+    outcome: SharedOnce<Outcome>,
 }
 
 impl Orders {
     /// Nobody waits yet.
-    pub(super) fn of(what: &'static str) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { what, waiting: VecDeque::new(), senders: 0, sent_at: 0 }))
+    pub(super) fn of(kind: Kind) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { kind, waiting: VecDeque::new(), senders: 0, sent_at: 0 }))
     }
 
     /// Queues an order. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
@@ -60,7 +61,7 @@ impl Orders {
         if now.abs_diff(self.sent_at) > longest.as_secs() {
             self.senders = 0;
         }
-        let is_due = self.senders == 0 || (self.senders < CALLS && self.waiting.len() >= CROWD);
+        let is_due = self.senders == 0 || (self.senders < MAX_CALLS && self.waiting.len() >= BATCH_THRESHOLD);
         if is_due {
             self.senders = self.senders.saturating_add(1);
             self.sent_at = now;
@@ -75,7 +76,7 @@ impl Orders {
         self.waiting.retain(|order| order.outcome.is_shared());
         while let Some(order) = self.waiting.front() {
             bytes = bytes.saturating_add(order.text.len());
-            if group.len() == ORDERS || (bytes > BYTES && !group.is_empty()) {
+            if group.len() == MAX_BATCH || (bytes > MAX_BYTES && !group.is_empty()) {
                 break;
             }
             group.extend(self.waiting.pop_front());
@@ -91,8 +92,8 @@ impl Orders {
 
 impl<H: Host> Store<H> {
     /// Has the store do what `text` says. What it tells of it arrives: the status and the body it would have had as an answer of its own.
-    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> Arrival<Outcome> {
-        let outcome = Arrival::default();
+    pub(super) fn order(&self, orders: &Rc<RefCell<Orders>>, text: Vec<u8>) -> SharedOnce<Outcome> {
+        let outcome = SharedOnce::default();
         let order = Order { text, outcome: outcome.clone() };
         let longest = self.config.timeout.saturating_add(GRACE);
         if orders.borrow_mut().join(order, self.host.now(), longest) {
@@ -104,13 +105,13 @@ impl<H: Host> Store<H> {
 
     /// One call after the other, as long as anybody waits.
     async fn send_all(&self, orders: &RefCell<Orders>) {
-        let what = orders.borrow().what;
+        let kind = orders.borrow().kind;
         loop {
             let group = orders.borrow_mut().next(self.host.now());
             if group.is_empty() {
                 return;
             }
-            let outcomes = self.send(what, &group).await;
+            let outcomes = self.send(kind, &group).await;
             for (index, order) in group.iter().enumerate() {
                 let outcome = outcomes.as_ref().map_err(|error| *error);
                 // There are as many outcomes as orders.
@@ -120,15 +121,16 @@ impl<H: Host> Store<H> {
     }
 
     /// One call; an outcome for each order of the group.
-    async fn send(&self, what: &str, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
+    async fn send(&self, kind: Kind, group: &[Order]) -> Result<Vec<Rc<Told>>, StoreError> {
         let texts: Vec<&[u8]> = group.iter().map(|order| order.text.as_slice()).collect();
-        let body = [b"{\"", what.as_bytes(), b"\":[", texts.join(&b',').as_slice(), b"]}"].concat();
-        let told = self.call("POST", ["/v1/", what].concat(), None, Some(("application/json", body))).await?;
+        let member = kind.member();
+        let body = [b"{\"", member.as_bytes(), b"\":[", texts.join(&b',').as_slice(), b"]}"].concat();
+        let told = self.call("POST", kind.path().to_owned(), None, Some(("application/json", body))).await?;
         if told.status != Some(200) {
             return Err(self.error(&told, &[]));
         }
         let mut body = told.body.map_err(|problem| self.failed(problem))?;
-        match body.get_mut(what).map(Value::take) {
+        match body.get_mut(member).map(Value::take) {
             Some(Value::Array(all)) if all.len() == group.len() => {
                 Ok(all.into_iter().map(Told::among_others).collect())
             }

@@ -1,0 +1,230 @@
+//! When a rule is asked for: one function for each condition that a row of the catalogue names. What a function answers follows from the
+//! values of the settings, never from a profile's name.
+
+use super::{CB_04, CB_05, CB_08, CB_09, Rule};
+use crate::certificate_binding::dates_rule;
+use crate::client_metadata::{PRIVATE_KEY_JWT, TLS_CLIENT_AUTH};
+use crate::dialect::{CertificateForm, Dialect, ScopesFrom};
+use crate::profile::{InteractionId, ManagementToken, RequestBody, SubjectMember};
+use crate::settings::Settings;
+
+/// Whether the settings ask for a rule; if not, why not.
+pub type Asked = fn(&Settings) -> Result<(), Absence>;
+
+/// Why a request cannot break a rule under some settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// No value of the settings asks for the rule.
+    NotAsked(&'static str),
+    /// The ecosystem has nothing that the rule is about, or each request that breaks this rule breaks another one first.
+    NothingToBreak(&'static str),
+    /// The settings allow more than the standards do, and the gateway warns of it at start.
+    Danger(&'static str),
+}
+
+impl Absence {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotAsked(words) | Self::NothingToBreak(words) | Self::Danger(words) => words,
+        }
+    }
+}
+
+use Absence::{Danger, NotAsked, NothingToBreak};
+
+pub(super) fn always(_: &Settings) -> Result<(), Absence> {
+    Ok(())
+}
+
+pub(super) fn interaction_id(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = settings.profile.answers.interaction_id == InteractionId::Require;
+    unless(is_asked, NotAsked("requests need no interaction id"))
+}
+
+pub(super) fn signed_requests(settings: &Settings) -> Result<(), Absence> {
+    unless(is_signed(settings), NothingToBreak("requests are JSON objects without a signature, dates or ids (RQ-06)"))
+}
+
+pub(super) fn unsigned_requests(settings: &Settings) -> Result<(), Absence> {
+    unless(!is_signed(settings), NotAsked("requests are signed"))
+}
+
+pub(super) fn max_age(settings: &Settings) -> Result<(), Absence> {
+    unless(some(settings, |dialect| dialect.max_age.is_some()), NotAsked("statements have no greatest age"))
+}
+
+pub(super) fn single_use(settings: &Settings) -> Result<(), Absence> {
+    unless(some(settings, |dialect| dialect.single_use), NotAsked("a statement may be used again"))
+}
+
+pub(super) fn organisation_status(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.claims.organisation_status.is_some());
+    unless(is_asked, NotAsked("statements do not carry the organisation's status"))
+}
+
+pub(super) fn authority_claims(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.claims.authority_claims.is_some());
+    unless(is_asked, NotAsked("statements do not carry the competent authority's claims"))
+}
+
+pub(super) fn modes(settings: &Settings) -> Result<(), Absence> {
+    unless(some(settings, |dialect| dialect.modes.is_some()), NotAsked("software of any mode is taken"))
+}
+
+pub(super) fn revoked_keys(settings: &Settings) -> Result<(), Absence> {
+    unless(some(settings, |dialect| dialect.refuse_revoked_keys), NotAsked("revoked keys are not looked up"))
+}
+
+pub(super) fn uris_on_redirect_hosts(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.uris_on_redirect_hosts);
+    unless(is_asked, NotAsked("the URIs that people see may be on any host"))
+}
+
+pub(super) fn scopes_that_can_lack(settings: &Settings) -> Result<(), Absence> {
+    let can_lack =
+        |dialect: &Dialect| dialect.universal_scopes.is_empty() || dialect.scopes_from == ScopesFrom::Statement;
+    unless(some(settings, can_lack), NothingToBreak("there are scopes that any software may have"))
+}
+
+pub(super) fn redirect_uris_of_statement(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = !settings.profile.client_metadata.danger_redirect_uris_beyond_statement;
+    unless(is_asked, Danger("redirect URIs beyond the statement are registered"))
+}
+
+pub(super) fn single_registration(settings: &Settings) -> Result<(), Absence> {
+    unless(settings.profile.registration.single_registration, NotAsked("a software may be registered several times"))
+}
+
+pub(super) fn tls_client_auth(settings: &Settings) -> Result<(), Absence> {
+    unless(allows(settings, TLS_CLIENT_AUTH), NothingToBreak("no client authenticates by tls_client_auth"))
+}
+
+pub(super) fn private_key_jwt(settings: &Settings) -> Result<(), Absence> {
+    unless(allows(settings, PRIVATE_KEY_JWT), NothingToBreak("no client authenticates by private_key_jwt"))
+}
+
+pub(super) fn several_algorithms(settings: &Settings) -> Result<(), Absence> {
+    private_key_jwt(settings)?;
+    let several = settings.profile.signing_algorithms.len() > 1;
+    unless(several, NothingToBreak("there is one signing algorithm only"))
+}
+
+pub(super) fn refused_subject_members(settings: &Settings) -> Result<(), Absence> {
+    tls_client_auth(settings)?;
+    let takes = |member| settings.profile.client_metadata.subject_members.contains(member);
+    unless(!SubjectMember::ALL.iter().all(takes), NothingToBreak("every name of a certificate is taken"))
+}
+
+pub(super) fn form_cb_04(settings: &Settings) -> Result<(), Absence> {
+    form(settings, &CB_04)
+}
+
+pub(super) fn form_cb_05(settings: &Settings) -> Result<(), Absence> {
+    form(settings, &CB_05)
+}
+
+pub(super) fn form_cb_08(settings: &Settings) -> Result<(), Absence> {
+    form(settings, &CB_08)
+}
+
+pub(super) fn form_cb_09(settings: &Settings) -> Result<(), Absence> {
+    form(settings, &CB_09)
+}
+
+pub(super) fn dates_of_cb_04(settings: &Settings) -> Result<(), Absence> {
+    dates(settings, &super::CB_04_DATES)
+}
+
+pub(super) fn dates_of_cb_05(settings: &Settings) -> Result<(), Absence> {
+    dates(settings, &super::CB_05_DATES)
+}
+
+pub(super) fn dates_of_other_forms(settings: &Settings) -> Result<(), Absence> {
+    dates(settings, &super::CB_01_DATES)
+}
+
+pub(super) fn psd2_roles(settings: &Settings) -> Result<(), Absence> {
+    unless(some(settings, |dialect| dialect.certificate_psd2_roles), NotAsked("certificates need not grant roles"))
+}
+
+pub(super) fn certificate_in_key_set(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.certificate_in_key_set);
+    unless(is_asked, NotAsked("certificates need not stand in the key set"))
+}
+
+pub(super) fn bound_certificates(settings: &Settings) -> Result<(), Absence> {
+    tls_client_auth(settings)?;
+    binding_certificates(settings)
+}
+
+pub(super) fn bound_assertions(settings: &Settings) -> Result<(), Absence> {
+    private_key_jwt(settings)?;
+    binding_certificates(settings)
+}
+
+pub(super) fn certificates_that_can_differ(settings: &Settings) -> Result<(), Absence> {
+    let by_registration_token = !is_managed_by_access_token(settings);
+    let can_differ = some(settings, Dialect::binds_certificates) && by_registration_token;
+    unless(can_differ, NothingToBreak("an access token is bound to a certificate that was the client's at its issue"))
+}
+
+pub(super) fn software_that_can_change(settings: &Settings) -> Result<(), Absence> {
+    let why = "the certificate names the software: a statement of another software breaks that rule first";
+    unless(!settings.directories.iter().all(|directory| directory.dialect.names_software()), NothingToBreak(why))
+}
+
+pub(super) fn subject_changes(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = settings.profile.client_metadata.subject_changes_over_old_certificate;
+    unless(is_asked, NotAsked("any certificate of the client manages its registration"))
+}
+
+pub(super) fn management_scope(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = settings.profile.access_token.management_scope.is_some();
+    unless(is_asked, NothingToBreak("every token of the client manages its registration"))
+}
+
+pub(super) fn management_by_access_token(settings: &Settings) -> Result<(), Absence> {
+    let why = "the token of a registration is bound to the software's certificates, not to one of them (CM-15)";
+    unless(is_managed_by_access_token(settings), NothingToBreak(why))
+}
+
+fn binding_certificates(settings: &Settings) -> Result<(), Absence> {
+    let binds = some(settings, Dialect::binds_certificates);
+    unless(binds, NothingToBreak("no certificate names its software, so no certificate is another software's (CB-10)"))
+}
+
+fn form(settings: &Settings, rule: &'static Rule) -> Result<(), Absence> {
+    let is_of = |form: &CertificateForm| form.rule == rule || form.organisation_rule == Some(rule);
+    let is_asked = some(settings, |dialect| dialect.certificate_forms.iter().any(is_of));
+    unless(is_asked, NotAsked("no form of the ecosystem's certificates is judged by this rule"))
+}
+
+fn dates(settings: &Settings, rule: &'static Rule) -> Result<(), Absence> {
+    let of_dialect = |dialect: &Dialect| {
+        let forms = &dialect.certificate_forms;
+        forms.iter().any(|form| dates_rule(Some(form)) == rule) || (forms.is_empty() && dates_rule(None) == rule)
+    };
+    let why = "the dates of the ecosystem's certificates are judged by the rule of their form";
+    unless(some(settings, of_dialect), NothingToBreak(why))
+}
+
+fn is_signed(settings: &Settings) -> bool {
+    settings.profile.registration.body == RequestBody::Jwt
+}
+
+fn is_managed_by_access_token(settings: &Settings) -> bool {
+    settings.profile.registration.management_token == ManagementToken::AccessToken
+}
+
+fn allows(settings: &Settings, method: &str) -> bool {
+    settings.profile.client_metadata.token_endpoint_auth_methods.iter().any(|allowed| allowed == method)
+}
+
+fn some(settings: &Settings, asks: impl Fn(&Dialect) -> bool) -> bool {
+    settings.directories.iter().any(|directory| asks(&directory.dialect))
+}
+
+fn unless(is_asked: bool, absence: Absence) -> Result<(), Absence> {
+    if is_asked { Ok(()) } else { Err(absence) }
+}

@@ -1,0 +1,210 @@
+//! The evaluation of one request: which rules were checked, which of them the request broke, and which of those are in shadow mode. A
+//! check says what it found; the evaluation says whether the journey goes on.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use dcr_json::{ByName, FromJson, ReadError};
+use serde_json::Value;
+
+use super::catalogue::{Rule, Waivability};
+use super::{Document, Refusal};
+
+/// What becomes of a request that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It passes, and what would have refused it is counted and logged.
+    Shadow,
+    /// It passes. The rule is not logged and not counted.
+    Off,
+}
+
+/// The modes in force: one for all rules, and others for some of them.
+#[derive(Debug, Clone, Default)]
+pub struct Modes {
+    /// Of every rule that has none of its own: [`Mode::Enforce`] or [`Mode::Shadow`].
+    pub general: Mode,
+    /// Of single rules, by id.
+    pub of_rules: ByName<Mode>,
+}
+
+impl Modes {
+    /// The mode of a rule.
+    pub fn of(&self, rule: &Rule) -> Mode {
+        self.of_rules.get(rule.id).copied().unwrap_or(self.general)
+    }
+}
+
+/// A rule that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// The document it was checked in, if it was one.
+    pub document: Option<Document>,
+    /// What the check found.
+    pub outcome: Outcome,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The request keeps the rule.
+    Kept,
+    /// The request breaks the rule and is refused for it.
+    Refused(Refusal),
+    /// The request breaks the rule, and the rule is in shadow mode.
+    Shadow(Refusal),
+    /// The request breaks the rule, and the rule is off.
+    Off,
+}
+
+/// The rules that one request was checked by. Cheap to clone: clones write into the same evaluation.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    modes: Rc<Modes>,
+    checked: Rc<RefCell<Vec<Checked>>>,
+    document: Option<Document>,
+}
+
+impl Evaluation {
+    /// An evaluation without checks.
+    pub fn new(modes: Rc<Modes>) -> Self {
+        Self { modes, checked: Rc::default(), document: None }
+    }
+
+    /// The same evaluation, inside a document.
+    pub fn within(&self, document: Document) -> Self {
+        Self { document: Some(document), ..self.clone() }
+    }
+
+    /// An evaluation of its own under the same modes: for a second look whose checks are not to be recorded.
+    pub fn aside(&self) -> Self {
+        Self { checked: Rc::default(), ..self.clone() }
+    }
+
+    /// Records the outcome of checks, in their order. The journey cannot go on without the value, so their rules are binding.
+    ///
+    /// # Errors
+    /// The outcome's.
+    pub fn require<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+        debug_assert!(rules.iter().all(|rule| rule.waivability == Waivability::Binding), "{rules:?} can be set aside");
+        match outcome {
+            Ok(value) => {
+                self.kept(rules);
+                Ok(value)
+            }
+            Err(refusal) => Err(self.refused(rules, refusal)),
+        }
+    }
+
+    /// Records the outcome of checks, in their order. Where the broken rule is in shadow mode or off, the journey goes on.
+    ///
+    /// # Errors
+    /// The outcome's, where the rule is enforced.
+    pub fn check(&self, rules: &[&'static Rule], outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+        self.check_or(rules, outcome, || ())
+    }
+
+    /// The same for checks that find a value. Where the broken rule is set aside, the journey goes on with `fallback`.
+    ///
+    /// # Errors
+    /// The outcome's, where the rule is enforced.
+    pub fn check_or<T>(
+        &self,
+        rules: &[&'static Rule],
+        outcome: Result<T, Refusal>,
+        fallback: impl FnOnce() -> T,
+    ) -> Result<T, Refusal> {
+        let refusal = match outcome {
+            Ok(value) => {
+                self.kept(rules);
+                return Ok(value);
+            }
+            Err(refusal) => refusal,
+        };
+        let outcome = match self.mode(&refusal) {
+            Mode::Enforce => return Err(self.refused(rules, refusal)),
+            Mode::Shadow => Outcome::Shadow(refusal.clone()),
+            Mode::Off => Outcome::Off,
+        };
+        self.broken(rules, &refusal, outcome);
+        Ok(fallback())
+    }
+
+    /// An early look at rules that are checked again later. Only a refusal is recorded.
+    ///
+    /// # Errors
+    /// The outcome's, where the rule is enforced.
+    pub fn check_early(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
+        match outcome {
+            Err(refusal) if self.mode(&refusal) == Mode::Enforce => Err(self.refused(&[], refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many checks are recorded by now.
+    pub fn length(&self) -> usize {
+        self.checked.borrow().len()
+    }
+
+    /// Forgets all checks but the first `length`: the others were made with a record that was out of date.
+    pub fn truncate(&self, length: usize) {
+        self.checked.borrow_mut().truncate(length);
+    }
+
+    /// Every rule that was checked so far, in the order of the checks.
+    pub fn checked(&self) -> Vec<Checked> {
+        self.checked.borrow().clone()
+    }
+
+    /// The refusals by rules in shadow mode.
+    pub fn shadow_refusals(&self) -> Vec<Refusal> {
+        let in_shadow = |checked: &Checked| match &checked.outcome {
+            Outcome::Shadow(refusal) => Some(refusal.clone()),
+            _ => None,
+        };
+        self.checked.borrow().iter().filter_map(in_shadow).collect()
+    }
+
+    fn mode(&self, refusal: &Refusal) -> Mode {
+        match refusal.rule.waivability {
+            Waivability::Waivable => self.modes.of(refusal.rule),
+            Waivability::Binding => Mode::Enforce,
+        }
+    }
+
+    fn kept(&self, rules: &[&'static Rule]) {
+        let kept = |rule: &&'static Rule| Checked { rule, document: self.document, outcome: Outcome::Kept };
+        self.checked.borrow_mut().extend(rules.iter().map(kept));
+    }
+
+    fn refused(&self, rules: &[&'static Rule], refusal: Refusal) -> Refusal {
+        self.broken(rules, &refusal, Outcome::Refused(refusal.clone()));
+        refusal
+    }
+
+    /// The request keeps the rules before the broken one; those after it were not reached. A broken rule that is not among `rules` was
+    /// checked last.
+    fn broken(&self, rules: &[&'static Rule], refusal: &Refusal, outcome: Outcome) {
+        let before = rules.iter().position(|rule| *rule == refusal.rule).unwrap_or(rules.len());
+        self.kept(rules.get(..before).unwrap_or_default());
+        let document = refusal.document.or(self.document);
+        self.checked.borrow_mut().push(Checked { rule: refusal.rule, document, outcome });
+    }
+}
+
+/// As operators write it. YAML reads a bare `off` as false.
+impl FromJson for Mode {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        match (value.as_bool(), value.as_str()) {
+            (Some(false), _) | (_, Some("off")) => Ok(Self::Off),
+            (_, Some("shadow")) => Ok(Self::Shadow),
+            (_, Some("enforce")) => Ok(Self::Enforce),
+            _ => Err(ReadError::new("write off, shadow or enforce")),
+        }
+    }
+}
