@@ -1,4 +1,4 @@
-//! Real tokens and certificates with signature_cache set by hand. They lie beside the project's folder, not in it; without them the test says
+//! Real tokens and certificates with verdicts set by hand. They lie beside the project's folder, not in it; without them the test says
 //! so and is skipped.
 
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ fn read(folder: &Path, file: &Value) -> String {
 fn every_verdict_of_the_profiles_there_are_comes_out() {
     let Some(folder) = vectors() else { return };
     let expected: Value = serde_json::from_str(&read(&folder, &json!("expected.json"))).unwrap();
-    let signature_cache: Vec<&Value> = expected["signature_cache"]
+    let verdicts: Vec<&Value> = expected["verdicts"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|verdict| Profile::names().any(|name| verdict["profile"] == name))
         .collect();
-    assert!(signature_cache.len() >= 10, "the signature_cache are there");
-    for verdict in signature_cache {
+    assert!(verdicts.len() >= 10, "the verdicts are there");
+    for verdict in verdicts {
         let signatures = expected["signatures"].as_array().unwrap();
         let kind = &signatures.iter().find(|signature| signature["file"] == verdict["file"]).unwrap()["kind"];
         if kind == "registration" { judge_registration(&folder, verdict) } else { judge_assertion(&folder, verdict) }

