@@ -1,4 +1,4 @@
-//! `dcr check`: every rule and what became of it, over minted requests and over real tokens with signature_cache set by hand.
+//! `dcr check`: every rule and what became of it, over minted requests and over real tokens with verdicts set by hand.
 
 #![allow(
     clippy::unwrap_used,
@@ -309,13 +309,13 @@ fn every_verdict_set_by_hand_comes_out_of_the_command() {
     }
     let read = |file: &str| std::fs::read_to_string(vectors.join(file)).unwrap();
     let expected: Value = serde_json::from_str(&read("expected.json")).unwrap();
-    let signature_cache = expected["signature_cache"].as_array().unwrap();
-    assert!(signature_cache.len() >= 10, "the signature_cache are there");
+    let verdicts = expected["verdicts"].as_array().unwrap();
+    assert!(verdicts.len() >= 10, "the verdicts are there");
     let folder = Folder::new();
     // Where a verdict does not depend on the certificate it names none, and an assertion's on no registration: both are the one software's.
     let any = "certificates/ob-transport-sgsMuc8ACBgBzinpr8oJ8B.pem";
     let registration = dcr_cli::inspect::Inspected::parse_jws(&read("jws/003-05.jwt")).unwrap().claims;
-    for verdict in signature_cache {
+    for verdict in verdicts {
         let text = |member: &str| verdict[member].as_str().unwrap_or_default();
         folder.write("gate.yaml", &of_vectors(text("profile"), text("audience")).to_string());
         let client = text("as").rsplit_once(' ').map_or("nobody", |(_, client_id)| client_id);

@@ -1,4 +1,4 @@
-//! What registering and updating have in common: everything from the media type to the proof.
+//! What registering and updating have in common: everything from the media type to the decision.
 
 use dcr_policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
 use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};

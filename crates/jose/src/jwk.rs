@@ -153,7 +153,7 @@ impl VerificationKey {
     /// Whether `jws` was signed with this key: [`verify`](Self::verify) of its parts.
     pub fn verify_jws(&self, jws: &Jws) -> Result<(), BadSignature> {
         match &self.material {
-            // Whoever keeps signature_cache asks for the digest too.
+            // Whoever keeps verdicts asks for the digest too.
             Material::Rsa(key) => key.verify_pss_sha256_digest(jws.signing_digest(), jws.signature()),
             Material::P256(_) | Material::Ed25519(_) => self.verify(jws.signing_input(), jws.signature()),
         }

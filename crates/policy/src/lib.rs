@@ -1,4 +1,4 @@
-//! The rules. Pure: input, settings and clock in, proof out. Nothing here knows HTTP, the host or the store.
+//! The rules. Pure: input, settings and clock in, outcome out. Nothing here knows HTTP, the host or the store.
 //!
 //! What lies behind a check can only be reached with a value that the check made: [`jwt::Verified`] comes from a signature check,
 //! [`software_statement::SoftwareStatement`] and [`registration_request::RegistrationRequest`] from verified tokens only.

@@ -1,4 +1,4 @@
-//! A plugin that verifies the signatures its configuration lists, with the filter's code, and logs signature_cache and times.
+//! A plugin that verifies the signatures its configuration lists, with the filter's code, and logs verdicts and times.
 //!
 //! It shows in the place where it counts, Envoy's V8 or another host, that the code is right and how long it takes. Envoy runs it with
 //! `--mode validate`, because all happens while it is configured.

@@ -241,8 +241,8 @@ fn jo_14_without_a_kid_every_fitting_key_is_a_candidate() {
     ]);
     assert_eq!((set.usable(), set.skipped()), (3, 1));
     let candidates = set.select(None, Algorithm::Es256).unwrap();
-    let signature_cache: Vec<_> = candidates.iter().map(|key| key.verify(b"m", &b.sign(b"m"))).collect();
-    assert_eq!(signature_cache, [Err(BadSignature), Ok(())]);
+    let verdicts: Vec<_> = candidates.iter().map(|key| key.verify(b"m", &b.sign(b"m"))).collect();
+    assert_eq!(verdicts, [Err(BadSignature), Ok(())]);
     assert_eq!(set.select(None, Algorithm::Ps256).unwrap().len(), 1);
 }
 
