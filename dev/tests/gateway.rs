@@ -71,8 +71,8 @@ async fn the_filters_counters_have_labels() {
     assert_eq!(tpp.register(&request.sign(&PKI.tpp.signing).unwrap()).await.unwrap().status, 400);
     let page = gateway.admin("/stats/prometheus?filter=dcr").await.unwrap();
     let page = String::from_utf8_lossy(&page.body).into_owned();
-    let refused = page.lines().find(|line| line.starts_with("dcr_refused{") && line.ends_with(" 1"));
-    assert!(refused.is_some_and(|line| line.contains(r#"rule="MD_01""#)), "{page}");
+    let denied = page.lines().find(|line| line.starts_with("dcr_denied{") && line.ends_with(" 1"));
+    assert!(denied.is_some_and(|line| line.contains(r#"rule="MD_01""#)), "{page}");
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ const SHADOW_DENIED: &str = "shadow_denied";
 pub(super) struct Metrics {
     /// By endpoint and outcome.
     requests: Counters<(&'static str, &'static str)>,
-    refused: Counters<&'static Rule>,
-    shadow_refused: Counters<&'static Rule>,
+    denied: Counters<&'static Rule>,
+    shadow_denied: Counters<&'static Rule>,
     cache: Counters<(CacheName, CacheEvent)>,
     signature_checks: Counters<Algorithm>,
     key_set_fetched: u32,
@@ -42,8 +42,8 @@ impl Metrics {
             requests: Counters::define("requests_total", requests, |(endpoint, outcome)| {
                 format!("{endpoint}.{outcome}")
             })?,
-            refused: Counters::define("refused", RULES.iter().copied(), of_rule)?,
-            shadow_refused: Counters::define("shadow_denied", RULES.iter().copied(), of_rule)?,
+            denied: Counters::define("denied", RULES.iter().copied(), of_rule)?,
+            shadow_denied: Counters::define("shadow_denied", RULES.iter().copied(), of_rule)?,
             cache: Counters::define("cache", caches, |(cache, event)| format!("{}.{}", cache.name(), event.name()))?,
             signature_checks: Counters::define("signature_checks", Algorithm::ALL.into_iter(), |algorithm| {
                 algorithm.name().to_owned()
@@ -61,11 +61,11 @@ impl Metrics {
             Event::Passed { endpoint } => self.requests.increment((endpoint, PASSED)),
             Event::ShadowDenied { endpoint, ref refusals } => {
                 self.requests.increment((endpoint, SHADOW_DENIED));
-                refusals.iter().for_each(|refusal| self.shadow_refused.increment(refusal.rule));
+                refusals.iter().for_each(|refusal| self.shadow_denied.increment(refusal.rule));
             }
             Event::Denied { endpoint, ref refusal } => {
                 self.requests.increment((endpoint, Outcome::of(refusal).name()));
-                self.refused.increment(refusal.rule);
+                self.denied.increment(refusal.rule);
             }
             Event::KeySetFetched => hostcalls::increment(self.key_set_fetched),
             Event::KeySetFetchFailed { .. } => hostcalls::increment(self.key_set_fetch_failed),
