@@ -6,7 +6,7 @@ use std::time::Duration;
 use dcr_json::{self as json, ByName, json_enum, json_struct};
 use dcr_policy::catalogue::{RULES, Waivability};
 use dcr_policy::dialect::Dialect;
-use dcr_policy::evaluation::{Mode, Modes};
+use dcr_policy::mode::{Mode, Modes};
 use dcr_policy::profile::{Audience, Profile, merge};
 use dcr_policy::settings::{Directory, Limits, Settings};
 use dcr_policy::url::{Issuer, is_origin};

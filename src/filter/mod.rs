@@ -14,7 +14,7 @@ use std::rc::Rc;
 use dcr_jose::{es256, rsa};
 use dcr_policy::Refusal;
 use dcr_policy::catalogue::GW_02;
-use dcr_policy::evaluation::Mode;
+use dcr_policy::mode::Mode;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 

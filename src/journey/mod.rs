@@ -20,7 +20,7 @@ pub use answer::Answer;
 pub use body::{Body, BodySender};
 use dcr_policy::catalogue::RG_15;
 use dcr_policy::certificate_binding::Binding;
-use dcr_policy::evaluation::Mode;
+use dcr_policy::mode::Mode;
 use dcr_policy::{Evaluation, Refusal};
 use dcr_x509::Certificate;
 pub use decision::{Changes, Decision, Outcome};
@@ -109,7 +109,7 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         allow: Option<&'static str>,
     ) -> Decision {
         let modes = &self.config.settings.modes;
-        if modes.general == Mode::Shadow && modes.of(refusal.rule) != Mode::Enforce {
+        if modes.general == Mode::Shadow && modes.of(refusal.rule.id) != Mode::Enforce {
             in_shadow.push(refusal);
             self.record_shadow_refusals(endpoint, in_shadow);
             self.host.record(Event::Passed { endpoint });

@@ -2,7 +2,7 @@
 
 use dcr_policy::Document;
 use dcr_policy::catalogue::{Answer, Level, Place, RULES, Rule};
-use dcr_policy::certificate_binding::{DATES_RULES, FORM_RULES};
+use dcr_policy::certificate_binding::FORM_RULES;
 use dcr_policy::evaluation::{self, Checked};
 use dcr_policy::profile::RequestBody;
 use dcr_policy::settings::Settings;
@@ -88,8 +88,7 @@ pub(super) fn list(kind: Kind, settings: &Settings, checked: &[Checked], accepte
 fn concerns(kind: Kind, rule: &'static Rule, settings: &Settings, checked: &[Checked]) -> bool {
     let is_checked = |rule: &&Rule| checked.iter().any(|checked| checked.rule == *rule);
     // A certificate has one form, and only the rules of that form are checked.
-    let of_another_form = FORM_RULES.contains(&rule) || DATES_RULES.contains(&rule);
-    if of_another_form && FORM_RULES.iter().chain(&DATES_RULES).any(is_checked) {
+    if FORM_RULES.contains(&rule) && FORM_RULES.iter().any(is_checked) {
         return is_checked(&rule);
     }
     let is_of_kind = kind.places().iter().any(|place| rule.places.contains(place));

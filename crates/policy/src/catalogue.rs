@@ -16,9 +16,9 @@ mod asked;
 #[cfg(not(target_os = "wasi"))]
 pub use asked::{Absence, Asked};
 
+use super::error_code::ErrorCode;
 #[cfg(not(target_os = "wasi"))]
 use super::profile::Profile;
-use super::refusal::ErrorCode;
 #[cfg(not(target_os = "wasi"))]
 use super::settings::Settings;
 
@@ -151,7 +151,7 @@ impl Rule {
 pub enum Answer {
     /// Always this status and error.
     Fixed(u16, ErrorCode),
-    /// The status and error of the document the rule was broken in, see [`super::Document`].
+    /// The status and error of the document the rule was broken in, see [`crate::Document`].
     OfDocument,
     /// As if another rule had been broken, so that the caller cannot tell the two apart.
     SameAs(&'static Rule),

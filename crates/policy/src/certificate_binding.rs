@@ -6,7 +6,7 @@ use dcr_x509::Certificate;
 use serde::Serialize;
 
 use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
-use super::dialect::{CertificateForm, Dialect, Id};
+use super::dialect::{CertificateForm, Dialect, FormRule, Id};
 use super::software_statement::SoftwareStatement;
 use super::{Evaluation, Refusal, Timestamp};
 
@@ -49,7 +49,8 @@ impl Binding {
         evaluation.check(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
         match form {
             Some(form) => {
-                let rules: Vec<_> = [Some(form.rule), form.organisation_rule].into_iter().flatten().collect();
+                let rules: Vec<_> =
+                    [Some(form.rule), form.organisation_rule].into_iter().flatten().map(FormRule::row).collect();
                 evaluation.check(&rules, self.says_what_it_must(certificate, form))
             }
             None => Ok(()),
@@ -68,12 +69,12 @@ impl Binding {
             !id.is_some_and(|id| self.has(template.id(), id))
         });
         match broken {
-            None if is_too_new => Err(Refusal::by(form.rule)),
+            None if is_too_new => Err(Refusal::by(form.rule.row())),
             None => Ok(()),
             Some((_, template)) if template.id() == Some(Id::Organisation) => {
-                Err(Refusal::by(form.organisation_rule.unwrap_or(form.rule)))
+                Err(Refusal::by(form.organisation_rule.unwrap_or(form.rule).row()))
             }
-            Some(_) => Err(Refusal::by(form.rule)),
+            Some(_) => Err(Refusal::by(form.rule.row())),
         }
     }
 
@@ -116,19 +117,28 @@ fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: T
 }
 
 /// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
-pub(crate) fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
+fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
     match form.map(|form| form.rule) {
-        Some(rule) if rule == &CB_04 => &CB_04_DATES,
-        Some(rule) if rule == &CB_05 => &CB_05_DATES,
+        Some(FormRule::Cb04) => &CB_04_DATES,
+        Some(FormRule::Cb05) => &CB_05_DATES,
         _ => &CB_01_DATES,
     }
 }
 
-/// The rules about the dates of certificates: each form has one of them.
-pub const DATES_RULES: [&Rule; 3] = [&CB_01_DATES, &CB_04_DATES, &CB_05_DATES];
+impl FormRule {
+    /// The rule's row in the catalogue.
+    pub fn row(self) -> &'static Rule {
+        match self {
+            Self::Cb04 => &CB_04,
+            Self::Cb05 => &CB_05,
+            Self::Cb08 => &CB_08,
+            Self::Cb09 => &CB_09,
+        }
+    }
+}
 
-/// Rules that a profile may name for a form of certificate.
-pub const FORM_RULES: [&Rule; 4] = [&CB_04, &CB_05, &CB_08, &CB_09];
+/// The rules about whose a certificate is and about its dates. A certificate has one form, and only the rules of that form are checked.
+pub const FORM_RULES: [&Rule; 7] = [&CB_01_DATES, &CB_04_DATES, &CB_05_DATES, &CB_04, &CB_05, &CB_08, &CB_09];
 
 #[cfg(test)]
 mod tests;

@@ -12,14 +12,12 @@ use super::catalogue::{
 use super::certificate_subject::CertificateSubject;
 use super::dialect::{Dialect, ScopesFrom};
 use super::jwt::Claims;
-use super::profile::{ClientMetadataProfile, SubjectMember};
+use super::profile::{ClientMetadataProfile, PRIVATE_KEY_JWT, SubjectMember, TLS_CLIENT_AUTH};
 use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
 use super::url::{host, is_https};
 use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
 
-pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-pub(crate) const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// Members that only describe the client to people (RFC 7591 section 2).

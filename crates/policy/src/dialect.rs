@@ -8,8 +8,6 @@ use dcr_x509::Attribute;
 use serde_json::Value;
 
 use super::Timestamp;
-use super::catalogue::Rule;
-use super::certificate_binding::FORM_RULES;
 
 /// What a directory's software statements look like, what its claims are called, and what they give.
 #[derive(Debug, Clone)]
@@ -144,13 +142,28 @@ pub enum ScopesFrom {
 
 json_enum!(ScopesFrom { "roles" => Roles, "statement" => Statement });
 
+/// A rule that binds a certificate to a software: those that a profile may name for a form of certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormRule {
+    /// CB-04.
+    Cb04,
+    /// CB-05.
+    Cb05,
+    /// CB-08.
+    Cb08,
+    /// CB-09.
+    Cb09,
+}
+
+json_enum!(FormRule { "CB-04" => Cb04, "CB-05" => Cb05, "CB-08" => Cb08, "CB-09" => Cb09 });
+
 /// One form of transport certificate, and what its subject must say about the software.
 #[derive(Debug, Clone)]
 pub struct CertificateForm {
     /// The rule that a certificate of this form breaks which says something else.
-    pub rule: &'static Rule,
+    pub rule: FormRule,
     /// The rule it breaks where the organisation is another one, if that is a rule of its own.
-    pub organisation_rule: Option<&'static Rule>,
+    pub organisation_rule: Option<FormRule>,
     /// The attribute by which certificates of this form are known, where there are several forms.
     pub has: Option<Attribute>,
     /// The form is believed of certificates issued before this time only, in Unix seconds.
@@ -265,15 +278,6 @@ impl FromJson for CertificateForm {
             issued_before: form.read::<Option<Time>>("issued_before")?.map(|Time(time)| time),
             subject: form.read::<Subject>("subject")?.0,
         })
-    }
-}
-
-/// A rule that binds a certificate to a software, by its id.
-impl FromJson for &'static Rule {
-    fn from_json(value: &Value) -> Result<Self, ReadError> {
-        let id = string(value, "a string")?;
-        let rule = FORM_RULES.into_iter().find(|rule| rule.id == id);
-        rule.ok_or_else(|| ReadError::new("name one of the rules CB-04, CB-05, CB-08 and CB-09"))
     }
 }
 

@@ -4,39 +4,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dcr_json::{ByName, FromJson, ReadError};
-use serde_json::Value;
-
 use super::catalogue::{Rule, Waivability};
+use super::mode::{Mode, Modes};
 use super::{Document, Refusal};
-
-/// What becomes of a request that breaks a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// It is refused.
-    #[default]
-    Enforce,
-    /// It passes, and what would have refused it is counted and logged.
-    Shadow,
-    /// It passes. The rule is not logged and not counted.
-    Off,
-}
-
-/// The modes in force: one for all rules, and others for some of them.
-#[derive(Debug, Clone, Default)]
-pub struct Modes {
-    /// Of every rule that has none of its own: [`Mode::Enforce`] or [`Mode::Shadow`].
-    pub general: Mode,
-    /// Of single rules, by id.
-    pub of_rules: ByName<Mode>,
-}
-
-impl Modes {
-    /// The mode of a rule.
-    pub fn of(&self, rule: &Rule) -> Mode {
-        self.of_rules.get(rule.id).copied().unwrap_or(self.general)
-    }
-}
 
 /// A rule that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +142,7 @@ impl Evaluation {
 
     fn mode(&self, refusal: &Refusal) -> Mode {
         match refusal.rule.waivability {
-            Waivability::Waivable => self.modes.of(refusal.rule),
+            Waivability::Waivable => self.modes.of(refusal.rule.id),
             Waivability::Binding => Mode::Enforce,
         }
     }
@@ -194,17 +164,5 @@ impl Evaluation {
         self.kept(rules.get(..before).unwrap_or_default());
         let document = refusal.document.or(self.document);
         self.checked.borrow_mut().push(Checked { rule: refusal.rule, document, outcome });
-    }
-}
-
-/// As operators write it. YAML reads a bare `off` as false.
-impl FromJson for Mode {
-    fn from_json(value: &Value) -> Result<Self, ReadError> {
-        match (value.as_bool(), value.as_str()) {
-            (Some(false), _) | (_, Some("off")) => Ok(Self::Off),
-            (_, Some("shadow")) => Ok(Self::Shadow),
-            (_, Some("enforce")) => Ok(Self::Enforce),
-            _ => Err(ReadError::new("write off, shadow or enforce")),
-        }
     }
 }

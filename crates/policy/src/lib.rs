@@ -10,8 +10,11 @@ pub mod certificate_subject;
 pub mod client_assertion;
 pub mod client_metadata;
 pub mod dialect;
+mod document;
+mod error_code;
 pub mod evaluation;
 pub mod jwt;
+pub mod mode;
 pub mod profile;
 pub mod redirect_uris;
 mod refusal;
@@ -23,8 +26,10 @@ pub mod token_request;
 pub mod url;
 
 pub use catalogue::Rule;
+pub use document::Document;
+pub use error_code::ErrorCode;
 pub use evaluation::Evaluation;
-pub use refusal::{Document, ErrorCode, Refusal};
+pub use refusal::Refusal;
 
 /// Unix time in seconds. Time is always an argument.
 pub type Timestamp = u64;

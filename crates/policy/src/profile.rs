@@ -9,7 +9,7 @@ use dcr_x509::Attribute;
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, HeaderMember};
-use super::refusal::ErrorCode;
+use super::error_code::ErrorCode;
 
 /// The profiles built in, by name, with the text of their files but for its white space (`build.rs`).
 const BUILT_IN: &[(&str, &str)] = &[
@@ -21,6 +21,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("au-cdr", include_str!(concat!(env!("OUT_DIR"), "/au-cdr.json"))),
     ("br-openfinance", include_str!(concat!(env!("OUT_DIR"), "/br-openfinance.json"))),
 ];
+
+/// The client authentication method by a signed assertion (OpenID Connect Core section 9).
+pub const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+/// The client authentication method by the transport certificate (RFC 8705 section 2.1).
+pub const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 
 /// What one ecosystem asks of registrations, clients and tokens.
 #[derive(Debug, Clone)]

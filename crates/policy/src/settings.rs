@@ -6,7 +6,7 @@ use std::rc::Rc;
 use dcr_json::json_struct;
 
 use super::dialect::Dialect;
-use super::evaluation::Modes;
+use super::mode::Modes;
 use super::profile::Profile;
 
 /// What the operator and the profile ask for.

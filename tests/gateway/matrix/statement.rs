@@ -173,10 +173,10 @@ fn certificates(profile: &Profile) -> Vec<Case> {
     let forms = &profile.software_statement.certificate_forms;
     let mut cases = Vec::new();
     if let Some(form) = forms.iter().find(|form| carries(form, Id::Software)) {
-        let of_organisation = form.organisation_rule.unwrap_or(form.rule).reason;
+        let of_organisation = form.organisation_rule.unwrap_or(form.rule).row().reason;
         let ids = &profile.software_statement.claims;
         cases.extend([
-            Case::refused("another third party's certificate", (form.rule.reason, 400, STATEMENT), by_other),
+            Case::refused("another third party's certificate", (form.rule.row().reason, 400, STATEMENT), by_other),
             claiming("another organisation", of_organisation, STATEMENT, &ids.organisation_id, "0015800001HQQrZAAX"),
             Case::accepted("another certificate of its own", 201, |scene| by_spare(scene, &scene.statement())),
         ]);
@@ -194,13 +194,13 @@ fn certificates(profile: &Profile) -> Vec<Case> {
             ("the certificate of another software of the organisation", sibling),
         ];
         cases.extend(certificates.map(|(name, identity)| {
-            Case::refused(name, (form.rule.reason, 400, STATEMENT), move |scene| {
+            Case::refused(name, (form.rule.row().reason, 400, STATEMENT), move |scene| {
                 scene.post_by(&scene.client(&identity), scene.body(&scene.request()))
             })
         }));
     }
     if let Some(form) = forms.iter().find(|form| carries(form, Id::Registration)) {
-        cases.extend(of_organisation(profile, form.rule.reason));
+        cases.extend(of_organisation(profile, form.rule.row().reason));
     }
     cases
 }

@@ -1,11 +1,8 @@
 //! When a rule is asked for: one function for each condition that a row of the catalogue names. What a function answers follows from the
 //! values of the settings, never from a profile's name.
 
-use super::{CB_04, CB_05, CB_08, CB_09, Rule};
-use crate::certificate_binding::dates_rule;
-use crate::client_metadata::{PRIVATE_KEY_JWT, TLS_CLIENT_AUTH};
-use crate::dialect::{CertificateForm, Dialect, ScopesFrom};
-use crate::profile::{InteractionId, ManagementToken, RequestBody, SubjectMember};
+use crate::dialect::{CertificateForm, Dialect, FormRule, ScopesFrom};
+use crate::profile::{InteractionId, ManagementToken, PRIVATE_KEY_JWT, RequestBody, SubjectMember, TLS_CLIENT_AUTH};
 use crate::settings::Settings;
 
 /// Whether the settings ask for a rule; if not, why not.
@@ -117,31 +114,32 @@ pub(super) fn refused_subject_members(settings: &Settings) -> Result<(), Absence
 }
 
 pub(super) fn form_cb_04(settings: &Settings) -> Result<(), Absence> {
-    form(settings, &CB_04)
+    form(settings, FormRule::Cb04)
 }
 
 pub(super) fn form_cb_05(settings: &Settings) -> Result<(), Absence> {
-    form(settings, &CB_05)
+    form(settings, FormRule::Cb05)
 }
 
 pub(super) fn form_cb_08(settings: &Settings) -> Result<(), Absence> {
-    form(settings, &CB_08)
+    form(settings, FormRule::Cb08)
 }
 
 pub(super) fn form_cb_09(settings: &Settings) -> Result<(), Absence> {
-    form(settings, &CB_09)
+    form(settings, FormRule::Cb09)
 }
 
 pub(super) fn dates_of_cb_04(settings: &Settings) -> Result<(), Absence> {
-    dates(settings, &super::CB_04_DATES)
+    dates(settings, |forms| forms.iter().any(|form| form.rule == FormRule::Cb04))
 }
 
 pub(super) fn dates_of_cb_05(settings: &Settings) -> Result<(), Absence> {
-    dates(settings, &super::CB_05_DATES)
+    dates(settings, |forms| forms.iter().any(|form| form.rule == FormRule::Cb05))
 }
 
 pub(super) fn dates_of_other_forms(settings: &Settings) -> Result<(), Absence> {
-    dates(settings, &super::CB_01_DATES)
+    let is_other = |form: &CertificateForm| !matches!(form.rule, FormRule::Cb04 | FormRule::Cb05);
+    dates(settings, |forms| forms.is_empty() || forms.iter().any(is_other))
 }
 
 pub(super) fn psd2_roles(settings: &Settings) -> Result<(), Absence> {
@@ -194,19 +192,15 @@ fn binding_certificates(settings: &Settings) -> Result<(), Absence> {
     unless(binds, NothingToBreak("no certificate names its software, so no certificate is another software's (CB-10)"))
 }
 
-fn form(settings: &Settings, rule: &'static Rule) -> Result<(), Absence> {
+fn form(settings: &Settings, rule: FormRule) -> Result<(), Absence> {
     let is_of = |form: &CertificateForm| form.rule == rule || form.organisation_rule == Some(rule);
     let is_asked = some(settings, |dialect| dialect.certificate_forms.iter().any(is_of));
     unless(is_asked, NotAsked("no form of the ecosystem's certificates is judged by this rule"))
 }
 
-fn dates(settings: &Settings, rule: &'static Rule) -> Result<(), Absence> {
-    let of_dialect = |dialect: &Dialect| {
-        let forms = &dialect.certificate_forms;
-        forms.iter().any(|form| dates_rule(Some(form)) == rule) || (forms.is_empty() && dates_rule(None) == rule)
-    };
+fn dates(settings: &Settings, are_judged: impl Fn(&[CertificateForm]) -> bool) -> Result<(), Absence> {
     let why = "the dates of the ecosystem's certificates are judged by the rule of their form";
-    unless(some(settings, of_dialect), NothingToBreak(why))
+    unless(some(settings, |dialect| are_judged(&dialect.certificate_forms)), NothingToBreak(why))
 }
 
 fn is_signed(settings: &Settings) -> bool {

@@ -1,0 +1,44 @@
+//! What becomes of requests that break a rule: the operator's choice.
+
+use dcr_json::{ByName, FromJson, ReadError};
+use serde_json::Value;
+
+/// What becomes of a request that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It passes, and what would have refused it is counted and logged.
+    Shadow,
+    /// It passes. The rule is not logged and not counted.
+    Off,
+}
+
+/// The modes in force: one for all rules, and others for some of them.
+#[derive(Debug, Clone, Default)]
+pub struct Modes {
+    /// Of every rule that has none of its own: [`Mode::Enforce`] or [`Mode::Shadow`].
+    pub general: Mode,
+    /// Of single rules, by id.
+    pub of_rules: ByName<Mode>,
+}
+
+impl Modes {
+    /// The mode of the rule with this id.
+    pub fn of(&self, id: &str) -> Mode {
+        self.of_rules.get(id).copied().unwrap_or(self.general)
+    }
+}
+
+/// As operators write it. YAML reads a bare `off` as false.
+impl FromJson for Mode {
+    fn from_json(value: &Value) -> Result<Self, ReadError> {
+        match (value.as_bool(), value.as_str()) {
+            (Some(false), _) | (_, Some("off")) => Ok(Self::Off),
+            (_, Some("shadow")) => Ok(Self::Shadow),
+            (_, Some("enforce")) => Ok(Self::Enforce),
+            _ => Err(ReadError::new("write off, shadow or enforce")),
+        }
+    }
+}
