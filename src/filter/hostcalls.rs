@@ -124,7 +124,7 @@ pub(super) fn resume() {
 
 /// Changes the request before it goes to the upstream. Where Envoy does not let it be changed, the request is closed: the upstream must not
 /// see what was to be removed.
-pub(super) fn change_request(changes: &Changes) {
+pub fn change_request(changes: &Changes) {
     if change(changes).is_err() {
         close();
     }

@@ -8,6 +8,8 @@ mod local_reply;
 mod metrics;
 mod verify_signature;
 
+pub use self::hostcalls::change_request;
+
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 

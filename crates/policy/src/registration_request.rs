@@ -4,7 +4,7 @@ use dcr_json as json;
 use serde_json::Value;
 
 use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
-use super::jwt::{Claims, Unverified, Verified};
+use super::jwt::{Claims, Jti, Unverified, Verified};
 use super::profile::RequestBody;
 use super::settings::Settings;
 use super::software_statement::SoftwareStatement;
@@ -26,16 +26,7 @@ pub enum UnverifiedRequest {
 #[derive(Debug)]
 pub struct RegistrationRequest {
     claims: Claims,
-    single_use: Option<RequestId>,
-}
-
-/// What tells a signed request from others of its software (RQ-04).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId {
-    /// `jti`.
-    pub jti: String,
-    /// `exp`, until when the id must be remembered.
-    pub expires_at: Timestamp,
+    single_use: Option<Jti>,
 }
 
 impl UnverifiedRequest {
@@ -97,7 +88,7 @@ impl RegistrationRequest {
         evaluation.check(&[&RQ_02], rq_02_issuer(claims, statement))?;
         evaluation.check(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
         let jti = evaluation.require(&[&RQ_04], rq_04_jti(claims))?;
-        Ok(Self { claims: verified.into_claims(), single_use: Some(RequestId { jti, expires_at }) })
+        Ok(Self { claims: verified.into_claims(), single_use: Some(Jti { jti, expires_at }) })
     }
 
     /// Takes a request that nobody signed, where the profile has it so (RQ-06). It can be sent again: what keeps it from doing harm is that
@@ -120,7 +111,7 @@ impl RegistrationRequest {
     }
 
     /// The request's id, for single use (RQ-04); none where nobody signed it.
-    pub fn single_use(&self) -> Option<&RequestId> {
+    pub fn single_use(&self) -> Option<&Jti> {
         self.single_use.as_ref()
     }
 

@@ -8,7 +8,7 @@ use super::catalogue::{
     JW_02, JW_04, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_12, SS_13, SS_14_LOCATION,
 };
 use super::dialect::{Dialect, RolesShape};
-use super::jwt::{Claims, Unverified, Verified};
+use super::jwt::{Claims, Jti, Unverified, Verified};
 use super::settings::{Directory, Settings};
 use super::url::KeySetUrl;
 use super::{Document, Evaluation, Refusal, Timestamp};
@@ -30,16 +30,7 @@ pub struct SoftwareStatement {
     roles: Vec<String>,
     key_set_uri: String,
     revoked_key_set_uri: Option<String>,
-    single_use: Option<StatementId>,
-}
-
-/// What tells a statement from others of its directory, where each serves once (SS-08).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatementId {
-    /// `jti`.
-    pub jti: String,
-    /// Until when the statement could be believed.
-    pub expires_at: Timestamp,
+    single_use: Option<Jti>,
 }
 
 impl UnverifiedStatement {
@@ -179,7 +170,7 @@ impl SoftwareStatement {
     }
 
     /// What the statement is remembered by, where it serves once (SS-08).
-    pub fn single_use(&self) -> Option<&StatementId> {
+    pub fn single_use(&self) -> Option<&Jti> {
         self.single_use.as_ref()
     }
 
@@ -262,13 +253,13 @@ fn ss_08_id(
     rules: &Dialect,
     expires_at: Option<Timestamp>,
     issued_at: Option<Timestamp>,
-) -> Result<Option<StatementId>, Refusal> {
+) -> Result<Option<Jti>, Refusal> {
     if !rules.single_use {
         return Ok(None);
     }
     let too_old_at = rules.max_age.zip(issued_at).map(|(max_age, iat)| iat.saturating_add(max_age.as_secs()));
     let ends = expires_at.into_iter().chain(too_old_at).min().ok_or_else(|| claims.refuse(&SS_04, "exp"))?;
-    Ok(Some(StatementId { jti: ss_04_text(claims, "jti")?, expires_at: ends }))
+    Ok(Some(Jti { jti: ss_04_text(claims, "jti")?, expires_at: ends }))
 }
 
 fn ss_09_organisation_active(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {

@@ -8,26 +8,25 @@
 //! With `host` ES256 is verified by the host's function if it has one, with `floats` PS256 in floating-point numbers if the machine is fit
 //! for it. The log line is `dcr-probe: ` and
 //! `{"es256": "by host", "ps256": "in floats", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
+//!
+//! With the configuration `hand on` it changes every request that has a body, as the filter does where a journey hands a request on.
 
 #![cfg(target_os = "wasi")]
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use dcr_gate::filter::change_request;
+use dcr_gate::journey::Changes;
 use dcr_jose::Algorithm;
 use dcr_jose::es256::{self, Es256};
 use dcr_jose::jwk::{KeySet, KeySetLimits};
 use dcr_jose::rsa::Arithmetic;
 use dcr_json as json;
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, RootContext};
-use proxy_wasm::types::{BufferType, LogLevel};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel};
 use serde_json::{Map, Value, json};
-
-/// What [`verify_signature`] is written against.
-mod jose {
-    pub(crate) use dcr_jose::es256;
-}
 
 #[path = "../../../src/filter/verify_signature.rs"]
 mod verify_signature;
@@ -36,21 +35,60 @@ mod verify_signature;
 mod entry {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        proxy_wasm::set_root_context(|_| Box::new(super::Probe));
+        proxy_wasm::set_root_context(|_| Box::new(super::Probe::default()));
     }}
 }
 
-struct Probe;
+#[derive(Default)]
+struct Probe {
+    /// Whether requests are changed as [`HandsOn`] does it.
+    hands_on: bool,
+}
 
 impl Context for Probe {}
 
 impl RootContext for Probe {
     fn on_configure(&mut self, size: usize) -> bool {
         let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten();
+        self.hands_on = configuration.as_deref() == Some(b"hand on");
+        if self.hands_on {
+            return true;
+        }
         let report = configuration.as_deref().and_then(probe);
         let line = report.as_ref().map_or_else(|| "the configuration cannot be read".to_owned(), Value::to_string);
         let logged = hostcalls::log(LogLevel::Info, &format!("dcr-probe: {line}"));
         report.is_some() && logged.is_ok()
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        self.hands_on.then(|| Box::new(HandsOn) as Box<dyn HttpContext>)
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// A request that goes to the upstream with other headers and another body, once its own body is whole.
+struct HandsOn;
+
+impl Context for HandsOn {}
+
+impl HttpContext for HandsOn {
+    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        Action::Pause
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if !end_of_stream {
+            return Action::Pause;
+        }
+        change_request(&Changes {
+            removed_headers: vec!["x-removed"],
+            set_headers: vec![("x-replaced", "new".to_owned()), ("x-set", "set".to_owned())],
+            body: Some(b"another body".to_vec()),
+        });
+        Action::Continue
     }
 }
 
