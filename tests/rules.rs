@@ -40,9 +40,9 @@ These rules say how something is done or answered, or they are a case of a rule 
 |---|---|
 | RG-03 | a CDR request is a JWT: the media types and the body of [au-cdr](../profiles/au-cdr.json), RG-02 |
 | RG-04, RG-05, RG-06, CM-14 | the form of a registration, and the token and URI that manage it: [registration](../src/journey/answer.rs) |
-| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); the errors: [ErrorCode](../crates/policy/src/refusal.rs) |
+| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); the errors: [ErrorCode](../crates/policy/src/error_code.rs) |
 | RG-09, RG-10 | unknown metadata is ignored, and tokens are bound whatever the request asks for: [ClientMetadata](../crates/policy/src/client_metadata.rs) |
-| RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
+| RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [Routes](../src/journey/route.rs) |
 | JO-06 | an HMAC is not an [Algorithm](../crates/jose/src/lib.rs), so it is refused by JO-05 |
 | JO-07 | PS256 with a salt of 32 octets: [verify](../rsa/src/pss.rs) |
 | JO-08 | ES256 as 64 octets: [verify](../crates/jose/src/es256.rs) |
