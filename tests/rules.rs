@@ -20,60 +20,62 @@ const HEAD: &str = "# Rules
 
 <!-- Made by `make docs` from crates/policy/src/catalogue.rs and the code that uses it. Do not edit. -->
 
-Every rule that a request can break, with what the caller gets. `reason` is what counters, log lines and access logs carry. *By document*
-is 400 `invalid_software_statement` in the software statement, 400 `invalid_client_metadata` in the registration request, 401
-`invalid_client` in the client assertion. The function that checks a rule bears its id in its name, or stands under *checked in*.
+This page lists every rule that a request can break, and what the caller gets. Counters, log lines and access logs carry the `reason`.
+*By document* means: 400 `invalid_software_statement` for a fault in the software statement, 400 `invalid_client_metadata` in the
+registration request, 401 `invalid_client` in the client assertion. *As CM-03* means: the caller gets the answer of CM-03. The column
+*checked in* links to the functions that check the rule; they bear its id in their names.
 
-The columns of the profiles say how firmly each asks for the rule: **M** must, **S** should, **o** optional (a setting that is off by
-default), empty where the ecosystem says nothing of it. A rule with a \\* can be set aside with `danger_rules`.
+The columns of the profiles say how firmly each profile asks for the rule: **M** must, **S** should, **o** optional (a setting that is
+off by default). A column is empty if the ecosystem does not have the rule. An operator can set aside a rule with a \\* by
+`danger_rules`: it is waivable. The others are binding.
 
 ";
 
 const TAIL: &str = "
 ## Rules without a reason of their own
 
-They say how something is done or answered, or they are a case of a rule above.
+These rules say how something is done or answered, or they are a case of a rule above.
 
-| rule | how it holds |
+| rule | where it is implemented |
 |---|---|
 | RG-03 | a CDR request is a JWT: the media types and the body of [au-cdr](../profiles/au-cdr.json), RG-02 |
 | RG-04, RG-05, RG-06, CM-14 | the form of a registration, and the token and URI that manage it: [registration](../src/journey/answer.rs) |
-| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); which errors there are: [ErrorCode](../crates/policy/src/refusal.rs) |
-| RG-09, RG-10 | metadata that nobody knows is ignored, tokens are bound whatever was asked for: [ClientMetadata](../crates/policy/src/client_metadata.rs) |
-| RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [well_known](../src/journey/route.rs) |
-| JO-06 | an HMAC is no [Algorithm](../crates/jose/src/lib.rs), so it is refused as JO-05 |
+| RG-07, RG-08, RG-12, CA-14 | the form of a refusal: [refused](../src/journey/answer.rs); the errors: [ErrorCode](../crates/policy/src/error_code.rs) |
+| RG-09, RG-10 | unknown metadata is ignored, and tokens are bound whatever the request asks for: [ClientMetadata](../crates/policy/src/client_metadata.rs) |
+| RG-11, MT-01, MT-02 | the metadata document: [discovery](../src/journey/discovery.rs), [Routes](../src/journey/route.rs) |
+| JO-06 | an HMAC is not an [Algorithm](../crates/jose/src/lib.rs), so it is refused by JO-05 |
 | JO-07 | PS256 with a salt of 32 octets: [verify](../rsa/src/pss.rs) |
 | JO-08 | ES256 as 64 octets: [verify](../crates/jose/src/es256.rs) |
-| JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../rsa/src/lib.rs); others are unfit, JO-16 |
+| JO-09, JO-20 | sizes and exponents of RSA keys, leading zeros: [from_components](../rsa/src/lib.rs); other keys are unfit, JO-16 |
 | JO-14 | without kid every fitting key is tried: [select](../crates/jose/src/jwk.rs) |
-| SS-15, SS-17 | what the statement says goes before what the request says; null is absent: [software_statement](../crates/policy/src/software_statement.rs) |
+| SS-15, SS-17 | the statement comes before the request, and null counts as absent: [software_statement](../crates/policy/src/software_statement.rs) |
 | MD-09 | the member's name is a value of the profile, `subject_members`: [md_06_md_07_md_08_subject](../crates/policy/src/client_metadata.rs) |
-| MD-16 | a scope as an array where the profile has `scope_arrays`: [md_16_scope](../crates/policy/src/client_metadata.rs) |
-| MD-18 | what a request without scope gets: [md_17_md_18_allowed](../crates/policy/src/client_metadata.rs) |
+| MD-16 | a scope as an array, if the profile has `scope_arrays`: [md_16_scope](../crates/policy/src/client_metadata.rs) |
+| MD-18 | the scopes of a request without scope: [md_17_md_18_allowed](../crates/policy/src/client_metadata.rs) |
 | CB-10 | a dialect without `certificate_forms`: [check](../crates/policy/src/certificate_binding.rs) |
-| CB-01, CB-02 | Envoy's TLS layer and its x-forwarded-client-cert: [envoy.yaml](../envoy/envoy.yaml); dates once more in CB-04 and CB-05 |
-| CB-03 | whose certificate it is: CB-04 and CB-05 |
-| DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and matched, from the certificate's DER: [name](../crates/x509/src/name/mod.rs) |
-| DN-05 | the attributes that count, `subject_dn_attributes`: [matches](../crates/policy/src/certificate_subject.rs) |
+| CB-01, CB-02 | Envoy's TLS layer and its x-forwarded-client-cert: [envoy.yaml](../envoy/envoy.yaml); the dates are checked once more in CB-04 and CB-05 |
+| CB-03 | the certificate must be the software's: CB-04 and CB-05 |
+| DN-02, DN-03, DN-04, DN-06, DN-07 | names are parsed and compared, from the certificate's DER: [name](../crates/x509/src/name/mod.rs) |
+| DN-05 | the attributes that must match, `subject_dn_attributes`: [matches](../crates/policy/src/certificate_subject.rs) |
 | CM-05 | AT-07, with the scope that the profile names, `management_scope` |
-| CM-13 | an update leaves the token alone and answers with the one that came: [update](../src/journey/update.rs) |
-| IR-05 | who may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
+| CM-13 | an update does not change the token and answers with the one of the request: [update](../src/journey/update.rs) |
+| IR-05 | which caller may manage a registration, and whose token is revoked: [authorise](../src/journey/management.rs) |
 | CM-06, CM-07, CM-10, CM-12 | [retrieve](../src/journey/retrieve.rs), [update](../src/journey/update.rs), [delete](../src/journey/delete.rs) |
 | CA-08 | the audience of another server: CA-07 |
 | CA-11 | clock skew in assertions: JW-04, JW-05 |
-| AT-08 | a lifetime outside the ecosystem's bounds is no configuration: [check_times](../src/config.rs) |
+| AT-08 | a lifetime outside the ecosystem's bounds is refused in the configuration: [check_times](../src/config.rs) |
 | IR-01, IR-02, IR-04 | the store's introspection and revocation: [store](../store/README.md) |
 
-## Not ours
+## Rules that the gate does not enforce
 
-What only an authorization server, a directory or the TLS layer can do, and why.
+Only an authorization server, a directory or the TLS layer can enforce these rules.
 
-| rule | why not |
+| rule | reason |
 |---|---|
-| CA-18 | `self_signed_tls_client_auth` takes an Envoy that accepts certificates of no authority, and then the names in them, by which CB-04 to CB-09 know whose they are, are anybody's to write. One listener cannot do both; MD-04 refuses the method |
-| CA-22 | A status changes in the directory between two statements, and telling it is the directory's interface, which differs in each ecosystem. What the gate sees is acted on at once: a key set that is withdrawn (404, 410) ends its client's assertions, an issuer taken off `directories` ends its clients, SS-09 to SS-11 hold at every update; whoever watches the directory deletes the client in the store |
-| AT-06 | This gate issues opaque tokens and asks the store about each; JWT access tokens (RFC 9068) are made and checked by the authorization server that issues them |
-| IR-03 | Refresh tokens and consents are the authorization server's, and with `other_grants: pass` so is its introspection endpoint. The store's introspection is no endpoint of the gateway: nobody reaches it through Envoy |
+| CA-18 | `self_signed_tls_client_auth` needs an Envoy that accepts certificates of no authority. Then any caller could write the names in a certificate, and CB-04 to CB-09 could not identify its owner by them. One listener cannot do both, so MD-04 refuses the method |
+| CA-22 | A status changes in the directory between two statements. Each ecosystem has another interface for it. The gate acts at once on what it sees: a key set that is withdrawn (404, 410) ends its client's assertions, an issuer that is removed from `directories` ends its clients, and SS-09 to SS-11 are checked at every update. If you watch the directory, delete the client in the store |
+| AT-06 | This gate issues opaque tokens and asks the store about each. The authorization server that issues JWT access tokens (RFC 9068) also checks them |
+| IR-03 | Refresh tokens and consents belong to the authorization server, and with `other_grants: pass` so does its introspection endpoint. The store's introspection is not an endpoint of the gateway: no caller reaches it through Envoy |
 ";
 
 #[test]
