@@ -34,7 +34,7 @@ pub(super) async fn token<H: Host>(
         evaluation.truncate(start);
         issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
-    Ok(Answer::token(&evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?))
+    Ok(Answer::token(&evaluation.require(&[&CA_12_REPLAY], issued.map_err(ca_12_ca_15_gw_01_refused_by_store))?))
 }
 
 /// Judges a token request that the upstream will answer. A gate that only watches made none of the clients, so one that the store does not
@@ -88,7 +88,7 @@ async fn judge_by_record<H: Host>(
     let form = evaluation.require(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
 
     evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
-    let credential = form.ca_02_credential(request.header("authorization")?.is_some());
+    let credential = form.ca_02_credential(request.gw_03_header("authorization")?.is_some());
     let (client, jti) = match evaluation.require(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)? {
         Credential::Assertion { token, client_id } => {
             by_assertion(gate, token, client_id, certificate, used, evaluation).await?
@@ -123,7 +123,7 @@ async fn by_assertion<H: Host>(
     evaluation: &Evaluation,
 ) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
     let assertion = UnverifiedAssertion::open(token, client_id, &gate.config.settings, gate.host.now(), evaluation)?;
-    let client = evaluation.require(&[&CA_15], registered(gate, assertion.client_id(), &CA_15, used).await)?;
+    let client = evaluation.require(&[&CA_15], ca_15_registered(gate, assertion.client_id(), &CA_15, used).await)?;
     evaluation.require(&[&CA_19], ca_19_certificate(gate, &client, certificate, &CA_19, evaluation))?;
     let metadata = &client.metadata;
     evaluation.require(&[&CA_03], ca_03_registered_method(metadata, AuthMethod::PrivateKeyJwt))?;
@@ -153,7 +153,7 @@ async fn by_certificate<H: Host>(
     evaluation: &Evaluation,
 ) -> Result<(Rc<TokenClient>, Option<SingleUse>), Refusal> {
     let unknown = &CA_15_CERTIFICATE;
-    let client = evaluation.require(&[unknown], registered(gate, client_id, unknown, used).await)?;
+    let client = evaluation.require(&[unknown], ca_15_registered(gate, client_id, unknown, used).await)?;
     let foreign = &CA_19_CERTIFICATE;
     evaluation.require(&[foreign], ca_19_certificate(gate, &client, certificate, foreign, evaluation))?;
     let metadata = &client.metadata;
@@ -177,7 +177,7 @@ fn ca_19_certificate<H: Host>(
 }
 
 /// The client of that id, if its directory is still trusted.
-async fn registered<H: Host>(
+async fn ca_15_registered<H: Host>(
     gate: &Gate<H>,
     client_id: &str,
     unknown: &'static Rule,
@@ -208,7 +208,7 @@ fn ca_01_form(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn refused_by_store(error: StoreError) -> Refusal {
+fn ca_12_ca_15_gw_01_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::UnknownClient => refused(&CA_15),

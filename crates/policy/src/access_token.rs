@@ -46,19 +46,8 @@ impl FromJson for Confirmation {
 /// # Errors
 /// AT-05 where there is none, CM-02 where it is garbled, AT-04 where one is in the query.
 pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&str>) -> Result<&'a str, Refusal> {
-    let in_query =
-        query.is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token"));
-    if in_query {
-        return Err(Refusal::by(&AT_04).claim("access_token"));
-    }
-    let header = authorization.ok_or_else(|| Refusal::by(&AT_05).claim("authorization"))?;
-    std::str::from_utf8(header)
-        .ok()
-        .and_then(|header| header.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '))
-        .filter(|token| is_b64token(token))
-        .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
+    at_04_not_in_query(query)?;
+    cm_02_bearer(at_05_header(authorization)?)
 }
 
 /// The token may be used now (AT-01).
@@ -115,6 +104,25 @@ pub fn cm_03_cm_04_own(token: &Introspection, client_id: &str, is_registered: bo
 pub fn at_07_scope(token: &Introspection, needed: Option<&str>) -> Result<(), Refusal> {
     let has = |needed: &str| token.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|word| word == needed));
     if needed.is_none_or(has) { Ok(()) } else { Err(Refusal::by(&AT_07)) }
+}
+
+fn at_04_not_in_query(query: Option<&str>) -> Result<(), Refusal> {
+    let is_token = |query: &str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token");
+    if query.is_some_and(is_token) { Err(Refusal::by(&AT_04).claim("access_token")) } else { Ok(()) }
+}
+
+fn at_05_header(authorization: Option<&[u8]>) -> Result<&[u8], Refusal> {
+    authorization.ok_or_else(|| Refusal::by(&AT_05).claim("authorization"))
+}
+
+fn cm_02_bearer(header: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(header)
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+        .filter(|token| is_b64token(token))
+        .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
 }
 
 /// RFC 6750 section 2.1.

@@ -25,7 +25,7 @@ pub fn check(
         || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
     let of_request = || claims.refuse(&MD_03, "redirect_uris");
     let known = statement.redirect_uris();
-    let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_requested(claims))?;
+    let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_strings(claims))?;
 
     evaluation.check(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
     evaluation.check(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
@@ -40,7 +40,7 @@ pub fn check(
     Ok(asked_for)
 }
 
-fn md_25_requested(claims: &Claims) -> Result<Vec<String>, Refusal> {
+fn md_25_strings(claims: &Claims) -> Result<Vec<String>, Refusal> {
     match claims.members().get("redirect_uris") {
         None => Ok(Vec::new()),
         Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris")),
