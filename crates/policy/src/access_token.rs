@@ -134,34 +134,4 @@ fn is_b64token(token: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_stands_in_the_authorization_header() {
-        assert_eq!(presented(Some(b"Bearer abc-._~+/0="), None).unwrap(), "abc-._~+/0=");
-        assert_eq!(presented(Some(b"bEARER  abc"), Some("x=y")).unwrap(), "abc");
-    }
-
-    #[test]
-    fn cm_02_a_garbled_header_is_refused() {
-        for header in
-            [&b"Bearer"[..], b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Basic abc", b"Bearer \xff", b"", b"Bearer ==="]
-        {
-            assert_eq!(presented(Some(header), None).unwrap_err().rule, &CM_02, "{header:?}");
-        }
-        let long = ["Bearer ", &"a".repeat(TOKEN_BYTES + 1)].concat();
-        assert_eq!(presented(Some(long.as_bytes()), None).unwrap_err().rule, &CM_02);
-    }
-
-    #[test]
-    fn at_04_a_token_in_the_query_is_refused_even_beside_a_good_one() {
-        assert_eq!(presented(Some(b"Bearer abc"), Some("access_token=abc")).unwrap_err().rule, &AT_04);
-        assert_eq!(presented(None, Some("a=b&access%5ftoken=abc")).unwrap_err().rule, &AT_04);
-    }
-
-    #[test]
-    fn at_05_no_token_at_all() {
-        assert_eq!(presented(None, None).unwrap_err().rule, &AT_05);
-    }
-}
+mod tests;

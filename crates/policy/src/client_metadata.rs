@@ -585,3 +585,6 @@ fn same_words(one: &str, other: &str) -> bool {
     let times = |word: &str, text: &str| text.split(' ').filter(|known| *known == word).count();
     one.len() == other.len() && one.split(' ').all(|word| times(word, one) == times(word, other))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

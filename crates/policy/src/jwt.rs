@@ -359,3 +359,6 @@ fn jw_01_claims(payload: &[u8], max_depth: usize) -> Option<Map<String, Value>> 
 fn whole_seconds(seconds: f64) -> Timestamp {
     seconds as Timestamp
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

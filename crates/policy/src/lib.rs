@@ -28,3 +28,6 @@ pub use refusal::{Document, ErrorCode, Refusal};
 
 /// Unix time in seconds. Time is always an argument.
 pub type Timestamp = u64;
+
+#[cfg(test)]
+mod tests;
