@@ -29,15 +29,11 @@ pub(super) async fn authorise<'r, H: Host, S: ClientStore>(
     evaluation: &Evaluation,
 ) -> Result<Authorised<'r>, Refusal> {
     let certificate = evaluation.require(&[&AT_03], at_03_certificate(request))?;
-    let token = access_token::presented(request.header("authorization")?, request.head.query.as_deref())?;
+    let token = access_token::presented(request.gw_03_header("authorization")?, request.head.query.as_deref())?;
 
     let (introspection, client) = join(gate.store.introspect(token), gate.store.client(client_id)).await;
     let introspection = introspection.map_err(|_| Refusal::by(&GW_01))?;
-    let client = match client {
-        Ok(client) => Some(client),
-        Err(StoreError::UnknownClient) => None,
-        Err(_) => return Err(Refusal::by(&GW_01)),
-    };
+    let client = gw_01_client(client)?;
 
     let kind = gate.config.settings.profile.registration.management_token;
     evaluation.require(&[&AT_01], access_token::at_01_active(&introspection))?;
@@ -68,12 +64,16 @@ async fn is_holders<H: Host, S: ClientStore>(
     certificate: &Certificate,
 ) -> Result<bool, Refusal> {
     let Some(client_id) = token.client_id.as_deref() else { return Ok(false) };
-    match gate.store.client(client_id).await {
-        Ok(client) => {
-            let aside = Evaluation::new(gate.config.settings.modes.clone());
-            Ok(cm_15_certificate(gate, &client, certificate, &aside).is_ok())
-        }
-        Err(StoreError::UnknownClient) => Ok(false),
+    let client = gw_01_client(gate.store.client(client_id).await)?;
+    let aside = Evaluation::new(gate.config.settings.modes.clone());
+    Ok(client.is_some_and(|client| cm_15_certificate(gate, &client, certificate, &aside).is_ok()))
+}
+
+/// The client that the store has; `None` where it has no such client.
+fn gw_01_client(answer: Result<Client, StoreError>) -> Result<Option<Client>, Refusal> {
+    match answer {
+        Ok(client) => Ok(Some(client)),
+        Err(StoreError::UnknownClient) => Ok(None),
         Err(_) => Err(Refusal::by(&GW_01)),
     }
 }

@@ -4,7 +4,7 @@ use dcr_policy::catalogue::{MD_26, RG_01, RG_02, RG_13, RQ_04_REPLAY};
 use dcr_policy::profile::ManagementToken;
 use dcr_policy::{Evaluation, Refusal};
 
-use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
+use super::registration::{Approved, gw_01_gw_04_md_26_refused_by_store, judge, rg_02_media_type};
 use super::{Answer, Decision, Gate, Request};
 use crate::client_store::ClientStore;
 use crate::host::Host;
@@ -18,10 +18,10 @@ pub(super) async fn register<H: Host, S: ClientStore>(
 
     let rules = &gate.config.settings.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
-    let single_uses = approved.single_uses(gate);
+    let single_uses = approved.rq_04_ss_08_single_uses(gate);
     let (id, single) = (request.request_id(), rules.single_registration);
     let created = gate.store.create(id, approved.record, single_uses, single, with_token).await;
-    let client = evaluation.require(&[&RQ_04_REPLAY, &MD_26], created.map_err(refused_by_store))?;
+    let client = evaluation.require(&[&RQ_04_REPLAY, &MD_26], created.map_err(gw_01_gw_04_md_26_refused_by_store))?;
     Ok(Decision::allow(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref())))
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Approved {
 impl Approved {
     /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
     /// serve once (SS-08).
-    pub(super) fn single_uses<H: Host, S: ClientStore>(&self, gate: &Gate<H, S>) -> Vec<SingleUse> {
+    pub(super) fn rq_04_ss_08_single_uses<H: Host, S: ClientStore>(&self, gate: &Gate<H, S>) -> Vec<SingleUse> {
         let forgotten_after = gate.config.settings.profile.registration.danger_forget_jti_after;
         let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
         let software = format!("{} at {}", self.record.binding.software_id, self.record.issuer);
@@ -117,12 +117,12 @@ async fn cb_07_in_key_set<H: Host, S: ClientStore>(
         return Ok(());
     }
     let source = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
-    let (_, keys) = signature::current(gate, source).await?;
+    let (_, keys) = signature::jo_19_current(gate, source).await?;
     if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 
 /// Why the store did not write a registration.
-pub(super) fn refused_by_store(error: StoreError) -> Refusal {
+pub(super) fn gw_01_gw_04_md_26_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::DuplicateSoftware => Refusal::by(&MD_26).claim("software_id"),

@@ -39,7 +39,7 @@ impl Request {
     ///
     /// # Errors
     /// GW-03 where it is repeated: which of them another server would believe is anybody's guess.
-    pub fn header(&self, name: &'static str) -> Result<Option<&[u8]>, Refusal> {
+    pub fn gw_03_header(&self, name: &'static str) -> Result<Option<&[u8]>, Refusal> {
         let mut values = self.head.headers.iter().filter(|(header, _)| header == name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Refusal::by(&GW_03).claim(name)),
@@ -52,7 +52,7 @@ impl Request {
     /// # Errors
     /// GW-03 where it is repeated.
     pub fn media_type(&self) -> Result<Option<String>, Refusal> {
-        Ok(self.header("content-type")?.and_then(media_type))
+        Ok(self.gw_03_header("content-type")?.and_then(media_type))
     }
 
     /// The transport certificate (RG-01).
@@ -65,7 +65,7 @@ impl Request {
 
     /// `x-fapi-interaction-id`, if there is one and it has the form of a UUID (RFC 9562 section 4).
     pub fn interaction_id(&self) -> Option<&str> {
-        let value = self.header("x-fapi-interaction-id").ok().flatten()?;
+        let value = self.gw_03_header("x-fapi-interaction-id").ok().flatten()?;
         let dash_or_hex = |(i, b): (usize, &u8)| match i {
             8 | 13 | 18 | 23 => *b == b'-',
             _ => b.is_ascii_hexdigit(),
@@ -76,7 +76,7 @@ impl Request {
 
     /// `x-request-id`, if it is one that may be passed on.
     pub fn request_id(&self) -> Option<&str> {
-        self.header("x-request-id").ok().flatten().and_then(request_id)
+        self.gw_03_header("x-request-id").ok().flatten().and_then(request_id)
     }
 
     /// Where the ecosystem demands an interaction id, there is one (RG-15).

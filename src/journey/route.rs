@@ -122,7 +122,7 @@ impl Routes {
     /// Where a request goes, by its path (without the query) and its method, which is asked for where it matters.
     pub fn find<M: AsRef<str>>(&self, path: &str, method: impl FnOnce() -> M) -> Route {
         let Some(resource) = self.resource(path) else {
-            return if self.has_lookalike(path) {
+            return if self.gw_02_has_lookalike(path) {
                 Route::Refuse { endpoint: "registration", refusal: Refusal::by(&GW_02).claim("path"), allow: None }
             } else {
                 Route::Pass
@@ -163,7 +163,7 @@ impl Routes {
 
     /// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
     /// parameters, joining slashes, resolving dots or not, ignoring letter case.
-    fn has_lookalike(&self, path: &str) -> bool {
+    fn gw_02_has_lookalike(&self, path: &str) -> bool {
         match the_one_reading(path) {
             Some(path) => self.loosest.iter().any(|ours| ours.has(path)),
             None => self.loosest.iter().any(|ours| ours.has(&loosest_reading(path, ours.dots))),

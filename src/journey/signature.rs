@@ -59,7 +59,7 @@ pub(super) async fn ss_14_not_revoked<H: Host, S: ClientStore>(
     }
     let source = uri.and_then(|uri| Source::of_software(&gate.config, &directory.issuer, uri));
     let document = verified.claims().document();
-    let listed = match current(gate, source).await {
+    let listed = match jo_19_current(gate, source).await {
         Ok((_, revoked)) if revoked.holds_key(&verified.key()) => Err(Refusal::by(&SS_14)),
         Ok(_) => Ok(()),
         Err(refusal) => Err(refusal),
@@ -81,7 +81,7 @@ async fn verified<H: Host, S: ClientStore>(
     unverified: &Unverified,
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
-    let (source, keys) = current(gate, source).await?;
+    let (source, keys) = jo_19_current(gate, source).await?;
     Ok(by_newest(gate, unverified, &source, keys).await?.0)
 }
 
@@ -90,7 +90,7 @@ async fn verified_once<H: Host, S: ClientStore>(
     unverified: &Unverified,
     source: Option<Source>,
 ) -> Result<Verified, Refusal> {
-    let (source, keys) = current(gate, source).await?;
+    let (source, keys) = jo_19_current(gate, source).await?;
     if let Some(verified) = gate.signature_cache.find(&keys, unverified) {
         gate.host.record(Event::Cache(CacheName::Statements, CacheEvent::Hit));
         return Ok(verified);
@@ -107,7 +107,7 @@ async fn verified_once<H: Host, S: ClientStore>(
 ///
 /// # Errors
 /// JO-19 where it is not to be had.
-pub(super) async fn current<H: Host, S: ClientStore>(
+pub(super) async fn jo_19_current<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     source: Option<Source>,
 ) -> Result<(Source, Rc<PublishedKeys>), Refusal> {

@@ -34,7 +34,7 @@ pub(super) async fn token<H: Host, S: ClientStore>(
         evaluation.truncate(start);
         issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
-    let issued = evaluation.require(&[&CA_12_REPLAY], issued.map_err(refused_by_store))?;
+    let issued = evaluation.require(&[&CA_12_REPLAY], issued.map_err(ca_12_ca_15_gw_01_refused_by_store))?;
     Ok(Decision::allow(Answer::token(&issued)))
 }
 
@@ -81,7 +81,7 @@ async fn judge<H: Host, S: ClientStore>(
     let form = evaluation.require(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
 
     evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
-    let credential = form.ca_02_credential(request.header("authorization")?.is_some());
+    let credential = form.ca_02_credential(request.gw_03_header("authorization")?.is_some());
     let credential = evaluation.require(&[&CA_02, &CA_03_BASIC, &CA_04, &CA_16], credential)?;
     let proof = Proof::open(gate, credential, evaluation)?;
 
@@ -250,7 +250,7 @@ fn ca_01_form(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-fn refused_by_store(error: StoreError) -> Refusal {
+fn ca_12_ca_15_gw_01_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::UnknownClient => refused(&CA_15),

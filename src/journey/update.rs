@@ -6,7 +6,7 @@ use dcr_policy::{Evaluation, Refusal};
 
 use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
-use super::registration::{Approved, judge, refused_by_store, rg_02_media_type};
+use super::registration::{Approved, gw_01_gw_04_md_26_refused_by_store, judge, rg_02_media_type};
 use super::{Answer, Decision, Gate, Request};
 use crate::client_store::{Client, ClientStore, Record};
 use crate::host::Host;
@@ -27,9 +27,9 @@ pub(super) async fn update<H: Host, S: ClientStore>(
     let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, evaluation).await?;
     of_the_same_registration(&approved, &client, evaluation)?;
 
-    let single_uses = approved.single_uses(gate);
+    let single_uses = approved.rq_04_ss_08_single_uses(gate);
     let replaced = gate.store.replace(&client, approved.record, single_uses).await;
-    let replaced = evaluation.require(&[&RQ_04_REPLAY], replaced.map_err(refused_by_store))?;
+    let replaced = evaluation.require(&[&RQ_04_REPLAY], replaced.map_err(gw_01_gw_04_md_26_refused_by_store))?;
     Ok(Decision::allow(Answer::registration(200, &replaced, &gate.config, registration_access_token)))
 }
 

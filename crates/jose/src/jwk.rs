@@ -81,19 +81,9 @@ impl KeySet {
     /// (JO-14), if they are few; try them one after the other. `Ok` is never empty.
     pub fn select(&self, kid: Option<&str>, alg: Algorithm) -> Result<Vec<&VerificationKey>, SelectError> {
         let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == alg).collect();
-        let Some(kid) = kid else {
-            return match fitting.len() {
-                0 => Err(SelectError::NoneFits),
-                1..=KEYS_TRIED => Ok(fitting),
-                _ => Err(SelectError::TooMany),
-            };
-        };
-        let named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
-        match named.len() {
-            1 => Ok(named),
-            0 if self.knows(kid) => Err(SelectError::Unfit),
-            0 => Err(SelectError::UnknownKid),
-            _ => Err(SelectError::Ambiguous),
+        match kid {
+            Some(kid) => self.jo_13_jo_15_jo_16_named(kid, fitting),
+            None => jo_14_jo_16_without_kid(fitting),
         }
     }
 
@@ -116,6 +106,22 @@ impl KeySet {
     /// How many entries were passed over.
     pub fn skipped(&self) -> usize {
         self.skipped.len()
+    }
+
+    /// The one of the keys that fit which has this `kid`. No such key: the set does not know the `kid` (JO-13), or its key does not fit
+    /// (JO-16). Several: the `kid` does not choose (JO-15).
+    fn jo_13_jo_15_jo_16_named<'k>(
+        &self,
+        kid: &str,
+        fitting: Vec<&'k VerificationKey>,
+    ) -> Result<Vec<&'k VerificationKey>, SelectError> {
+        let named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
+        match named.len() {
+            1 => Ok(named),
+            0 if self.knows(kid) => Err(SelectError::Unfit),
+            0 => Err(SelectError::UnknownKid),
+            _ => Err(SelectError::Ambiguous),
+        }
     }
 
     fn knows(&self, kid: &str) -> bool {
@@ -180,7 +186,7 @@ impl VerificationKey {
 
     /// `None` where the JWK cannot verify signatures here.
     fn from_jwk(jwk: &Map<String, Value>) -> Option<VerificationKey> {
-        if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !is_for_verifying(jwk) {
+        if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !jo_16_is_for_verifying(jwk) {
             return None;
         }
         let kid = optional(jwk, "kid", |kid| kid.as_str().map(str::to_owned))?;
@@ -286,6 +292,15 @@ const KEYS_TRIED: usize = 8;
 /// and what is public cannot prove who signed.
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
+/// All the keys that fit: one at least (JO-16), and no more than are tried (JO-14).
+fn jo_14_jo_16_without_kid(fitting: Vec<&VerificationKey>) -> Result<Vec<&VerificationKey>, SelectError> {
+    match fitting.len() {
+        0 => Err(SelectError::NoneFits),
+        1..=KEYS_TRIED => Ok(fitting),
+        _ => Err(SelectError::TooMany),
+    }
+}
+
 /// The certificate of an entry: the first of its `x5c`, which holds the entry's key (RFC 7517 section 4.7).
 #[derive(Debug, Clone)]
 struct ListedCertificate {
@@ -334,7 +349,7 @@ fn ed25519_point(x: &[u8]) -> Option<Material> {
 }
 
 /// RFC 7517 sections 4.2 and 4.3: an absent `use` or `key_ops` permits, a present one must permit.
-fn is_for_verifying(jwk: &Map<String, Value>) -> bool {
+fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
     let usage = jwk.get("use").is_none_or(|usage| usage.as_str() == Some("sig"));
     let operations = jwk.get("key_ops").is_none_or(|operations| {
         operations.as_array().is_some_and(|operations| operations.iter().any(|one| one.as_str() == Some("verify")))

@@ -45,18 +45,15 @@ impl Jws {
     /// ([`Algorithm::from_name`](super::Algorithm::from_name)), before a key is looked for. Header members that carry
     /// or point at a key (`jwk`, `jku`, `x5c`, `x5u`) stay among [`Header::members`] and are never used.
     pub fn parse(token: &[u8], limits: &Limits) -> Result<Jws, JwsError> {
-        if token.len() > limits.token_bytes {
-            return Err(JwsError::TooLong);
-        }
+        jo_01_length(token, limits)?;
         let compact = std::str::from_utf8(token).map_err(|_| JwsError::NotCompact)?;
-        let [header, payload, signature] = three_parts(compact)?;
+        let parts = parts(compact);
+        jo_17_not_encrypted(compact, &parts)?;
+        let [header, payload, signature] = jo_01_three_parts(&parts)?;
 
-        let header = Header::parse(&decode(header)?, limits.json_depth)?;
-        let payload = decode(payload)?;
-        let signature_bytes = decode_signature(signature)?;
-        if signature_bytes.is_empty() {
-            return Err(JwsError::SignatureEmpty);
-        }
+        let header = Header::parse(&jo_01_base64url(header)?, limits.json_depth)?;
+        let payload = jo_01_base64url(payload)?;
+        let signature_bytes = jo_04_signed(signature)?;
         let signing_input_length = compact.len().saturating_sub(signature.len()).saturating_sub(".".len());
         let (compact, signature) = (compact.into(), signature_bytes.into());
         Ok(Jws { compact, signing_input_length, header, payload, signature, signing_digest: OnceCell::new() })
@@ -108,21 +105,14 @@ pub struct Header {
 
 impl Header {
     fn parse(bytes: &[u8], max_depth: usize) -> Result<Header, JwsError> {
-        let members = json::parse_object(bytes, max_depth).map_err(JwsError::HeaderJson)?;
-        let alg = match members.get("alg") {
-            Some(Value::String(alg)) if alg.eq_ignore_ascii_case("none") => return Err(JwsError::AlgNone),
-            Some(Value::String(alg)) => alg.clone(),
-            _ => return Err(JwsError::AlgMissing),
-        };
-        if members.contains_key("crit") {
-            return Err(JwsError::Critical);
-        }
-        if members.contains_key("b64") {
-            return Err(JwsError::UnencodedPayload);
-        }
-        let kid = optional_string(&members, "kid")?;
-        let typ = optional_string(&members, "typ")?;
-        Ok(Header { alg, kid, typ, members })
+        let members = jo_02_header(bytes, max_depth)?;
+        let alg = jo_03_alg(&members)?;
+        jo_04_not_none(alg)?;
+        jo_10_no_crit(&members)?;
+        jo_11_not_unencoded(&members)?;
+        let kid = jo_02_string(&members, "kid")?;
+        let typ = jo_02_string(&members, "typ")?;
+        Ok(Header { alg: alg.to_owned(), kid, typ, members })
     }
 }
 
@@ -186,15 +176,27 @@ impl std::error::Error for JwsError {
     }
 }
 
-fn three_parts(compact: &str) -> Result<[&str; 3], JwsError> {
-    // One more than a JWE has: a token of a thousand dots is not worth counting to the end.
+fn jo_01_length(token: &[u8], limits: &Limits) -> Result<(), JwsError> {
+    if token.len() > limits.token_bytes { Err(JwsError::TooLong) } else { Ok(()) }
+}
+
+/// The parts of a token, and one more than a JWE has: a token of a thousand dots is not worth counting to the end.
+fn parts(compact: &str) -> [Option<&str>; 6] {
     let mut parts = compact.splitn(6, '.');
-    match [(); 6].map(|()| parts.next()) {
+    [(); 6].map(|()| parts.next())
+}
+
+/// A JSON object may have four dots too, but is no JWE.
+fn jo_17_not_encrypted(compact: &str, parts: &[Option<&str>; 6]) -> Result<(), JwsError> {
+    match parts {
+        [.., Some(_), None] if compact.bytes().all(is_compact) => Err(JwsError::Encrypted),
+        _ => Ok(()),
+    }
+}
+
+fn jo_01_three_parts<'t>(parts: &[Option<&'t str>; 6]) -> Result<[&'t str; 3], JwsError> {
+    match *parts {
         [Some(header), Some(payload), Some(signature), None, ..] => Ok([header, payload, signature]),
-        // A JSON object has dots too, but is no JWE.
-        [Some(_), Some(_), Some(_), Some(_), Some(_), None] if compact.bytes().all(is_compact) => {
-            Err(JwsError::Encrypted)
-        }
         _ => Err(JwsError::NotCompact),
     }
 }
@@ -204,19 +206,42 @@ fn is_compact(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
+fn jo_01_base64url(part: &str) -> Result<Vec<u8>, JwsError> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsError::Base64)
 }
 
-/// Padding and white space are faults of shape, as in the other parts. Whatever else cannot be decoded is a broken signature.
-fn decode_signature(part: &str) -> Result<Vec<u8>, JwsError> {
-    decode(part).map_err(|error| match part.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
-        true => error,
-        false => JwsError::SignatureDamaged,
-    })
+fn jo_02_header(bytes: &[u8], max_depth: usize) -> Result<Map<String, Value>, JwsError> {
+    json::parse_object(bytes, max_depth).map_err(JwsError::HeaderJson)
 }
 
-fn optional_string(members: &Map<String, Value>, name: &str) -> Result<Option<String>, JwsError> {
+fn jo_03_alg(members: &Map<String, Value>) -> Result<&str, JwsError> {
+    members.get("alg").and_then(Value::as_str).ok_or(JwsError::AlgMissing)
+}
+
+fn jo_04_not_none(alg: &str) -> Result<(), JwsError> {
+    if alg.eq_ignore_ascii_case("none") { Err(JwsError::AlgNone) } else { Ok(()) }
+}
+
+/// The signature, which must not be empty. Padding and white space break its format (JO-01), as in the other parts. If it cannot be decoded
+/// for another reason, the signature is damaged and does not verify.
+fn jo_04_signed(part: &str) -> Result<Vec<u8>, JwsError> {
+    let is_malformed = |part: &str| part.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control());
+    match jo_01_base64url(part) {
+        Ok(signature) if signature.is_empty() => Err(JwsError::SignatureEmpty),
+        Err(_) if !is_malformed(part) => Err(JwsError::SignatureDamaged),
+        signature => signature,
+    }
+}
+
+fn jo_10_no_crit(members: &Map<String, Value>) -> Result<(), JwsError> {
+    if members.contains_key("crit") { Err(JwsError::Critical) } else { Ok(()) }
+}
+
+fn jo_11_not_unencoded(members: &Map<String, Value>) -> Result<(), JwsError> {
+    if members.contains_key("b64") { Err(JwsError::UnencodedPayload) } else { Ok(()) }
+}
+
+fn jo_02_string(members: &Map<String, Value>, name: &str) -> Result<Option<String>, JwsError> {
     match members.get(name) {
         None => Ok(None),
         Some(Value::String(value)) => Ok(Some(value.clone())),

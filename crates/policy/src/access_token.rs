@@ -46,19 +46,8 @@ impl FromJson for Confirmation {
 /// # Errors
 /// AT-05 where there is none, CM-02 where it is garbled, AT-04 where one is in the query.
 pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&str>) -> Result<&'a str, Refusal> {
-    let in_query =
-        query.is_some_and(|query| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token"));
-    if in_query {
-        return Err(Refusal::by(&AT_04).claim("access_token"));
-    }
-    let header = authorization.ok_or_else(|| Refusal::by(&AT_05).claim("authorization"))?;
-    std::str::from_utf8(header)
-        .ok()
-        .and_then(|header| header.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '))
-        .filter(|token| is_b64token(token))
-        .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
+    at_04_not_in_query(query)?;
+    cm_02_bearer(at_05_header(authorization)?)
 }
 
 /// The token may be used now (AT-01).
@@ -117,6 +106,25 @@ pub fn at_07_scope(token: &Introspection, needed: Option<&str>) -> Result<(), Re
     if needed.is_none_or(has) { Ok(()) } else { Err(Refusal::by(&AT_07)) }
 }
 
+fn at_04_not_in_query(query: Option<&str>) -> Result<(), Refusal> {
+    let is_token = |query: &str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token");
+    if query.is_some_and(is_token) { Err(Refusal::by(&AT_04).claim("access_token")) } else { Ok(()) }
+}
+
+fn at_05_header(authorization: Option<&[u8]>) -> Result<&[u8], Refusal> {
+    authorization.ok_or_else(|| Refusal::by(&AT_05).claim("authorization"))
+}
+
+fn cm_02_bearer(header: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(header)
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+        .filter(|token| is_b64token(token))
+        .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
+}
+
 /// RFC 6750 section 2.1.
 fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
@@ -126,34 +134,4 @@ fn is_b64token(token: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_stands_in_the_authorization_header() {
-        assert_eq!(presented(Some(b"Bearer abc-._~+/0="), None).unwrap(), "abc-._~+/0=");
-        assert_eq!(presented(Some(b"bEARER  abc"), Some("x=y")).unwrap(), "abc");
-    }
-
-    #[test]
-    fn cm_02_a_garbled_header_is_refused() {
-        for header in
-            [&b"Bearer"[..], b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Basic abc", b"Bearer \xff", b"", b"Bearer ==="]
-        {
-            assert_eq!(presented(Some(header), None).unwrap_err().rule, &CM_02, "{header:?}");
-        }
-        let long = ["Bearer ", &"a".repeat(TOKEN_BYTES + 1)].concat();
-        assert_eq!(presented(Some(long.as_bytes()), None).unwrap_err().rule, &CM_02);
-    }
-
-    #[test]
-    fn at_04_a_token_in_the_query_is_refused_even_beside_a_good_one() {
-        assert_eq!(presented(Some(b"Bearer abc"), Some("access_token=abc")).unwrap_err().rule, &AT_04);
-        assert_eq!(presented(None, Some("a=b&access%5ftoken=abc")).unwrap_err().rule, &AT_04);
-    }
-
-    #[test]
-    fn at_05_no_token_at_all() {
-        assert_eq!(presented(None, None).unwrap_err().rule, &AT_05);
-    }
-}
+mod tests;

@@ -46,19 +46,23 @@ impl Binding {
         evaluation: &Evaluation,
     ) -> Result<(), Refusal> {
         let form = form_of(certificate, dialect);
-        evaluation.check(&[dates_rule(form)], cb_01_dates(certificate, form, now))?;
+        evaluation.check(&[dates_rule(form)], cb_01_cb_04_cb_05_dates(certificate, form, now))?;
         match form {
             Some(form) => {
                 let rules: Vec<_> =
                     [Some(form.rule), form.organisation_rule].into_iter().flatten().map(FormRule::row).collect();
-                evaluation.check(&rules, self.says_what_it_must(certificate, form))
+                evaluation.check(&rules, self.cb_04_cb_05_cb_08_cb_09_subject(certificate, form))
             }
             None => Ok(()),
         }
     }
 
     /// Ids are case-sensitive, so they are compared exactly, unlike names. A second CN or OU would leave open which one counts.
-    fn says_what_it_must(&self, certificate: &Certificate, form: &CertificateForm) -> Result<(), Refusal> {
+    fn cb_04_cb_05_cb_08_cb_09_subject(
+        &self,
+        certificate: &Certificate,
+        form: &CertificateForm,
+    ) -> Result<(), Refusal> {
         let is_too_new = form.issued_before.is_some_and(|time| certificate.not_before() >= time);
         let broken = form.subject.iter().find(|(attribute, template)| {
             let values = certificate.subject().values(attribute);
@@ -111,7 +115,11 @@ fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d Ce
     dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
 }
 
-fn cb_01_dates(certificate: &Certificate, form: Option<&CertificateForm>, now: Timestamp) -> Result<(), Refusal> {
+fn cb_01_cb_04_cb_05_dates(
+    certificate: &Certificate,
+    form: Option<&CertificateForm>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let is_valid = (certificate.not_before()..=certificate.not_after()).contains(&now);
     if is_valid { Ok(()) } else { Err(Refusal::by(dates_rule(form))) }
 }

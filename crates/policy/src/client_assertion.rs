@@ -163,3 +163,6 @@ fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Re
 fn ca_12_jti(claims: &Claims) -> Result<String, Refusal> {
     single_use_id(claims).ok_or_else(|| claims.refuse(&CA_12, "jti"))
 }
+
+#[cfg(test)]
+mod tests;

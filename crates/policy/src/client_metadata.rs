@@ -197,7 +197,7 @@ impl ClientMetadata {
         let application_type = evaluation.check_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
         let signing_alg = |member| {
             let alg = metadata.md_20_signing_alg(member);
-            evaluation.check_or(&[&MD_25, &MD_20], alg, || metadata.text(member).ok().flatten())
+            evaluation.check_or(&[&MD_25, &MD_20], alg, || metadata.md_25_text(member).ok().flatten())
         };
         let (id_token_signed_response_alg, authorization_signed_response_alg, request_object_signing_alg) = (
             signing_alg("id_token_signed_response_alg")?,
@@ -264,7 +264,7 @@ struct Metadata<'a> {
 impl Metadata<'_> {
     fn md_04_auth_method(&self) -> Result<AuthMethod, Refusal> {
         let member = "token_endpoint_auth_method";
-        let method = self.text(member)?.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
+        let method = self.md_25_text(member)?.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
         match method.as_deref() {
             Some(PRIVATE_KEY_JWT) => Ok(AuthMethod::PrivateKeyJwt),
             Some(TLS_CLIENT_AUTH) => Ok(AuthMethod::TlsClientAuth),
@@ -274,7 +274,7 @@ impl Metadata<'_> {
 
     fn md_05_auth_signing_alg(&self, method: AuthMethod) -> Result<Option<String>, Refusal> {
         let member = "token_endpoint_auth_signing_alg";
-        match self.text(member)? {
+        match self.md_25_text(member)? {
             Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
             None if method == AuthMethod::TlsClientAuth => Ok(None),
             _ => Err(self.refuse(&MD_05, member)),
@@ -296,7 +296,7 @@ impl Metadata<'_> {
                 return Err(self.refuse(&MD_06, self.rules.subject_dn_member().name()));
             }
         };
-        let written = self.text(member.name())?.unwrap_or_default();
+        let written = self.md_25_text(member.name())?.unwrap_or_default();
         if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
             return Err(self.refuse(&MD_06, member.name()));
         }
@@ -304,9 +304,13 @@ impl Metadata<'_> {
             if !written.starts_with(&self.rules.subject_dn_prefix) {
                 return Err(self.refuse(&MD_06, member.name()));
             }
-            DistinguishedName::parse(&written).map_err(|_| self.refuse(&DN_01, member.name()))?;
+            self.dn_01_name(member, &written)?;
         }
         Ok(Some(CertificateSubject::new(member, written)))
+    }
+
+    fn dn_01_name(&self, member: SubjectMember, written: &str) -> Result<(), Refusal> {
+        DistinguishedName::parse(written).map(|_| ()).map_err(|_| self.refuse(&DN_01, member.name()))
     }
 
     fn md_06_of_certificate(
@@ -323,7 +327,7 @@ impl Metadata<'_> {
     }
 
     fn md_10_grant_types(&self) -> Result<Vec<String>, Refusal> {
-        match self.texts("grant_types")? {
+        match self.md_25_texts("grant_types")? {
             Some(grants) if !grants.is_empty() && grants.iter().all(|grant| self.rules.grant_types.contains(grant)) => {
                 Ok(grants)
             }
@@ -332,7 +336,7 @@ impl Metadata<'_> {
     }
 
     fn md_11_response_types(&self) -> Result<Vec<String>, Refusal> {
-        let Some(types) = self.texts("response_types")? else {
+        let Some(types) = self.md_25_texts("response_types")? else {
             return Ok(self.rules.default_response_types.clone());
         };
         let is_known = |given: &String| self.rules.response_types.iter().any(|known| same_words(given, known));
@@ -354,7 +358,7 @@ impl Metadata<'_> {
     }
 
     fn md_13_software_id(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
-        match self.text("software_id")? {
+        match self.md_25_text("software_id")? {
             Some(id) if id != statement.software_id() => Err(self.refuse(&MD_13, "software_id")),
             _ => Ok(()),
         }
@@ -376,12 +380,12 @@ impl Metadata<'_> {
             Some(value @ Value::Array(_)) if self.rules.scope_arrays => {
                 strings(value).map(|words| Some(words.join(" "))).ok_or_else(|| self.refuse(&MD_25, "scope"))
             }
-            _ => self.text("scope"),
+            _ => self.md_25_text("scope"),
         }
     }
 
     fn md_19_application_type(&self) -> Result<String, Refusal> {
-        match (self.text("application_type")?, self.rules.application_types.first()) {
+        match (self.md_25_text("application_type")?, self.rules.application_types.first()) {
             (Some(kind), _) if self.rules.application_types.contains(&kind) => Ok(kind),
             (None, Some(default)) if !self.rules.application_type_required => Ok(default.clone()),
             _ => Err(self.refuse(&MD_19, "application_type")),
@@ -393,7 +397,7 @@ impl Metadata<'_> {
     }
 
     fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {
-        match self.text(member)? {
+        match self.md_25_text(member)? {
             None if !self.rules.required_signing_algs.iter().any(|required| required == member) => Ok(None),
             Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
             _ => Err(self.refuse(&MD_20, member)),
@@ -402,7 +406,7 @@ impl Metadata<'_> {
 
     fn md_21_encryption(&self) -> Result<(Option<String>, Option<String>), Refusal> {
         let (alg_member, enc_member) = ("id_token_encrypted_response_alg", "id_token_encrypted_response_enc");
-        let (alg, enc) = (self.text(alg_member)?, self.text(enc_member)?);
+        let (alg, enc) = (self.md_25_text(alg_member)?, self.md_25_text(enc_member)?);
         let plain =
             |name: &String| name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+".contains(&b));
         if alg.as_deref() == Some("RSA1_5") || !alg.iter().all(plain) {
@@ -418,7 +422,7 @@ impl Metadata<'_> {
         if self.claims.members().contains_key("jwks") {
             return Err(self.refuse(&MD_22, "jwks"));
         }
-        match self.text("jwks_uri")? {
+        match self.md_25_text("jwks_uri")? {
             Some(uri) if uri != statement.key_set_uri() => Err(self.refuse(&MD_22, "jwks_uri")),
             _ => Ok(()),
         }
@@ -426,10 +430,10 @@ impl Metadata<'_> {
 
     fn md_23_ciba(&self, grant_types: &[String]) -> Result<Ciba, Refusal> {
         let asked_for = Ciba {
-            backchannel_token_delivery_mode: self.text("backchannel_token_delivery_mode")?,
-            backchannel_client_notification_endpoint: self.text("backchannel_client_notification_endpoint")?,
+            backchannel_token_delivery_mode: self.md_25_text("backchannel_token_delivery_mode")?,
+            backchannel_client_notification_endpoint: self.md_25_text("backchannel_client_notification_endpoint")?,
             backchannel_authentication_request_signing_alg: self
-                .text("backchannel_authentication_request_signing_alg")?,
+                .md_25_text("backchannel_authentication_request_signing_alg")?,
             backchannel_user_code_parameter: self.boolean("backchannel_user_code_parameter", &MD_25)?,
         };
         if !grant_types.iter().any(|grant| grant == CIBA_GRANT) {
@@ -481,7 +485,7 @@ impl Metadata<'_> {
     }
 
     /// A member that must be a string where it is present; null is a wrong type (MD-25).
-    fn text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
+    fn md_25_text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
         match self.claims.members().get(member) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -491,10 +495,10 @@ impl Metadata<'_> {
 
     /// What was asked for, as far as it has the right type.
     fn given(&self, member: &'static str) -> Vec<String> {
-        self.texts(member).ok().flatten().unwrap_or_default()
+        self.md_25_texts(member).ok().flatten().unwrap_or_default()
     }
 
-    fn texts(&self, member: &'static str) -> Result<Option<Vec<String>>, Refusal> {
+    fn md_25_texts(&self, member: &'static str) -> Result<Option<Vec<String>>, Refusal> {
         match self.claims.members().get(member) {
             None => Ok(None),
             Some(value) => strings(value).map(Some).ok_or_else(|| self.refuse(&MD_25, member)),
@@ -579,3 +583,6 @@ fn same_words(one: &str, other: &str) -> bool {
     let times = |word: &str, text: &str| text.split(' ').filter(|known| *known == word).count();
     one.len() == other.len() && one.split(' ').all(|word| times(word, one) == times(word, other))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

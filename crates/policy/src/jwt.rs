@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use dcr_jose::Algorithm;
-use dcr_jose::jwk::{KeyIdentity, KeySet, SelectError};
+use dcr_jose::jwk::{KeyIdentity, KeySet, SelectError, VerificationKey};
 use dcr_jose::jws::{self, Header, Jws, JwsError};
 use dcr_json as json;
 use serde_json::{Map, Value};
@@ -88,7 +88,7 @@ impl Unverified {
     /// # Errors
     /// JO-14 or JO-18.
     pub fn require_header(&self, required: &[HeaderMember], evaluation: &Evaluation) -> Result<(), Refusal> {
-        evaluation.require(&[&JO_14, &JO_18], self.required_header(required))
+        evaluation.require(&[&JO_14, &JO_18], self.jo_14_jo_18_required_header(required))
     }
 
     fn read(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
@@ -99,11 +99,11 @@ impl Unverified {
         let algorithm = jo_05_algorithm(header, allowed).ok_or_else(|| refuse(&JO_05).claim("alg"))?;
         jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
         jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
-        let members = json::parse_object(jws.payload(), limits.json_depth).map_err(|_| refuse(&JW_01))?;
+        let members = jw_01_claims(jws.payload(), limits.json_depth).ok_or_else(|| refuse(&JW_01))?;
         Ok(Self { jws, algorithm, claims: Claims::of(document, members) })
     }
 
-    fn required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
+    fn jo_14_jo_18_required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
         let header = self.jws.header();
         if required.contains(&HeaderMember::Kid) && header.kid.is_none() {
             return Err(self.claims.refuse(&JO_14, "kid"));
@@ -132,15 +132,23 @@ impl Unverified {
             SelectError::Unfit => refuse(&JO_16, false),
             SelectError::NoneFits => refuse(&JO_16, true),
         })?;
-        let key = candidates
-            .into_iter()
-            .find(|key| {
-                before_each();
-                key.verify_jws(&self.jws).is_ok()
-            })
+        let key = self
+            .ss_02_rq_01_ca_13_signer(candidates, before_each)
             // Without a kid, a key published since the last fetch may be the one.
             .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
         Ok(self.verified_by(key.identity()))
+    }
+
+    /// The first of these keys that verifies the signature.
+    fn ss_02_rq_01_ca_13_signer<'k>(
+        &self,
+        candidates: Vec<&'k VerificationKey>,
+        before_each: impl Fn(),
+    ) -> Option<&'k VerificationKey> {
+        candidates.into_iter().find(|key| {
+            before_each();
+            key.verify_jws(&self.jws).is_ok()
+        })
     }
 
     /// SHA-256 of what was signed, which is all of the token but its signature.
@@ -352,7 +360,14 @@ fn jo_18_typ(header: &Header) -> Result<(), ()> {
     if typ.strip_prefix("application/").unwrap_or(&typ) == "jwt" { Ok(()) } else { Err(()) }
 }
 
+fn jw_01_claims(payload: &[u8], max_depth: usize) -> Option<Map<String, Value>> {
+    json::parse_object(payload, max_depth).ok()
+}
+
 #[expect(clippy::as_conversions, reason = "the range was checked; there is no other way from a float to an integer")]
 fn whole_seconds(seconds: f64) -> Timestamp {
     seconds as Timestamp
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

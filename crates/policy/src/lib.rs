@@ -33,3 +33,6 @@ pub use refusal::Refusal;
 
 /// Unix time in seconds. Time is always an argument.
 pub type Timestamp = u64;
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub fn check(
         || Refusal::by(&MD_03).in_document(Document::SoftwareStatement).claim(dialect.claims.redirect_uris.clone());
     let of_request = || claims.refuse(&MD_03, "redirect_uris");
     let known = statement.redirect_uris();
-    let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_requested(claims))?;
+    let requested = evaluation.require(&[&MD_25_REDIRECT], md_25_strings(claims))?;
 
     evaluation.check(&[&MD_03_COUNT], md_03_count(known, most, of_statement))?;
     evaluation.check(&[&MD_03], md_03_all_acceptable(known, rules.redirect_uri_max_chars, of_statement))?;
@@ -40,7 +40,7 @@ pub fn check(
     Ok(asked_for)
 }
 
-fn md_25_requested(claims: &Claims) -> Result<Vec<String>, Refusal> {
+fn md_25_strings(claims: &Claims) -> Result<Vec<String>, Refusal> {
     match claims.members().get("redirect_uris") {
         None => Ok(Vec::new()),
         Some(value) => strings(value).ok_or_else(|| claims.refuse(&MD_25_REDIRECT, "redirect_uris")),
@@ -70,60 +70,4 @@ fn md_03_acceptable(uri: &str, longest: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::md_03_acceptable;
-
-    #[test]
-    fn md_03_public_https_uris_are_acceptable() {
-        for uri in [
-            "https://wso2.com",
-            "https://www.mockcompany.com/redirects/redirect1",
-            "https://app.example:8443/cb?x=1&y=%20",
-            "https://192.0.2.7/cb",
-            "https://[2001:db8::1]/cb",
-            "https://localhost.example/cb",
-        ] {
-            assert!(md_03_acceptable(uri, 256), "{uri}");
-        }
-        assert!(md_03_acceptable(&format!("https://a.example/{}", "p".repeat(238)), 256), "256 characters");
-    }
-
-    #[test]
-    fn md_03_everything_else_is_not() {
-        for uri in [
-            "",
-            "https://",
-            "https:///cb",
-            "/cb",
-            "app.example/cb",
-            "http://app.example/cb",
-            "javascript:alert(1)",
-            "https://app.example/cb#part",
-            "https://app.example/#",
-            "https://user@app.example/cb",
-            "https://app.example@evil.example/cb",
-            "https://localhost/cb",
-            "https://LOCALHOST/cb",
-            "https://localhost./cb",
-            "https://app.localhost/cb",
-            "https://127.0.0.1/cb",
-            "https://127.1/cb",
-            "https://2130706433/cb",
-            "https://0x7f000001/cb",
-            "https://0.0.0.0/cb",
-            "https://[::1]/cb",
-            "https://[::ffff:127.0.0.1]/cb",
-            "https://%6cocalhost/cb",
-            "https://app.example/c b",
-            "https://app.example/cb\r\n",
-            "https://app.example\\@evil.example",
-            "https://app.example:99999/cb",
-            "https://*.example/cb",
-            "https://app..example/cb",
-            "https://caf\u{e9}.example/cb",
-        ] {
-            assert!(!md_03_acceptable(uri, 256), "{uri}");
-        }
-        assert!(!md_03_acceptable(&format!("https://a.example/{}", "p".repeat(239)), 256), "257 characters");
-    }
-}
+mod tests;

@@ -160,3 +160,6 @@ pub(super) fn single_use_id(claims: &Claims) -> Option<String> {
         .filter(|jti| (1..=JTI_BYTES).contains(&jti.len()) && !jti.chars().any(char::is_control))
         .map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

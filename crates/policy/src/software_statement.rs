@@ -346,3 +346,6 @@ fn key_set_uri(claims: &Claims, name: &str, directory: &Directory) -> Option<Str
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|entry| entry.as_str().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -52,7 +52,8 @@ fn rg_14_other_methods_are_refused_with_those_there_are() {
     ] {
         match routes().find(path, || method) {
             Route::Refuse { refusal, allow, .. } => {
-                assert_eq!((refusal.rule.id, refusal.status(), allow), ("RG-14", 405, Some(methods)));
+                let answer = (refusal.rule.reason, refusal.status(), refusal.error().as_str(), allow);
+                assert_eq!(answer, ("method_not_allowed", 405, "invalid_request", Some(methods)));
             }
             other => panic!("{method} {path}: {other:?}"),
         }
@@ -90,7 +91,10 @@ fn gw_02_what_only_looks_like_ours_is_refused() {
         "/.well-known//openid-configuration",
     ] {
         match routes().find(path, || "POST") {
-            Route::Refuse { refusal, .. } => assert_eq!((refusal.rule.id, refusal.status()), ("GW-02", 400), "{path}"),
+            Route::Refuse { refusal, .. } => {
+                let answer = (refusal.rule.reason, refusal.status(), refusal.error().as_str());
+                assert_eq!(answer, ("path_not_canonical", 400, "invalid_request"), "{path}");
+            }
             other => panic!("{path}: {other:?}"),
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::host::mock::run;
+use crate::host::mock::{answer as response, run};
 
 async fn managed(host: &MockHost, token_client: Option<&str>) -> (Rc<Gate<MockHost>>, String) {
     let gate = gate(host);
@@ -88,6 +88,17 @@ fn at_01_at_05_inactive_and_missing_tokens() {
         let answer = answered(&gate, &Endpoint::Retrieve(id), &request("", Some(&PKI.tpp.transport), "")).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_missing");
         assert_eq!(answer.www_authenticate.as_deref(), Some("Bearer"), "no error code for who sent nothing");
+    });
+}
+
+#[test]
+fn gw_04_of_two_updates_at_once_one_is_refused() {
+    run(0, |host| async move {
+        let (gate, id) = managed(&host, None).await;
+        let changed = || response(412, json!({ "error": "version_mismatch" }));
+        host.instead(move |call| (call.method == "PUT").then(|| Ok(changed())));
+        let answer = answered(&gate, &Endpoint::Update(id), &put(&registration())).await;
+        assert_refused(&host, &answer, 409, "invalid_request", "record_changed_meanwhile");
     });
 }
 

@@ -163,7 +163,15 @@ fn rg_02_media_types() {
             let answer = answered(&gate, &Endpoint::Register, &request(bad, Some(&PKI.tpp.transport), "x")).await;
             assert_refused(&host, &answer, 400, "invalid_client_metadata", "media_type_unsupported");
         }
-        let mut twice = request("application/jwt", Some(&PKI.tpp.transport), "x");
+    });
+}
+
+#[test]
+fn gw_03_a_repeated_header_is_refused() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let body = registration().sign(&PKI.tpp.signing).unwrap();
+        let mut twice = request("application/jwt", Some(&PKI.tpp.transport), &body);
         twice.head.headers.push(("content-type".to_owned(), b"application/jwt".to_vec()));
         let answer = answered(&gate, &Endpoint::Register, &twice).await;
         assert_refused(&host, &answer, 400, "invalid_request", "header_repeated");

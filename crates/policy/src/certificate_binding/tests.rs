@@ -4,9 +4,9 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd
 
 use super::*;
 use crate::profile::Profile;
+use crate::tests::{ORGANISATION, SOFTWARE, assert_refused};
 
-const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
-const ORGANISATION: &str = "0015800001HQQrZAAX";
+const STATEMENT: &str = "invalid_software_statement";
 const REGISTRATION: &str = "Unknown0015800001HQQrZAAX";
 
 /// 2021-06-15, between the dates of the certificates here.
@@ -60,7 +60,7 @@ fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Times
 
 #[track_caller]
 fn refused(certificate: &Certificate, now: Timestamp, reason: &str) {
-    assert_eq!(check(&binding(), certificate, "uk-obie-3.3", now).unwrap_err().rule.reason, reason);
+    assert_refused(check(&binding(), certificate, "uk-obie-3.3", now), 400, STATEMENT, reason);
 }
 
 #[test]
@@ -99,7 +99,8 @@ fn cb_05_organisation_and_registration_of_an_obwac() {
 fn cb_05_a_statement_without_registration_binds_no_obwac() {
     let without = Binding { registration_ids: Vec::new(), ..binding() };
     let certificate = obwac(ORGANISATION, "PSDGB-OB-");
-    assert_eq!(check(&without, &certificate, "uk-obie-3.3", WITHIN).unwrap_err().rule.id, "CB-05");
+    let checked = check(&without, &certificate, "uk-obie-3.3", WITHIN);
+    assert_refused(checked, 400, STATEMENT, "organisation_certificate_of_another");
 }
 
 #[test]
@@ -113,11 +114,10 @@ fn cb_04_cb_05_certificates_are_valid_between_their_dates() {
 }
 
 #[test]
-fn cb_10_where_nothing_names_the_software_only_the_dates_count() {
+fn cb_01_cb_10_where_nothing_names_the_software_only_the_dates_count() {
     let certificate = ob_transport("a product", "Consumer Data Right");
     assert_eq!(check(&binding(), &certificate, "au-cdr", WITHIN), Ok(()));
-    let refusal = check(&binding(), &certificate, "au-cdr", 1_640_995_200).unwrap_err();
-    assert_eq!((refusal.rule.id, refusal.rule.reason), ("CB-01", "certificate_dates"));
+    assert_refused(check(&binding(), &certificate, "au-cdr", 1_640_995_200), 400, STATEMENT, "certificate_dates");
 }
 
 /// A certificate of the Brazilian form: the software as UID, the organisation in one of two places.
@@ -151,7 +151,21 @@ fn cb_08_cb_09_software_and_organisation_of_a_brazilian_certificate() {
         (brazilian(SOFTWARE, unit("another"), 2022), 2022, Some("certificate_of_another_organisation")),
         (brazilian(SOFTWARE, unit(ORGANISATION), 2024), 2024, Some("certificate_of_another_software")),
     ] {
-        let found = check(&binding(), &certificate, "br-openfinance", within(year)).err();
-        assert_eq!(found.map(|refusal| refusal.rule.reason), reason, "{}", certificate.subject());
+        let checked = check(&binding(), &certificate, "br-openfinance", within(year));
+        match reason {
+            Some(reason) => assert_refused(checked, 400, STATEMENT, reason),
+            None => assert_eq!(checked, Ok(()), "{}", certificate.subject()),
+        }
     }
+}
+
+#[test]
+fn cb_06_a_certificate_grants_the_roles_of_the_statement() {
+    let mut dialect = Profile::named("uk-obie-3.3").unwrap().software_statement;
+    let certificate = ob_transport(SOFTWARE, ORGANISATION);
+    let granted = |role: &str, dialect: &Dialect| cb_06_psd2_roles(&certificate, &[role.to_owned()], dialect);
+    assert_eq!(granted("AISP", &dialect), Ok(()), "unless it is asked for");
+    dialect.certificate_psd2_roles = true;
+    assert_refused(granted("AISP", &dialect), 400, "unapproved_software_statement", "certificate_lacks_role");
+    assert_eq!(granted("a role that PSD2 does not know", &dialect), Ok(()));
 }
