@@ -1,4 +1,5 @@
-//! What is kept because it is dear to come by: bounded in entries and in bytes; what was used least recently goes first.
+//! A bounded cache for values that are expensive to get. It limits the entries and the bytes, and removes the least recently used entry
+//! first.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -8,13 +9,13 @@ use lru::LruCache;
 /// How much a cache may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The most entries; 0 keeps nothing.
+    /// The most entries. With 0 the cache keeps nothing.
     pub entries: usize,
-    /// The most bytes of all entries together, as whoever inserts them weighs them.
+    /// The most bytes of all entries together. The caller of [`Cache::insert`] gives the size of each entry.
     pub bytes: usize,
 }
 
-/// A bounded map that forgets what was used least recently.
+/// A bounded map that removes the least recently used entries.
 #[derive(Debug)]
 pub struct Cache<K: Hash + Eq, V> {
     entries: LruCache<K, Weighed<V>>,
@@ -34,7 +35,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         Self { entries: LruCache::unbounded(), bounds, bytes: 0 }
     }
 
-    /// The value of `key`, which counts as used.
+    /// The value of `key`. The entry counts as used now.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -42,8 +43,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// Keeps `value`, which takes about `bytes`, in place of what `key` had before. Returns how many others had to go. What alone is
-    /// larger than the cache is not kept.
+    /// Keeps `value`, which takes about `bytes` bytes of memory, and replaces the old value of `key`. A value that is larger than the whole
+    /// cache is not kept. Returns how many other entries were removed.
     pub fn insert(&mut self, key: K, value: V, bytes: usize) -> usize {
         self.remove(&key);
         if self.bounds.entries == 0 || bytes > self.bounds.bytes {
@@ -60,7 +61,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         gone
     }
 
-    /// Forgets what `key` has.
+    /// Removes the entry of `key`.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,

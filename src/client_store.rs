@@ -1,5 +1,5 @@
-//! What keeps client records and access tokens. The journeys know the trait [`ClientStore`] only; `store_client` implements it over the API
-//! of the store service.
+//! The trait for keeping client records and access tokens. The journeys know only [`ClientStore`]; `store_client` implements it over the
+//! API of the store service.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -18,10 +18,11 @@ use serde_json::{Map, Value};
 /// How deep the claims of a kept statement may nest.
 const RECORD_DEPTH: usize = 32;
 
-/// Keeps client records, single-use ids and access tokens. Each method is one transaction: it does all that it says, or nothing.
+/// Keeps client records, single-use ids and access tokens. Each method is one transaction: it does everything that it describes, or
+/// nothing.
 pub trait ClientStore {
-    /// Consumes the ids, refuses a second registration of the software where `single`, and creates a client; `with_token` makes a token
-    /// that manages the registration (RFC 7592 section 3). `request_id` names the request in the store's log.
+    /// Consumes the ids and creates a client. With `single`, a second registration of the same software is refused. With `with_token`, the
+    /// client also gets a token that manages the registration (RFC 7592 section 3). `request_id` names the request in the store's log.
     ///
     /// # Errors
     /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
@@ -34,20 +35,20 @@ pub trait ClientStore {
         with_token: bool,
     ) -> impl Future<Output = Result<Client, StoreError>>;
 
-    /// The client of that id.
+    /// The client with this id.
     ///
     /// # Errors
     /// `UnknownClient`, `Unavailable`.
     fn client(&self, client_id: &str) -> impl Future<Output = Result<Client, StoreError>>;
 
-    /// The client of that id, for the token endpoint. Its record may be some seconds old: before a refusal by such a record, ask
-    /// [`Self::has_changed`]. [`Self::issue_token`] issues no token by an old record.
+    /// The client with this id, for the token endpoint. Its record may be some seconds old: before a refusal by such a record, ask
+    /// [`Self::has_changed`]. [`Self::issue_token`] issues no token if the record is out of date.
     ///
     /// # Errors
     /// As [`Self::client`].
     fn client_at_hand(&self, client_id: &str) -> impl Future<Output = Result<FoundClient, StoreError>>;
 
-    /// Whether the record of this client may be another one by now: it was updated or deleted, or the store does not answer.
+    /// Whether the record of this client may be out of date: it was updated or deleted, or the store does not answer.
     fn has_changed(&self, client: &TokenClient) -> impl Future<Output = bool>;
 
     /// Consumes the ids and replaces the record of `client`, unless the record was changed since it was read.
@@ -67,11 +68,12 @@ pub trait ClientStore {
     /// `UnknownClient`, `Unavailable`.
     fn delete(&self, client_id: &str) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Consumes the assertion's id, where there is one, and issues a token of `lifetime` seconds that is bound to the certificate of this
-    /// thumbprint, unless the client was changed since it was read. `request_id` names the request in the store's log.
+    /// Issues a token that is valid for `lifetime` seconds and bound to the certificate with this `thumbprint`. It consumes the id of the
+    /// client assertion, if there is one. It issues no token if the client was changed since it was read. `request_id` names the request in
+    /// the store's log.
     ///
     /// # Errors
-    /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`. After each, the next read of the client is a new one.
+    /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`. After each of them, the next read of the client asks the store again.
     fn issue_token(
         &self,
         request_id: Option<&str>,
@@ -82,13 +84,13 @@ pub trait ClientStore {
         jti: Option<SingleUse>,
     ) -> impl Future<Output = Result<IssuedToken, StoreError>>;
 
-    /// What the store knows of a token.
+    /// The state of a token.
     ///
     /// # Errors
     /// `Unavailable`.
     fn introspect(&self, token: &str) -> impl Future<Output = Result<Introspection, StoreError>>;
 
-    /// Makes a token unusable.
+    /// Revokes a token.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -98,36 +100,36 @@ pub trait ClientStore {
 /// A registered client.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// Made by the store.
+    /// The id. The store makes it.
     pub client_id: String,
-    /// When it was made.
+    /// Unix time of the registration, in seconds.
     pub client_id_issued_at: Timestamp,
-    /// Counts the updates, for If-Match.
+    /// The number of the record's version. Each update increases it; If-Match carries it.
     pub version: u64,
-    /// What was registered.
+    /// The registered data.
     pub record: Record,
-    /// The token that manages the registration; it is shown once, at creation (RFC 7592 section 3).
+    /// The token that manages the registration. It is present only at creation (RFC 7592 section 3).
     pub registration_access_token: Option<String>,
 }
 
 json_struct!(Client { client_id, client_id_issued_at, version, record, registration_access_token, .. });
 
-/// What the token endpoint needs to know of a client: its record without the statement.
+/// The part of a client that the token endpoint needs: its record without the statement.
 #[derive(Debug)]
 pub struct TokenClient {
-    /// Made by the store.
+    /// The id. The store makes it.
     pub client_id: String,
-    /// Which of its records this is: the store issues nothing by another one.
+    /// The version of the record. The store issues no token for another version.
     pub version: u64,
-    /// The metadata as it was registered.
+    /// The registered metadata.
     pub metadata: ClientMetadata,
-    /// The directory that signed its statement.
+    /// `iss` of the directory that signed its statement.
     pub issuer: String,
-    /// Whose certificates are the client's.
+    /// The certificates that the client may use.
     pub binding: Binding,
-    /// Where the client's keys are.
+    /// The URL of the client's key set.
     pub key_set_uri: String,
-    /// Where the directory lists those of them that it has revoked, if statements say it (SS-14).
+    /// The URL of the key set in which the directory lists revoked keys of the client, if the statement named one (SS-14).
     pub revoked_key_set_uri: Option<String>,
 }
 
@@ -136,27 +138,27 @@ pub struct TokenClient {
 pub struct FoundClient {
     /// The client.
     pub client: Rc<TokenClient>,
-    /// Whether it was read some time ago, and may have changed since.
+    /// Whether the record comes from a cache and may be out of date.
     pub is_from_cache: bool,
 }
 
-/// What a registration keeps.
+/// The data that a registration keeps.
 #[derive(Debug, Clone, Serialize)]
 pub struct Record {
-    /// The metadata as it was registered.
+    /// The registered metadata.
     pub metadata: ClientMetadata,
     /// The software statement as the directory issued it.
     pub software_statement: Rc<str>,
     /// The statement's claims.
     #[serde(skip)]
     pub statement_claims: Rc<Map<String, Value>>,
-    /// The directory that signed it.
+    /// `iss` of the directory that signed the statement.
     pub issuer: String,
-    /// Whose certificates are the client's.
+    /// The certificates that the client may use.
     pub binding: Binding,
-    /// Where the client's keys are.
+    /// The URL of the client's key set.
     pub key_set_uri: String,
-    /// Where the directory lists those of them that it has revoked, if the statement said it (SS-14).
+    /// The URL of the key set in which the directory lists revoked keys of the client, if the statement named one (SS-14).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_key_set_uri: Option<String>,
 }
@@ -179,7 +181,7 @@ pub struct IssuedToken {
     pub access_token: String,
     /// `Bearer`.
     pub token_type: String,
-    /// Seconds from now.
+    /// The lifetime, in seconds.
     pub expires_in: u64,
     /// The granted scope.
     pub scope: String,
@@ -188,20 +190,20 @@ pub struct IssuedToken {
 /// An id that may be used once.
 #[derive(Debug, Clone)]
 pub struct SingleUse {
-    /// Whose id it is: equal ids of different issuers do not collide.
+    /// The issuer of the id. Equal ids of different issuers do not collide.
     pub issuer: String,
     /// The id.
     pub jti: String,
-    /// Until when it must be remembered.
+    /// Unix time until which the id must be remembered, in seconds.
     pub expires_at: Timestamp,
     /// The rule that a second use breaks.
     pub rule: &'static Rule,
 }
 
-/// The store did not do what was asked.
+/// Why the store did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreError {
-    /// It is out of reach, too slow, or does not speak the API. Nothing is known to have happened.
+    /// The store cannot be reached, is too slow, or breaks the API. It is unknown whether anything was changed.
     Unavailable,
     /// The client does not exist.
     UnknownClient,
@@ -214,14 +216,14 @@ pub enum StoreError {
 }
 
 impl TokenClient {
-    /// What of a client the token endpoint needs.
+    /// Keeps the part of a client that the token endpoint needs.
     pub fn of(client: Client) -> Self {
         let Record { metadata, issuer, binding, key_set_uri, revoked_key_set_uri, .. } = client.record;
         let Client { client_id, version, .. } = client;
         Self { client_id, version, metadata, issuer, binding, key_set_uri, revoked_key_set_uri }
     }
 
-    /// About how much memory it takes, in bytes: each member takes its text, and its name or its place in a list.
+    /// An estimate of the memory that it takes, in bytes. Each member takes its text, and its name or its place in a list.
     pub fn bytes(&self) -> usize {
         let text = serde_json::to_string(&(&self.metadata, &self.binding)).map_or(0, |text| text.len());
         1024_usize.saturating_add(text.saturating_mul(2)).saturating_add(self.issuer.len() + self.key_set_uri.len())
@@ -229,7 +231,7 @@ impl TokenClient {
 }
 
 impl Record {
-    /// The claims are kept in the statement only.
+    /// The store keeps the claims only inside the statement, so they are read from it.
     fn claims_of_statement(&mut self, _record: &Value) -> Result<(), ReadError> {
         let limits = Limits { token_bytes: usize::MAX, json_depth: RECORD_DEPTH };
         let statement = Jws::parse(self.software_statement.as_bytes(), &limits).ok();
@@ -238,7 +240,7 @@ impl Record {
         Ok(())
     }
 
-    /// The record of an approved request.
+    /// The record of an accepted registration request.
     pub fn of(statement: &SoftwareStatement, binding: Binding, metadata: ClientMetadata) -> Self {
         Self {
             metadata,
@@ -251,7 +253,7 @@ impl Record {
         }
     }
 
-    /// Whose registration it is, as the store compares registrations.
+    /// The software of the registration. The store compares registrations by it.
     pub fn software(&self) -> Software<&str> {
         Software { issuer: &self.issuer, id: &self.binding.software_id }
     }

@@ -1,5 +1,5 @@
-//! The operator's configuration: one document, JSON or YAML-native. The profile gives the defaults; what is unknown, inconsistent or
-//! unsafe is refused at start, with the place and what to write instead.
+//! The operator's configuration: one document, as JSON or YAML. The profile gives the defaults. Members that are unknown, inconsistent or
+//! unsafe are refused at start. The error names the place and the correct value.
 
 mod caching;
 mod document;
@@ -27,29 +27,29 @@ const DOCUMENT_DEPTH: usize = 16;
 /// The configuration, complete and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What the rules need to know.
+    /// The part that the rules use.
     pub settings: Settings,
     /// This authorization server's issuer identifier (RFC 8414 section 2).
     pub issuer: Issuer,
     /// Where callers reach this gateway: an https origin.
     pub gateway_url: String,
-    /// Where the directories' key sets are.
+    /// Where the directories publish their key sets.
     pub directories: Vec<DirectoryKeySets>,
     /// Where client records are kept.
     pub store: StoreConfig,
     /// How key sets are fetched and kept.
     pub jwks: JwksConfig,
-    /// What else is kept for a while.
+    /// How long and how many other things are kept.
     pub cache: CacheConfig,
-    /// SHA-256 of the document this was read from: what VMs share, they share under the same configuration only.
+    /// SHA-256 of the document. VMs share values only with VMs that have the same configuration.
     pub digest: [u8; 32],
     /// Where the transport certificate comes from.
     pub certificate: CertificateSource,
-    /// What becomes of token requests for grants that this gateway does not serve.
+    /// Whether the gateway refuses or passes token requests for grants that it does not serve.
     pub other_grants: OtherGrants,
     /// Members merged into the metadata document.
     pub discovery: Map<String, Value>,
-    /// The values in force that widen what the standards allow, by their names: worth a warning at start.
+    /// The names of the values that widen what the standards allow. The filter logs a warning for each at start.
     pub dangers: Vec<String>,
 }
 
@@ -62,14 +62,14 @@ pub struct DirectoryKeySets {
     pub jwks_uri: String,
     /// The Envoy cluster that reaches it.
     pub cluster: String,
-    /// Where the key sets named in its statements may live (SS-13).
+    /// The hosts that may publish the key sets named in its statements (SS-13).
     pub software_key_sets: Vec<KeySetHost>,
 }
 
 /// A host that key sets may be fetched from.
 #[derive(Debug, Clone)]
 pub struct KeySetHost {
-    /// Host, with the port where it is not 443, exactly as in the statements' URLs.
+    /// The host, with the port if it is not 443, exactly as in the statements' URLs.
     pub host: String,
     /// The Envoy cluster that reaches it.
     pub cluster: String,
@@ -84,7 +84,7 @@ pub struct StoreConfig {
     pub cluster: String,
     /// `:authority` of the calls.
     pub authority: String,
-    /// How long one call may take.
+    /// The longest time that one call may take.
     pub timeout: Duration,
 }
 
@@ -95,15 +95,15 @@ json_struct!(StoreConfig { cluster, authority = "dcr-store".to_owned(), timeout 
 pub enum CertificateSource {
     /// The TLS connection that Envoy terminated.
     Connection,
-    /// The right-most element of `x-forwarded-client-cert`, where Envoy wrote it itself for this connection, or where the
-    /// connection's own certificate is one of these proxies'.
+    /// The right-most element of `x-forwarded-client-cert`. It counts only if Envoy wrote it for this connection, or if the connection's
+    /// own certificate belongs to one of the trusted proxies.
     Forwarded {
         /// SHA-256 of the certificates of proxies that may forward.
         trusted_proxies: Vec<Thumbprint>,
     },
 }
 
-/// What becomes of token requests for grants that this gateway does not serve.
+/// What the gateway does with token requests for grants that it does not serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtherGrants {
     /// They are refused (CA-20).
@@ -115,12 +115,12 @@ pub enum OtherGrants {
 
 json_enum!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
 
-/// What is wrong with a configuration: where, and what to write instead.
+/// A fault in a configuration: its place, and the correct value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Path of the member, such as `directories[0].jwks_uri`; `.` is the document.
+    /// Path of the member, such as `directories[0].jwks_uri`; `.` means the whole document.
     pub path: String,
-    /// What is wrong and what to write instead.
+    /// The fault, and what to write instead.
     pub problem: String,
 }
 
@@ -136,7 +136,7 @@ impl Config {
     /// Reads the configuration from JSON text.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its path.
+    /// The first fault, with its path.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigError> {
         if bytes.len() > DOCUMENT_BYTES {
             return Err(wrong(".", format!("the configuration is larger than {DOCUMENT_BYTES} bytes")));
@@ -148,24 +148,24 @@ impl Config {
     /// Reads the configuration from a JSON value.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its path.
+    /// The first fault, with its path.
     pub fn from_value(document: Value) -> Result<Self, ConfigError> {
         let digest = Sha256::digest(document.to_string()).into();
         let document: Document = json::read(&document).map_err(|error| wrong(error.path(), error.problem()))?;
         Ok(Self { digest, ..document.complete()? })
     }
 
-    /// Where the key sets of the directory of that issuer are, if its statements are believed.
+    /// Where the directory with this issuer publishes its key sets. `None` if the operator did not list such a directory.
     pub fn key_sets_of(&self, issuer: &str) -> Option<&DirectoryKeySets> {
         self.directories.iter().find(|directory| directory.issuer == issuer)
     }
 
-    /// Where the token endpoint is, as the metadata says it.
+    /// The URL of the token endpoint, as the metadata states it.
     pub fn token_endpoint(&self) -> String {
         format!("{}{}", self.gateway_url, self.settings.profile.paths.token)
     }
 
-    /// Where the registration endpoint is, as the metadata says it.
+    /// The URL of the registration endpoint, as the metadata states it.
     pub fn registration_endpoint(&self) -> String {
         format!("{}{}", self.gateway_url, self.settings.profile.paths.registration)
     }
@@ -337,7 +337,7 @@ impl Config {
                 within(&format!("directories[{i}].statements.max_age"), max_age, second, 365 * day)?;
             }
         }
-        // The store keeps a jti for a year at most.
+        // The store keeps a jti for one year at most.
         let longest =
             if self.settings.profile.registration.danger_forget_jti_after.is_some() { 36_500 * day } else { 365 * day };
         within("registration.max_lifetime", self.settings.profile.registration.max_lifetime, 60 * second, longest)?;
@@ -347,7 +347,7 @@ impl Config {
     fn check_limits(&self) -> Result<(), ConfigError> {
         let limits = &self.settings.limits;
         for (path, value, most) in [
-            // A record holds the statement and its claims; the store takes 256 KiB, and its answers nest one level deeper.
+            // A record holds the statement and its claims. The store accepts 256 KiB, and its answers nest one level deeper.
             ("limits.body_bytes", limits.body_bytes, 96 * 1024),
             ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
             ("limits.json_depth", limits.json_depth, 24),

@@ -1,6 +1,6 @@
-//! What a journey needs from whatever runs it: a clock, calls, work that outlives its caller, what VMs share, counters and a log.
+//! The trait for what a journey needs from its surroundings: a clock, calls, background work, values that VMs share, counters and a log.
 //!
-//! The filter implements it over Envoy; [`mock`] implements it in memory, so that the same journeys run in unit tests.
+//! The filter implements it over Envoy. [`mock`] implements it in memory, so that the same journeys run in unit tests.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ pub(crate) mod mock;
 /// One outbound HTTP call, to an Envoy cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The cluster.
+    /// The Envoy cluster that receives the call.
     pub cluster: String,
     /// `:method`.
     pub method: &'static str,
@@ -25,27 +25,27 @@ pub struct Call {
     pub authority: String,
     /// `:path`.
     pub path: String,
-    /// Further headers.
+    /// Other headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How long it may take.
+    /// The longest time that it may take.
     pub timeout: Duration,
 }
 
-/// What came back. Envoy answers for an upstream that does not: 503 where it refused, 504 where it was too slow.
+/// The response to a call. If the upstream does not answer, Envoy answers for it: 503 if the connection was refused, 504 after the timeout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallResponse {
-    /// `:status`, where it was a number.
+    /// `:status`; `None` if it is not a number.
     pub status: Option<u16>,
-    /// The headers, names in lower case.
+    /// The headers. Their names are in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl CallResponse {
-    /// The media type, without parameters and in lower case; `None` where the header is missing, repeated or not text.
+    /// The media type of the body, in lower case and without parameters. `None` if the header is missing, repeated or malformed.
     pub fn media_type(&self) -> Option<String> {
         let mut values = self.headers.iter().filter(|(name, _)| name == "content-type");
         match (values.next(), values.next()) {
@@ -55,7 +55,7 @@ impl CallResponse {
     }
 }
 
-/// A media type without its parameters, in lower case (RFC 9110 section 8.3.1).
+/// A media type without its parameters, in lower case (RFC 9110 section 8.3.1). `None` if it is malformed.
 pub fn media_type(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?;
     let essence = text.split(';').next().unwrap_or_default().trim_matches([' ', '\t']).to_ascii_lowercase();
@@ -64,12 +64,12 @@ pub fn media_type(value: &[u8]) -> Option<String> {
     essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype)).then_some(essence)
 }
 
-/// A request's id that may be passed on and logged, as [`is_request_id`] says.
+/// The id of a request. `None` if it must not be passed on or logged: see [`is_request_id`].
 pub fn request_id(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|id| is_request_id(id))
 }
 
-/// The call could not even be sent: the cluster does not exist, or the host refused it.
+/// The call could not be sent, because the cluster does not exist or the host refused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallNotSent;
 
@@ -81,18 +81,18 @@ impl fmt::Display for CallNotSent {
 
 impl std::error::Error for CallNotSent {}
 
-/// Work that belongs to nobody in particular.
+/// Work that belongs to no request.
 pub type Background = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What happened, for counters, log and access log.
+/// An event, for counters, the log and the access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A request was answered as it asked.
+    /// A request was answered successfully.
     Allowed {
         /// The endpoint's name.
         endpoint: &'static str,
     },
-    /// A request of an endpoint of ours was left to the upstream.
+    /// A request at one of the gateway's endpoints was left to the upstream.
     Passed {
         /// The endpoint's name.
         endpoint: &'static str,
@@ -101,30 +101,30 @@ pub enum Event {
     ShadowDenied {
         /// The endpoint's name.
         endpoint: &'static str,
-        /// Why it would have been refused; the first is what the caller would have read.
+        /// Why it would have been refused. The caller would have received the first.
         refusals: Vec<Refusal>,
     },
     /// A request was refused.
     Denied {
         /// The endpoint's name.
         endpoint: &'static str,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
     /// A key set was fetched.
     KeySetFetched,
-    /// A key set could not be fetched, or was not one.
+    /// A key set could not be fetched, or the document was not a key set.
     KeySetFetchFailed {
-        /// The host it should have come from: one of those the operator listed.
+        /// The host of the key set, as the operator listed it.
         authority: String,
-        /// What was wrong, in the program's own words.
+        /// The problem. Fixed text of this program, without any input.
         problem: &'static str,
     },
-    /// The store did not answer as its API says; with what was wrong, in the program's own words.
+    /// The store did not answer as its API demands. The text describes the problem; it is fixed text of this program, without any input.
     StoreFailed(&'static str),
-    /// A cache was looked into, or had to let go of something.
+    /// A cache was read, or had to remove an entry.
     Cache(CacheName, CacheEvent),
-    /// A signature is about to be checked with one key: the arithmetic that refusals are to do without.
+    /// A signature is about to be checked with one key. Tests and metrics show by it that cheap refusals do not cost a signature check.
     SignatureCheck(Algorithm),
 }
 
@@ -133,19 +133,19 @@ pub enum Event {
 pub enum CacheName {
     /// The key sets of this VM, parsed.
     KeySets,
-    /// The key sets that the VMs of a process share, as they were fetched.
+    /// The unparsed key sets that the VMs of a process share.
     SharedKeySets,
     /// The software statements whose signature verified.
     Statements,
-    /// The clients at the token endpoint.
+    /// The clients that the token endpoint uses.
     Clients,
 }
 
 impl CacheName {
-    /// All of them.
+    /// All caches.
     pub const ALL: [Self; 4] = [Self::KeySets, Self::SharedKeySets, Self::Statements, Self::Clients];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::KeySets => "key_sets",
@@ -159,19 +159,19 @@ impl CacheName {
 /// What happened to a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheEvent {
-    /// It had what was looked for, and that could be used.
+    /// It had a usable entry.
     Hit,
-    /// It had not.
+    /// It had no usable entry.
     Miss,
-    /// An entry had to go for another.
+    /// An entry was removed to make space for another one.
     Evicted,
 }
 
 impl CacheEvent {
-    /// All of them.
+    /// All events.
     pub const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Evicted];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -186,11 +186,11 @@ impl CacheEvent {
 pub struct Shared {
     /// The value.
     pub value: Vec<u8>,
-    /// Changes whenever the value is set.
+    /// The version. It changes whenever the value is set.
     pub version: u32,
 }
 
-/// The surroundings of a journey.
+/// What a journey needs from its surroundings.
 pub trait Host: Clone + 'static {
     /// Unix time in seconds.
     fn now(&self) -> Timestamp;
@@ -198,20 +198,20 @@ pub trait Host: Clone + 'static {
     /// Sends one call and awaits its response.
     fn call(&self, call: Call) -> impl Future<Output = Result<CallResponse, CallNotSent>>;
 
-    /// Runs work that several requests may wait for, and that goes on when the one that started it is gone.
+    /// Runs work that several requests may wait for. It continues after the request that started it has ended.
     fn in_background(&self, work: Background);
 
-    /// Lets about this much time pass.
+    /// Waits for about this time.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()>;
 
-    /// A number that differs from VM to VM and from call to call. Not for secrets.
+    /// A number that differs from VM to VM and from call to call. It is not for secrets.
     fn random(&self) -> u64;
 
-    /// A value that all VMs of this process see, and its version; `None` where there is none, or where nothing is shared.
+    /// A value that all VMs of this process share, with its version. `None` if it was never set, or if nothing is shared.
     fn shared(&self, key: &str) -> Option<Shared>;
 
-    /// Sets a value that all VMs of this process see: whatever is there, or only while it is still of the version `replaces`. False where
-    /// it is of another version by now. A key that was never set has no version: of several VMs that set it first the last wins.
+    /// Sets a value that all VMs of this process share. With `replaces`, it is set only if the value still has that version; otherwise the
+    /// result is false. A key that was never set has no version: if several VMs set it first, the last one wins.
     fn share(&self, key: &str, value: &[u8], replaces: Option<u32>) -> bool;
 
     /// Counts and logs an event.

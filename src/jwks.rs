@@ -1,8 +1,7 @@
-//! Key sets: fetched once for all who wait, in this VM and in the others of its process; kept for a while; asked for anew before that
-//! while is over, and when a signer uses a new key.
+//! Key sets. A set is fetched once for all requests that wait for it, in this VM and in the other VMs of the process. It is kept for a
+//! while. It is fetched again before that time is over, and when a signer uses a new key.
 //!
-//! A fetch belongs to nobody in particular ([`Host::in_background`]): the client that caused it may be gone before it ends, and the
-//! others still wait for it.
+//! A fetch is background work ([`Host::in_background`]). The request that caused it may end first; other requests still wait for the set.
 
 mod fetch;
 mod flight;
@@ -27,7 +26,7 @@ use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::shared_once::SharedOnce;
 
-/// No key set could be had, neither fetched nor kept.
+/// There is no key set to use: it could not be fetched, and no usable one is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySetUnavailable;
 
@@ -40,7 +39,7 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    /// SHA-256 of the document: another key set has another one.
+    /// SHA-256 of the document. It changes whenever the document changes.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -54,7 +53,7 @@ impl Deref for PublishedKeys {
     }
 }
 
-/// The key sets known to this VM.
+/// The key sets that this VM keeps, and the way to get others.
 #[derive(Debug, Clone)]
 pub struct KeySets<H> {
     host: H,
@@ -65,44 +64,44 @@ pub struct KeySets<H> {
     shared: Rc<SharedSets<H>>,
 }
 
-/// What is known of a source.
+/// The state of one source in this VM.
 #[derive(Debug, Clone, Default)]
 struct Entry {
     held: Option<Held>,
-    /// When this VM last asked for it, successfully or not.
+    /// When this VM last tried to fetch the set, successfully or not.
     attempted_at: Timestamp,
 }
 
-/// A key set at hand.
+/// A key set that this VM keeps.
 #[derive(Debug, Clone)]
 struct Held {
     keys: Rc<PublishedKeys>,
     fetched_at: Timestamp,
-    /// From when on whoever uses it has it fetched anew.
+    /// From this time on, a use of the set starts a fetch of a newer one.
     refresh_at: Timestamp,
 }
 
-/// How it went to get a newer key set.
+/// The result of an attempt to get a newer key set.
 enum Brought {
-    /// There is one, fetched here or by another VM.
+    /// A newer set, fetched by this VM or by another one.
     Newer(Held),
-    /// This VM could not fetch one.
+    /// This VM tried to fetch a set and failed.
     Nothing(Failure),
-    /// Another VM could not, and said so.
+    /// Another VM tried to fetch a set, failed, and reported it.
     NothingElsewhere,
 }
 
-/// How long, in seconds, a source that has never answered is left alone after a failed fetch.
+/// The pause after a failed fetch of a source that has never answered, in seconds.
 const FAILURE_PAUSE: u64 = 2;
 
-/// How long beyond its timeout a fetch may take to end before it counts as lost.
+/// A fetch counts as lost when it has not ended this long after its timeout.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// How often a VM looks whether another one's fetch has ended.
+/// How often a VM checks whether the fetch of another VM has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<H: Host> KeySets<H> {
-    /// An empty cache.
+    /// No key sets yet. The bounds come from `config.jwks`.
     pub fn new(host: H, config: &Config) -> Self {
         let bounds = Bounds { entries: config.jwks.cached_sets, bytes: config.jwks.cached_bytes };
         Self {
@@ -115,11 +114,11 @@ impl<H: Host> KeySets<H> {
         }
     }
 
-    /// The key set of `source`: the one at hand while it is fresh, else one that another VM has or a newly fetched one, else the old one
-    /// while its host does not answer and it is not too old for that.
+    /// The key set of `source`. A kept set is used while it is fresh. Otherwise the set of another VM is used, or a new one is fetched.
+    /// While the host of the set does not answer, the old set is used until it is older than `max_age` plus `stale_if_error`.
     ///
     /// # Errors
-    /// [`KeySetUnavailable`] where none of these is to be had.
+    /// [`KeySetUnavailable`] if there is no such set.
     pub async fn current(&self, source: &Source) -> Result<Rc<PublishedKeys>, KeySetUnavailable> {
         if let Some(held) = self.entry(source).held.filter(|held| self.is_fresh(held)) {
             self.record(CacheName::KeySets, CacheEvent::Hit);
@@ -138,8 +137,8 @@ impl<H: Host> KeySets<H> {
         held.filter(|held| self.age(held) < longest).map(|held| held.keys).ok_or(KeySetUnavailable)
     }
 
-    /// A key set of `source` that is newer than `known`, for a signature that `known` cannot verify. Asks at most once per interval, so
-    /// that made-up kids cannot make the gateway hammer the directory (JO-19).
+    /// A key set of `source` that is newer than `known`, for a signature that `known` cannot verify; `None` if there is no newer one. It
+    /// fetches at most once per `refetch_interval`, so that requests with invented kids cannot flood the directory (JO-19).
     pub async fn newer_than(&self, known: &Rc<PublishedKeys>, source: &Source) -> Option<Rc<PublishedKeys>> {
         let is_newer = |held: &Held| !Rc::ptr_eq(&held.keys, known);
         let at_hand = self.entry(source).held.filter(is_newer).or_else(|| self.look_elsewhere(source).filter(is_newer));
@@ -152,7 +151,7 @@ impl<H: Host> KeySets<H> {
         newer.map(|held| held.keys)
     }
 
-    /// Has a set that is used near its end fetched anew, while it goes on being used.
+    /// Starts a fetch of a newer set when `held` is due for it. `held` stays in use meanwhile.
     fn refresh_ahead(&self, source: &Source, held: &Held) {
         let is_due = |held: &Held| self.host.now() >= held.refresh_at;
         if !is_due(held) || self.flights.is_under_way(source) {
@@ -164,7 +163,7 @@ impl<H: Host> KeySets<H> {
         }
     }
 
-    /// Whether a fetch may be begun or joined: one is under way here, or for `pause` seconds nobody has tried.
+    /// Whether a fetch may be started or joined: one is under way in this VM, or no VM has tried for `pause` seconds.
     fn may_ask(&self, source: &Source, pause: u64) -> bool {
         let (entry, now) = (self.entry(source), self.host.now());
         let is_past = |attempt: Timestamp| now.abs_diff(attempt) >= pause;
@@ -190,7 +189,7 @@ impl<H: Host> KeySets<H> {
         brings
     }
 
-    /// Fetches a set, or waits while another VM does; for so long as that may take and no longer.
+    /// Fetches a set. While another VM fetches it, waits for that fetch instead, but no longer than `jwks.timeout`.
     async fn bring(&self, source: &Source) -> Brought {
         let known_since = self.entry(source).held.map(|held| held.fetched_at);
         let is_newer = |held: &Held| known_since.is_none_or(|known_since| held.fetched_at > known_since);
@@ -210,7 +209,7 @@ impl<H: Host> KeySets<H> {
                 return Brought::NothingElsewhere;
             }
         }
-        // Another VM's fetch may have ended between the last look and the claim.
+        // The fetch of another VM may have ended between the last look and the claim.
         if let Some(held) = self.look_elsewhere(source).filter(is_newer) {
             self.shared.release(source, self.host.now(), Outcome::Done);
             return Brought::Newer(held);
@@ -240,7 +239,7 @@ impl<H: Host> KeySets<H> {
     }
 
     fn land(&self, source: &Source, brought: Brought) {
-        // Pauses count from the end of an attempt: one that timed out must not be followed by the next at once.
+        // Pauses count from the end of an attempt, so that a fetch that timed out is not followed by the next one at once.
         self.update(source, |entry| entry.attempted_at = self.host.now());
         let held = match brought {
             Brought::Newer(held) => Some(held),
@@ -254,7 +253,7 @@ impl<H: Host> KeySets<H> {
         self.flights.land(source, held);
     }
 
-    /// The set at hand, after a look at what other VMs fetched.
+    /// The kept set, or a newer one that another VM has fetched.
     fn look_elsewhere(&self, source: &Source) -> Option<Held> {
         let held = self.entry(source).held;
         let is_newer = |fetched_at| held.as_ref().is_none_or(|held| fetched_at > held.fetched_at);
@@ -275,7 +274,7 @@ impl<H: Host> KeySets<H> {
         adopted.or(held)
     }
 
-    /// Reads a document, wherever it came from, and keeps it as the set that was fetched at this time.
+    /// Reads a document that this VM or another one fetched at `fetched_at`, and keeps it.
     fn keep(&self, source: &Source, document: &[u8], fetched_at: Timestamp) -> Result<Held, Failure> {
         let digest = Sha256::digest(document).into();
         let unchanged = self.entry(source).held.filter(|held| held.keys.digest == digest);
@@ -294,7 +293,7 @@ impl<H: Host> KeySets<H> {
         Ok(held)
     }
 
-    /// Between 5 and 25 hundredths of its time before it is over, so that neither VMs nor gateways ask all at once.
+    /// At a random point between 75 % and 95 % of `max_age`, so that VMs and gateways do not all fetch at the same time.
     fn refresh_at(&self, fetched_at: Timestamp) -> Timestamp {
         let max_age = self.config.max_age.as_secs();
         let spread = self.host.random().checked_rem(max_age / 5 + 1).unwrap_or_default();
@@ -316,7 +315,7 @@ impl<H: Host> KeySets<H> {
         (0..evicted).for_each(|_| self.record(CacheName::KeySets, CacheEvent::Evicted));
     }
 
-    /// In seconds. A set from the future is as old as it is ahead: the clock was set back.
+    /// In seconds. If the clock was set back, a set can come from the future. Its age is then the distance to it, so that it expires too.
     fn age(&self, held: &Held) -> u64 {
         self.host.now().abs_diff(held.fetched_at)
     }

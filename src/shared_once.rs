@@ -1,11 +1,12 @@
-//! Something that arrives once, and that any number may wait for: a request's body, a fetch's result, an answer of the store.
+//! A value that is set once and that any number of tasks may wait for: the body of a request, the result of a fetch, an answer of the
+//! store.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-/// One end of it. Whoever brings it and all who wait hold clones.
+/// A handle of the value. The task that sets the value and all tasks that wait for it hold clones.
 #[derive(Debug)]
 pub(crate) struct SharedOnce<T>(Rc<RefCell<State<T>>>);
 
@@ -16,7 +17,7 @@ struct State<T> {
 }
 
 impl<T> SharedOnce<T> {
-    /// Brings it to all who wait, and to those who ask later. What was brought first stays.
+    /// Sets the value for all that wait now or later. Only the first value counts.
     pub(crate) fn bring(&self, value: T) {
         let waiting = {
             let mut state = self.0.borrow_mut();
@@ -26,14 +27,14 @@ impl<T> SharedOnce<T> {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether anybody but the caller holds an end of it.
+    /// Whether there is another handle besides the caller's.
     pub(crate) fn is_shared(&self) -> bool {
         Rc::strong_count(&self.0) > 1
     }
 }
 
 impl<T: Clone> SharedOnce<T> {
-    /// Awaits it. It may be awaited again.
+    /// Waits for the value. It can be called again and then returns at once.
     pub(crate) async fn arrived(&self) -> T {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();

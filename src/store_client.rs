@@ -1,5 +1,4 @@
-//! The client of the store's API, and the clients that the token endpoint has at hand. An answer that the API does not allow counts as no
-//! answer.
+//! The client of the store's API, and a cache of clients for the token endpoint. An answer that the API does not allow counts as no answer.
 
 mod batcher;
 
@@ -22,15 +21,15 @@ use crate::client_store::{Client, ClientStore, FoundClient, IssuedToken, Record,
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
 
-/// How deep a store's answer may nest: a record holds the statement's claims.
+/// How deep the JSON of an answer may nest. A record holds the claims of a statement.
 const ANSWER_DEPTH: usize = 32;
 
-/// The store, reached through an Envoy cluster.
+/// The store. An Envoy cluster reaches it.
 #[derive(Debug, Clone)]
 pub struct StoreClient<H> {
     host: H,
     config: StoreConfig,
-    /// How long a client at hand is taken as it is.
+    /// How long a cached client is used without asking the store again.
     max_age: Duration,
     clients: Rc<RefCell<Cache<String, KeptClient>>>,
     new_clients: Rc<RefCell<Batcher>>,
@@ -43,7 +42,7 @@ struct KeptClient {
     read_at: Timestamp,
 }
 
-/// What the gate reads of a [`WrittenClient`](dcr_store_protocol::WrittenClient).
+/// The members of a [`WrittenClient`](dcr_store_protocol::WrittenClient) that the gate reads.
 #[derive(Debug)]
 struct Written {
     client_id: String,
@@ -55,7 +54,7 @@ struct Written {
 
 json_struct!(Written { client_id, client_id_issued_at, version, software, registration_access_token, .. });
 
-/// What the gate reads of an [`IssuedToken`](dcr_store_protocol::IssuedToken) of the protocol.
+/// The members of an [`IssuedToken`](dcr_store_protocol::IssuedToken) that the gate reads.
 #[derive(Debug)]
 struct Issued {
     client_id: String,
@@ -67,11 +66,11 @@ struct Issued {
 
 json_struct!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
 
-/// What the store tells of one operation.
+/// The store's reply to one operation.
 #[derive(Debug)]
 struct Reply {
     status: Option<u16>,
-    /// The JSON, or what is wrong with it.
+    /// The JSON, or the fault in it.
     body: Result<Value, &'static str>,
 }
 
@@ -91,13 +90,13 @@ impl SingleUse {
         every.iter().map(Self::jti).collect()
     }
 
-    /// As the store is sent it.
+    /// In the form that the store receives.
     fn jti(&self) -> Jti<&str> {
         Jti { issuer: &self.issuer, jti: &self.jti, expires_at: signed(self.expires_at) }
     }
 }
 
-/// What the gate reads of a [`Software`](dcr_store_protocol::Software).
+/// The members of a [`Software`](dcr_store_protocol::Software) that the gate reads.
 #[derive(Debug)]
 struct WrittenSoftware {
     issuer: String,
@@ -107,7 +106,7 @@ struct WrittenSoftware {
 json_struct!(WrittenSoftware { issuer, id, .. });
 
 impl<H: Host> StoreClient<H> {
-    /// A client of the configured store.
+    /// A client of the configured store, with an empty cache.
     pub fn new(host: H, config: &Config) -> Self {
         let bounds = Bounds { entries: config.cache.clients, bytes: config.cache.client_bytes };
         let clients = Rc::new(RefCell::new(Cache::new(bounds)));
@@ -253,7 +252,7 @@ impl<H: Host> StoreClient<H> {
         Ok(client)
     }
 
-    /// The client that was written, if it is the one that the record is of: where several are reply of in one answer, each has to be its own.
+    /// The written client. An answer for several registrations could mix them up, so the software must be the one of `record`.
     fn written(&self, written: Written, record: Record) -> Result<Client, StoreError> {
         let Written { client_id, client_id_issued_at, version, software, registration_access_token } = written;
         let same = record.software();
@@ -294,7 +293,7 @@ impl<H: Host> StoreClient<H> {
         response.map(Reply::from).map_err(|_| self.failed("could not be called: check store.cluster"))
     }
 
-    /// `single_uses` are the ids that were to be consumed.
+    /// Reads a reply that must have this status. `single_uses` are the ids that the operation was to consume.
     fn expect<T: FromJson>(&self, status: u16, reply: &Reply, single_uses: &[SingleUse]) -> Result<T, StoreError> {
         if reply.status != Some(status) {
             return Err(self.error(reply, single_uses));
@@ -337,27 +336,27 @@ impl<H: Host> StoreClient<H> {
     }
 }
 
-/// What was sent need not come back (RFC 7240 section 4.2); a store that sends it all the same is not listened to.
+/// Asks the store not to send the record back (RFC 7240 section 4.2). If a store sends it all the same, it is ignored.
 fn minimal() -> (&'static str, String) {
     ("prefer", RETURN_MINIMAL.to_owned())
 }
 
-/// What the gate reads of an [`ErrorBody`](dcr_store_protocol::ErrorBody) of the protocol.
+/// The members of an [`ErrorBody`](dcr_store_protocol::ErrorBody) that the gate reads.
 #[derive(Debug)]
 struct ErrorBody {
     error: String,
-    /// Which of the ids was used before.
+    /// The index of the id that was used before.
     replayed: usize,
 }
 
 json_struct!(ErrorBody { error, replayed = 0, .. });
 
-/// The path of a client. No client has an id that the store cannot have made, and such an id never becomes part of a URL.
+/// The path of a client. An id that the store cannot have made is unknown without a call, so it never becomes part of a URL.
 fn client_path(client_id: &str) -> Result<String, StoreError> {
     path::client(client_id).ok_or(StoreError::UnknownClient)
 }
 
-/// A number as the protocol has it. The store refuses numbers that are too large anyway.
+/// A number in the type of the protocol. The store refuses numbers that are too large.
 fn signed(number: u64) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
@@ -378,8 +377,8 @@ mod tests {
 
     use super::*;
 
-    /// Types of our own read the answers, because derived readers are many times their code. They must find the members where the
-    /// protocol has them.
+    /// The gate reads answers with types of its own, because derived readers need many times their code. This test checks that these types
+    /// find the members where the protocol puts them.
     #[test]
     fn answers_of_the_protocol_are_read() {
         let software = || Software { issuer: "OpenBanking Ltd".to_owned(), id: "software".to_owned() };

@@ -1,4 +1,4 @@
-//! Copies the profiles without their white space for the module to hold: files are laid out for readers, and a fifth of them is layout.
+//! Copies the profiles for the module and removes their white space, which is a fifth of the files.
 
 use std::error::Error;
 use std::path::Path;

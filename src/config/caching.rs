@@ -1,4 +1,4 @@
-//! What is kept for a while, how long, and how much of it.
+//! The bounds of the caches: how long and how much they keep.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::{ConfigError, wrong};
 /// How key sets are fetched and kept.
 #[derive(Debug, Clone)]
 pub struct JwksConfig {
-    /// How long one fetch may take.
+    /// The longest time that one fetch may take.
     pub timeout: Duration,
-    /// How long a fetched set is used without asking again.
+    /// How long a fetched set is used without another fetch.
     pub max_age: Duration,
-    /// How long a set is used after its last successful fetch while its host does not answer.
+    /// How long beyond `max_age` a set is used while its host does not answer.
     pub stale_if_error: Duration,
     /// The shortest time between two fetches that unknown kids cause (JO-19).
     pub refetch_interval: Duration,
     /// How many key sets each VM keeps.
     pub cached_sets: usize,
-    /// How much memory they may take, in bytes.
+    /// How much memory the kept key sets may take in each VM, in bytes.
     pub cached_bytes: usize,
-    /// How much memory the VMs of a process may share key sets in, in bytes; 0 is none.
+    /// How much memory the VMs of a process may use to share key sets, in bytes. With 0 they share no key sets.
     pub shared_bytes: usize,
     /// The largest set accepted, in bytes.
     pub bytes: usize,
@@ -50,7 +50,7 @@ impl Default for JwksConfig {
 }
 
 impl JwksConfig {
-    /// Refuses what cannot work.
+    /// Checks that the values can work together.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         between("jwks.cached_sets", self.cached_sets, 1, 100_000)?;
         between("jwks.bytes", self.bytes, 1, 4 * 1024 * 1024)?;
@@ -61,23 +61,23 @@ impl JwksConfig {
         between("jwks.cached_bytes", self.cached_bytes, largest_set, 1 << 30)
     }
 
-    /// What a set takes of `cached_bytes`: an RSA key of 4096 bits, with what its arithmetic needs, is a little below 3 KiB; the rest is
-    /// no longer than the document and half a KiB for its place.
+    /// The memory that a set takes of `cached_bytes`, in bytes. A 4096-bit RSA key with the values for its arithmetic takes a little less
+    /// than 3 KiB. The rest takes at most the length of the document and half a KiB for the entry.
     pub fn weight(bytes: usize, keys: usize) -> usize {
         keys.saturating_mul(3 * 1024).saturating_add(bytes).saturating_add(512)
     }
 }
 
-/// What is kept for a while besides key sets, in each VM.
+/// The bounds of the caches besides key sets, in each VM.
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
-    /// How many software statements are known to have a signature that verifies; 0 is none.
+    /// The most software statements whose verified signature is remembered. With 0, every signature is verified again.
     pub statements: usize,
-    /// How long the token endpoint believes the store's answer about a client; zero is not at all.
+    /// How long the token endpoint uses a client record without asking the store again. With zero it asks every time.
     pub client_max_age: Duration,
-    /// How many clients the token endpoint keeps.
+    /// The most clients that the token endpoint keeps.
     pub clients: usize,
-    /// How much memory they may take, in bytes.
+    /// How much memory these clients may take, in bytes.
     pub client_bytes: usize,
 }
 
@@ -90,7 +90,7 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
-    /// Refuses what cannot work.
+    /// Checks that the values can work together.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         between("cache.statements", self.statements, 0, 100_000)?;
         between("cache.clients", self.clients, 0, 100_000)?;

@@ -1,4 +1,4 @@
-//! The document as the operator writes it, and how it becomes a configuration.
+//! The document as the operator writes it, and the conversion to a configuration.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use super::{
     StoreConfig, override_with, wrong,
 };
 
-/// The document as the operator writes it. `None` is the profile's value.
+/// The document as the operator writes it. `None` stands for the value of the profile.
 pub(super) struct Document {
     profile: Value,
-    /// Values of the profile that are other here, as the profile's file writes them.
+    /// Values that replace those of the profile, in the form of the profile's file.
     danger_profile_values: Map<String, Value>,
     issuer: String,
     gateway_url: Option<String>,
@@ -79,7 +79,7 @@ struct DirectoryDocument {
     jwks_uri: String,
     cluster: String,
     software_key_sets: Vec<KeySetHost>,
-    /// The profile whose statements it writes; the gateway's own where it says nothing.
+    /// The profile whose dialect the statements have. `None` stands for the gateway's profile.
     dialect: Option<String>,
     statements: StatementsDocument,
 }
@@ -88,7 +88,7 @@ json_struct!(DirectoryDocument {
     issuer, jwks_uri, cluster, software_key_sets = Vec::new(), dialect, statements,
 });
 
-/// What is asked of a directory's statements beyond its dialect.
+/// Further demands on the statements of a directory, beyond those of its dialect.
 #[derive(Default)]
 struct StatementsDocument {
     max_age: Option<Duration>,
@@ -212,7 +212,7 @@ impl Document {
     }
 }
 
-/// The profile of that name, or the one written out, whole or as what it extends, with other values where the operator has some.
+/// The named profile, or the profile that is written out, alone or based on the one it extends. The operator's `values` replace its own.
 fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile, ConfigError> {
     let mut document = match profile {
         Value::String(name) => {
@@ -227,7 +227,7 @@ fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile,
     json::read(&document).map_err(|error| wrong(&format!("{place}.{}", error.path()), error.problem()))
 }
 
-/// The places of all values below `place`.
+/// The paths of all values in `values`, each below `place`.
 fn changed(place: &str, values: &Map<String, Value>) -> Vec<String> {
     let below = |(name, value): (&String, &Value)| match value {
         Value::Object(values) => changed(&format!("{place}.{name}"), values),
@@ -284,7 +284,7 @@ impl DirectoryDocument {
 }
 
 impl StatementsDocument {
-    /// Asks for more than the dialect does. What would ask for less is an error, and names the member.
+    /// Adds demands to the dialect. A value that would ask for less is an error; the error is the name of its member.
     fn narrow(&self, dialect: &mut Dialect) -> Result<(), &'static str> {
         let switches = [
             ("single_use", self.single_use, &mut dialect.single_use),

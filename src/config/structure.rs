@@ -1,31 +1,31 @@
-//! A `google.protobuf.Struct` into JSON: what a configuration written as YAML in Envoy's own arrives as.
+//! Reads a `google.protobuf.Struct` as JSON. Envoy makes a Struct of a plugin configuration that is written as YAML.
 //!
-//! Three messages of a format that will not change (<https://protobuf.dev/programming-guides/encoding/>, `struct.proto`); a library for
-//! all of them would be ten times as long in the module. The tests compare this with one.
+//! It is only three messages of a stable format (<https://protobuf.dev/programming-guides/encoding/>, `struct.proto`). A protobuf library
+//! would add ten times as much code to the module. The tests compare this reader with such a library.
 
 use dcr_json::ByName;
 use serde_json::{Map, Number, Value};
 
-/// Reads a Struct. Objects and lists may be nested `max_depth` deep, the outermost being 1.
+/// Reads a Struct. Objects and lists may be nested `max_depth` deep; the outermost one counts as 1.
 ///
 /// # Errors
-/// What is wrong with it, in words for the log.
+/// The fault, as a [`StructError`].
 pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, StructError> {
     structure(bytes, max_depth)
 }
 
-/// Why bytes are not the Struct that is asked for.
+/// Why bytes are not an acceptable Struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StructError {
-    /// Not a Struct at all.
+    /// The bytes are not a Struct.
     Malformed,
-    /// It holds a number that is not finite: JSON has none.
+    /// A number is not finite. JSON has no such numbers.
     NotFinite,
-    /// More objects and lists inside one another than the limit allows.
+    /// Objects and lists are nested deeper than the limit.
     TooDeep,
 }
 
-/// `map<string, Value> fields = 1`. Of several members of one name the last counts, as in any map of protobuf.
+/// `map<string, Value> fields = 1`. If a name is repeated, the last member counts, as in every map of protobuf.
 fn structure(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
     let depth_left = depth_left.checked_sub(1).ok_or(StructError::TooDeep)?;
     let mut members = ByName::new();
@@ -56,7 +56,7 @@ fn member(message: &[u8], depth_left: usize) -> Result<(String, Value), StructEr
     Ok(member)
 }
 
-/// A Value is one of six things; the last that is written counts.
+/// `Value` has one of six kinds. If several are written, the last one counts.
 fn value(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
     let mut value = Value::Null;
     for field in Fields(message) {
@@ -88,7 +88,7 @@ fn list(message: &[u8], depth_left: usize) -> Result<Value, StructError> {
     Ok(Value::Array(values))
 }
 
-/// A Struct knows doubles only; a whole number was meant as one.
+/// A Struct has only doubles. A whole number becomes an integer, as the operator wrote it.
 fn number(double: f64) -> Result<Value, StructError> {
     let number = Number::from_f64(double).ok_or(StructError::NotFinite)?;
     let text = number.to_string();
@@ -100,10 +100,10 @@ fn text(bytes: &[u8]) -> Result<String, StructError> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| StructError::Malformed)
 }
 
-/// The fields of a message, by their numbers; nothing after one that is malformed.
+/// The fields of a message, by their numbers. After a malformed field there are no more.
 struct Fields<'a>(&'a [u8]);
 
-/// What a field holds. Groups and 32 bits are in no message of these.
+/// The content of a field. The messages here have no groups and no 32-bit fields.
 enum Content<'a> {
     Varint(u64),
     Fixed64(u64),
@@ -151,7 +151,7 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    /// Seven bits an octet, the lowest first, in ten octets at most.
+    /// Seven bits in each octet, the lowest first, in ten octets at most.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -199,7 +199,7 @@ mod tests {
         encode_object(document.as_object().unwrap()).encode_to_vec()
     }
 
-    /// What the library makes of the same bytes.
+    /// The same bytes, read by the library.
     fn decoded(value: &ProtoValue) -> Value {
         match &value.kind {
             None | Some(Kind::NullValue(_)) => Value::Null,
@@ -245,7 +245,7 @@ mod tests {
         };
         assert!(parse(&nested(16), 16).is_ok());
         assert_eq!(parse(&nested(17), 16), Err(StructError::TooDeep));
-        // Written by hand, for the library's own writer does not go as deep.
+        // Written by hand, because the library's own writer does not nest this deep.
         let mut bytes = Vec::new();
         for _ in 0..10_000 {
             let mut field = vec![0x32];

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::journey::tests::config as document;
 
-/// The good document, with `value` at the dotted path.
+/// The valid document, with `value` at the dotted path.
 fn with(path: &str, value: Value) -> Value {
     let mut document = document();
     let mut place = &mut document;

@@ -1,5 +1,5 @@
-//! The plugin's configuration as Envoy hands it over: JSON text from a `google.protobuf.StringValue`, or the protobuf bytes of a
-//! `google.protobuf.Struct`, which is what a configuration written as YAML arrives as.
+//! Reads the plugin's configuration as Envoy passes it: the JSON text of a `google.protobuf.StringValue`, or the protobuf bytes of a
+//! `google.protobuf.Struct`. Envoy makes a Struct of a configuration that is written as YAML.
 
 use dcr_json as json;
 use serde_json::Value;
@@ -11,7 +11,7 @@ const DEPTH: usize = 16;
 /// The configuration document.
 ///
 /// # Errors
-/// What is wrong with it, in words for the log.
+/// The problem, as text for the log.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() {
         return Err(

@@ -1,4 +1,4 @@
-//! The host: Envoy.
+//! Implements the host over Envoy.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use super::{executor, hostcalls};
 use crate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use crate::journey::Outcome;
 
-/// Envoy, as one root context sees it.
+/// Envoy, as one root context uses it.
 #[derive(Debug, Clone)]
 pub(super) struct Envoy {
     root: u32,
     queue: u32,
-    /// Whether this VM shares anything with others.
+    /// Whether this VM shares values with others. It needs a `vm_id` for that.
     shares: bool,
     metrics: Rc<Metrics>,
 }
 
 impl Envoy {
-    /// Defines the metrics, and the queue by which streams ask the root to work for them.
+    /// Defines the metrics, and the queue that wakes the root for background work.
     ///
     /// # Errors
-    /// What Envoy did not do.
+    /// The step that Envoy refused, as text for the log.
     pub(super) fn new(root: u32) -> Result<Self, String> {
         let queue = hostcalls::register_queue(root).ok_or("Envoy did not register the queue for background work")?;
         let metrics = Metrics::define().ok_or("Envoy did not define the metrics")?;
@@ -84,7 +84,8 @@ impl Host for Envoy {
                 }
             }
             Event::Denied { endpoint, refusal } => {
-                // The access log has it too, and whoever wants to fill the log could: Envoy's own filters tell their refusals as debug.
+                // Callers could fill the log with refusals, and the access log has them too. So they are logged at debug, as Envoy's own
+                // filters do.
                 if hostcalls::shows_debug() {
                     hostcalls::log(LogLevel::Debug, &told(Outcome::of(&refusal).name(), endpoint, &refusal));
                 }

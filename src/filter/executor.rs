@@ -1,8 +1,8 @@
-//! Runs the journeys' futures: one a stream, and the background work of the root. Each is polled under its own effective context, so
-//! that its calls and answers are its own.
+//! Runs the futures of the journeys, one for each stream, and the background work of the roots. Each future is polled under its own
+//! effective context, because Envoy assigns calls and answers to that context.
 //!
-//! A VM has one thread, so this is all thread-local. Envoy enters through a callback of some context; whatever became ready meanwhile is
-//! polled before the callback returns, and the callback's own context is restored.
+//! A VM has one thread, so all state is thread-local. Envoy enters through a callback of some context. Before the callback returns, every
+//! future that has become ready is polled, and the callback's own context is restored.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,10 +17,10 @@ use dcr_policy::Timestamp;
 use super::hostcalls;
 use crate::host::{Background, Call, CallNotSent, CallResponse};
 
-/// Whose future it is.
+/// The owner of a future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Task {
-    /// A stream's, by its context id.
+    /// A stream, by its context id.
     Stream(u32),
     /// Background work of a root context, by number.
     Background { root: u32, number: u64 },
@@ -35,7 +35,7 @@ impl Task {
     }
 }
 
-/// The shortest time anybody sleeps.
+/// The shortest time that a task can sleep.
 const TICK: Duration = Duration::from_millis(20);
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
@@ -44,7 +44,7 @@ type Work = Pin<Box<dyn Future<Output = ()>>>;
 struct Executor {
     work: InOrder<Task, Work>,
     calls: InOrder<u32, PendingCall>,
-    /// Background work whose root has not been entered yet.
+    /// Background work that waits for the next callback of its root.
     not_started: Vec<Task>,
     numbers: u64,
     sleepers: InOrder<u64, Sleeper>,
@@ -52,9 +52,9 @@ struct Executor {
     current: Option<Task>,
 }
 
-/// Somebody who lets time pass.
+/// A task that sleeps.
 struct Sleeper {
-    /// Whose ticks count.
+    /// The root whose ticks count.
     root: u32,
     ticks: u128,
     waiting: Option<Waker>,
@@ -66,7 +66,8 @@ struct PendingCall {
     waiting: Option<Waker>,
 }
 
-/// Values in the order of their keys. Envoy's ids grow, so what comes and goes is at the end, and what waits long does not cost the others.
+/// Values in the order of their keys. Envoy's ids grow, so most insertions and removals happen at the end. Entries that stay long do not
+/// slow them down.
 struct InOrder<K, V>(Vec<(K, V)>);
 
 impl<K: Ord, V> InOrder<K, V> {
@@ -75,7 +76,7 @@ impl<K: Ord, V> InOrder<K, V> {
         self.0.get_mut(place).map(|(_, value)| value)
     }
 
-    /// Adds the value of a key that has none.
+    /// Adds a value. The key must be new.
     fn insert(&mut self, key: K, value: V) {
         let (Ok(place) | Err(place)) = self.place(&key);
         self.0.insert(place, (key, value));
@@ -99,9 +100,9 @@ impl<K, V> Default for InOrder<K, V> {
 
 thread_local! {
     static EXECUTOR: RefCell<Executor> = RefCell::default();
-    // Apart from the executor: a waker may be called while the executor is borrowed.
+    // Separate from the executor: a waker may be called while the executor is borrowed.
     static READY: RefCell<VecDeque<Task>> = RefCell::default();
-    /// The time, once the task being polled has asked for it.
+    /// The time that the current poll has read. See `now`.
     static NOW: Cell<Option<Timestamp>> = const { Cell::new(None) };
 }
 
@@ -113,15 +114,15 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Runs `work` as `task` as far as it goes now. `own` is the context whose callback is running.
+/// Starts `work` as `task` and polls it until it must wait. `own` is the context whose callback is running.
 pub(super) fn run(task: Task, work: Work, own: u32) {
     EXECUTOR.with_borrow_mut(|executor| executor.work.insert(task, work));
     READY.with_borrow_mut(|ready| ready.push_back(task));
     run_ready(own);
 }
 
-/// Takes background work for `root`. It starts when the root is next entered: a call belongs to the context that sends it, and a
-/// stream's calls die with the stream.
+/// Takes background work for `root`. It starts in the next callback of the root. A call belongs to the context that sends it, and the calls
+/// of a stream end with the stream.
 pub(super) fn take_background(root: u32, work: Background) {
     EXECUTOR.with_borrow_mut(|executor| {
         executor.numbers += 1;
@@ -142,8 +143,8 @@ pub(super) fn start_background(root: u32) {
     run_ready(root);
 }
 
-/// A call was answered: hands the response to whoever awaits it. `own` is the context whose callback is running; the response belongs to
-/// the context that sent the call.
+/// Gives the response of a call to the future that awaits it. `own` is the context whose callback is running. The response belongs to the
+/// context that sent the call.
 pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
     let task = EXECUTOR.with_borrow_mut(|executor| executor.calls.get_mut(token).map(|call| call.task));
     let Some(task) = task else { return };
@@ -164,14 +165,14 @@ pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
     run_ready(own);
 }
 
-/// Polls whatever is ready, each under its own context, then restores `own`.
+/// Polls every ready future under its own context, then restores `own`.
 pub(super) fn run_ready(own: u32) {
     let mut effective = own;
     while let Some(task) = READY.with_borrow_mut(VecDeque::pop_front) {
         let Some(work) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task)) else { continue };
         if task.context_id() != effective {
             if !hostcalls::enter(task.context_id()) {
-                // The client is gone; dropping the future drops what it waits for.
+                // The request has ended. Dropping the future drops its calls.
                 drop(work);
                 continue;
             }
@@ -197,25 +198,25 @@ fn poll(task: Task, mut work: Work) {
     });
 }
 
-/// The time. It stands still while a task is polled, which is shorter than the clock's second: Envoy is asked once for all its questions.
+/// The time. It stays the same during one poll, which takes less than the clock's second. So each poll asks Envoy at most once.
 pub(super) fn now() -> Timestamp {
     let now = NOW.get().unwrap_or_else(hostcalls::now);
     NOW.set(EXECUTOR.with_borrow(|executor| executor.current.map(|_| now)));
     now
 }
 
-/// Drops a task: its client is gone.
+/// Drops a task whose request has ended.
 pub(super) fn forget(task: Task) {
-    // Out of the borrow: dropping the future drops its calls, which borrow the executor too.
+    // Dropped outside the borrow: dropping the future drops its calls, and they borrow the executor too.
     let work = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task));
     drop(work);
 }
 
-/// Sends a call for the task being polled, and awaits its response.
+/// Sends a call for the task that is polled, and awaits its response.
 pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
     let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent)?;
     if matches!(task, Task::Stream(_)) {
-        // Whoever reads the store's log finds the request in Envoy's by the same id.
+        // The store logs this id, so that an entry in its log can be matched with Envoy's.
         call.headers.extend(hostcalls::request_id().map(|id| ("x-request-id", id)));
     }
     let token = hostcalls::dispatch(&call).ok_or(CallNotSent)?;
@@ -238,7 +239,7 @@ pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
     .await)
 }
 
-/// Lets about `time` pass, at least one tick, for a task of `root` or of one of its streams.
+/// Sleeps about `time`, at least one tick, for a task of `root` or of one of its streams.
 pub(super) async fn sleep(root: u32, time: Duration) {
     let ticks = time.as_millis() / TICK.as_millis();
     let number = EXECUTOR.with_borrow_mut(|executor| {
@@ -261,7 +262,7 @@ pub(super) async fn sleep(root: u32, time: Duration) {
     .await;
 }
 
-/// A tick of `root`, whose callback is running: wakes whoever has slept long enough. Ticks end when nobody sleeps any more.
+/// A tick of `root`, whose callback is running. It wakes the sleepers whose time is over. The ticks stop when no task sleeps any more.
 pub(super) fn tick(root: u32) {
     let (due, all_awake) = EXECUTOR.with_borrow_mut(|executor| {
         let mut due = Vec::new();
@@ -280,7 +281,7 @@ pub(super) fn tick(root: u32) {
     run_ready(root);
 }
 
-/// Forgets its sleeper when that woke up or its task is gone.
+/// Removes its sleeper when it is dropped: the task has woken or is gone.
 struct Asleep(u64);
 
 impl Drop for Asleep {
@@ -289,7 +290,7 @@ impl Drop for Asleep {
     }
 }
 
-/// Forgets its call when the response was taken or nobody awaits it any more.
+/// Removes its call when it is dropped: the response was taken, or the task is gone.
 struct SentCall(u32);
 
 impl Drop for SentCall {

@@ -1,5 +1,5 @@
-//! Envoy's hostcalls, as the filter uses them: octets only. What the SDK reports as a failure is answered; on a status that Envoy is not
-//! meant to give it panics, and Envoy reloads the VM.
+//! Envoy's hostcalls, as the filter uses them. They carry octets only. A failure that the SDK reports becomes a return value. The SDK
+//! panics on a status that Envoy should never return; Envoy then reloads the VM.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,43 +18,43 @@ use crate::config::CertificateSource;
 use crate::host::{self, Call, CallResponse, Shared};
 use crate::journey::{Answer, Changes, Outcome};
 
-/// The longest response to a call that is read, in bytes. The largest key set that can be configured is this large.
+/// The longest response to a call that is read, in bytes. It equals the largest `jwks.bytes` that can be configured.
 const CALL_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Writes one line to Envoy's log. `message` holds the program's own words only.
+/// Writes one line to Envoy's log. `message` must hold text of this program only, because input could forge log lines.
 pub(super) fn log(level: LogLevel, message: &str) {
-    // A log that fails has nowhere to say so.
+    // If the log fails, there is no other place to report it.
     let _ = hostcalls::log(level, message);
 }
 
-/// Whether Envoy's log shows what is logged as `debug`. Whoever asks first need not write a line for nobody.
+/// Whether Envoy's log shows level `debug`. If it does not, the caller need not build the line.
 pub(super) fn shows_debug() -> bool {
     matches!(hostcalls::get_log_level(), Ok(LogLevel::Trace | LogLevel::Debug))
 }
 
-/// Logs where a panic happened, and not what it said: its message may hold input.
+/// Logs where a panic happened. The message of the panic is left out, because it may hold input.
 pub(super) fn log_panic(location: Option<&Location<'_>>) {
     let place = location.map(ToString::to_string).unwrap_or_default();
     log(LogLevel::Critical, &format!("dcr-gate panicked at {place}; Envoy reloads the VM"));
 }
 
-/// Unix time in seconds. A clock before 1970 makes everything expired or from the future: nothing passes.
+/// Unix time in seconds. A clock before 1970 reads as 0: every document is then from the future, so no request passes.
 pub(super) fn now() -> Timestamp {
     let since = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_secs())
 }
 
-/// The plugin's configuration of `size` bytes, as it came.
+/// The plugin's configuration of `size` bytes, unchanged.
 pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
     buffer(BufferType::PluginConfiguration, size)
 }
 
-/// `:path`, query and all; `None` where it is missing or not ASCII. Envoy takes no request in which a pseudo-header is repeated.
+/// `:path` with its query; `None` if it is missing or not ASCII. Envoy refuses a request that repeats a pseudo-header.
 pub(super) fn path() -> Option<String> {
     pseudo_header(":path")
 }
 
-/// `:method`, likewise.
+/// `:method`; `None` if it is missing or not ASCII.
 pub(super) fn method() -> Option<String> {
     pseudo_header(":method")
 }
@@ -64,12 +64,12 @@ fn pseudo_header(name: &str) -> Option<String> {
     String::from_utf8(value).ok().filter(|value| value.is_ascii())
 }
 
-/// The request's headers, pseudo-headers among them.
+/// The request's headers, including the pseudo-headers.
 pub(super) fn request_headers() -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
 }
 
-/// The request's id, if it is one that may be passed on.
+/// The request's id; `None` if it must not be passed on.
 pub(super) fn request_id() -> Option<String> {
     let id = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "x-request-id").ok().flatten()?;
     host::request_id(&id).map(str::to_owned)
@@ -80,7 +80,7 @@ pub(super) fn request_body(size: usize) -> Vec<u8> {
     buffer(BufferType::HttpRequestBody, size)
 }
 
-/// The response to the call whose callback is running.
+/// The response to the call whose callback is running. `body_size` is in bytes.
 pub(super) fn call_response(body_size: usize) -> CallResponse {
     let headers = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
     let status = headers
@@ -99,7 +99,7 @@ fn buffer(kind: BufferType, size: usize) -> Vec<u8> {
     hostcalls::get_buffer(kind, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// Sends a call; `None` where Envoy refuses it. The token of its response comes back.
+/// Sends a call. Returns the token of its response; `None` if Envoy refuses the call.
 pub(super) fn dispatch(call: &Call) -> Option<u32> {
     let mut headers =
         vec![(":method", call.method), (":path", call.path.as_str()), (":authority", call.authority.as_str())];
@@ -115,14 +115,14 @@ pub(super) fn answer(answer: Answer, outcome: Outcome) {
     }
 }
 
-/// Lets the request of the effective context go on to the upstream.
+/// Continues the request of the effective context to the upstream.
 pub(super) fn resume() {
     if hostcalls::resume_http_request().is_err() {
         close();
     }
 }
 
-/// Changes the request before it goes to the upstream. Where Envoy does not let it be changed, the request is closed: the upstream must not
+/// Changes the request before it continues to the upstream. If Envoy refuses a change, the request is closed, because the upstream must not
 /// see what was to be removed.
 pub fn change_request(changes: &Changes) {
     if change(changes).is_err() {
@@ -139,7 +139,7 @@ fn change(Changes { removed_headers, set_headers, body }: &Changes) -> Result<()
         hostcalls::set_map_value_bytes(HEADERS, name, Some(value.as_bytes()))?;
     }
     if let Some(body) = body {
-        // Envoy leaves the header as it was when a filter replaces the body.
+        // When a filter replaces the body, Envoy does not update this header.
         hostcalls::set_map_value_bytes(HEADERS, "content-length", Some(body.len().to_string().as_bytes()))?;
         hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, body)?;
     }
@@ -151,46 +151,46 @@ pub(super) fn close() {
     let _ = hostcalls::reset_http_request();
 }
 
-/// Makes `context_id` the effective context; false where it is gone.
+/// Makes `context_id` the effective context. False if that context no longer exists.
 pub(super) fn enter(context_id: u32) -> bool {
     hostcalls::set_effective_context(context_id).is_ok()
 }
 
-/// A queue of this VM's own. Queues are shared between the VMs of all workers, so the name is drawn at random.
+/// A queue for this VM. The VMs of all workers share their queues, so the name is random.
 pub(super) fn register_queue(root: u32) -> Option<u32> {
     hostcalls::register_shared_queue(&format!("dcr-gate.{:016x}.{root}", random())).ok()
 }
 
-/// Has the root entered soon.
+/// Makes Envoy call the root back soon.
 pub(super) fn wake_root(queue: u32) {
     if hostcalls::enqueue_shared_queue(queue, Some(b"work")).is_err() {
         log(LogLevel::Error, "dcr-gate could not wake its root; key sets are not fetched");
     }
 }
 
-/// Empties the queue: one entry stands for any amount of work.
+/// Empties the queue. One entry stands for any amount of work.
 pub(super) fn drain_queue(queue: u32) {
     while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) {}
 }
 
-/// Has the root of the effective context entered again and again, this often; zero is never.
+/// Makes Envoy call the root of the effective context back at this interval. Zero stops it.
 pub(super) fn set_tick(period: Duration) {
     if hostcalls::set_tick_period(period).is_err() {
         log(LogLevel::Error, "dcr-gate was refused a timer");
     }
 }
 
-/// A number that differs from call to call and from VM to VM.
+/// A number that differs from call to call and from VM to VM. It is not for secrets.
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Whether the plugin's VM has an id. Without one, it would share data with every other VM that has none.
+/// Whether the plugin's VM has an id. A VM without one would share data with every other VM without one.
 pub(super) fn has_vm_id() -> bool {
     property(&["plugin_vm_id"]).is_some()
 }
 
-/// A value that all VMs of this id see.
+/// A value that all VMs with this id share.
 pub(super) fn shared_data(key: &str) -> Option<Shared> {
     match hostcalls::get_shared_data(key) {
         Ok((Some(value), Some(version))) => Some(Shared { value, version }),
@@ -198,12 +198,13 @@ pub(super) fn shared_data(key: &str) -> Option<Shared> {
     }
 }
 
-/// Sets a value that all VMs of this id see; with `replaces`, only if it is still of that version. Whether it was set.
+/// Sets a value that all VMs with this id share. With `replaces`, it is set only if the value still has that version. Returns whether it
+/// was set.
 pub(super) fn share_data(key: &str, value: &[u8], replaces: Option<u32>) -> bool {
     hostcalls::set_shared_data(key, Some(value), replaces).is_ok()
 }
 
-/// Defines a counter; `None` where Envoy refuses.
+/// Defines a counter. `None` if Envoy refuses.
 pub(super) fn define_counter(name: &str) -> Option<u32> {
     hostcalls::define_metric(MetricType::Counter, name).ok()
 }
@@ -218,7 +219,7 @@ pub(super) fn set_filter_state(name: &str, value: &str) {
     let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
-/// The transport certificate, from where the operator said it comes.
+/// The transport certificate, from the source that the operator configured.
 pub(super) fn transport_certificate(
     source: &CertificateSource,
     headers: &[(String, Vec<u8>)],
@@ -232,11 +233,11 @@ pub(super) fn transport_certificate(
 }
 
 thread_local! {
-    /// The certificates that came lately, by their digests: a connection brings the same one with every request.
+    /// The certificates that came recently, by their digests. A connection brings the same one with every request.
     static CERTIFICATES: RefCell<Cache<Thumbprint, Rc<Certificate>>> = RefCell::new(Cache::new(CERTIFICATES_AT_HAND));
 }
 
-/// How many certificates are kept, parsed, for each worker; and about what they may take together.
+/// How many parsed certificates each worker keeps, and about how much memory they may take together.
 const CERTIFICATES_AT_HAND: Bounds = Bounds { entries: 256, bytes: 1024 * 1024 };
 
 fn certificate_of_connection() -> Option<Rc<Certificate>> {
@@ -250,7 +251,7 @@ fn certificate_of_connection() -> Option<Rc<Certificate>> {
     Some(certificate)
 }
 
-/// The certificate, and how long its text is: parsed, it takes about as much.
+/// The certificate, and the length of its text in bytes. The parsed certificate takes about as much memory.
 fn read_certificate_of_connection(digest: &Thumbprint) -> Option<(Certificate, usize)> {
     let Some(pem) = property(&["connection", "peer_certificate"]) else {
         log(
@@ -268,8 +269,8 @@ fn read_certificate_of_connection(digest: &Thumbprint) -> Option<(Certificate, u
     }
 }
 
-/// The right-most element of x-forwarded-client-cert, if its certificate has the hash it states, and either Envoy wrote it for this
-/// connection or a trusted proxy sent it.
+/// The right-most element of x-forwarded-client-cert. Its certificate must have the hash that the element states. Envoy must have written
+/// the element for this connection, or a trusted proxy must have sent it.
 fn forwarded_certificate(headers: &[(String, Vec<u8>)], trusted_proxies: &[Thumbprint]) -> Option<Certificate> {
     let connection = connection_digest()?;
     let mut values = headers.iter().filter(|(name, _)| name == "x-forwarded-client-cert");

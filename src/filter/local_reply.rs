@@ -1,4 +1,4 @@
-//! Envoy's local replies, with the details that its access log shows as `%RESPONSE_CODE_DETAILS%`: the SDK has them sent without.
+//! Envoy's local replies with details, which the access log shows as `%RESPONSE_CODE_DETAILS%`. The SDK sends replies without details.
 
 #![expect(unsafe_code, reason = "a function of the host is declared, and what it is handed are addresses")]
 
@@ -6,9 +6,9 @@ use crate::journey::{Answer, Outcome};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    /// `proxy_send_local_response` of the Proxy-Wasm ABI 0.2.1: status, details, body, headers, gRPC status (-1 for none); 0 where it was
-    /// done. Safe to call with whatever addresses: Envoy reads there, writes nothing, and answers an error where they lie outside the
-    /// memory.
+    /// `proxy_send_local_response` of the Proxy-Wasm ABI 0.2.1. The arguments are status, details, body, headers and gRPC status (-1 for no
+    /// status). It returns 0 on success. It is safe to call with any addresses: Envoy only reads there, and returns an error if they lie
+    /// outside the memory.
     safe fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -21,7 +21,7 @@ unsafe extern "C" {
     ) -> u32;
 }
 
-/// Answers the request of the effective context; false where Envoy does not.
+/// Answers the request of the effective context. False if Envoy refuses.
 pub(super) fn send(answer: Answer, outcome: Outcome) -> bool {
     let mut headers = answer.headers;
     headers.extend(answer.www_authenticate.as_deref().map(|challenge| ("www-authenticate", challenge)));
@@ -40,7 +40,7 @@ pub(super) fn send(answer: Answer, outcome: Outcome) -> bool {
     status == 0
 }
 
-/// In the form of Envoy's own filters: who refused, and why in braces.
+/// In the form that Envoy's own filters use: the outcome, and the reason in braces.
 fn details(outcome: Outcome) -> String {
     match outcome {
         Outcome::Allowed => "dcr_allowed".to_owned(),
@@ -50,8 +50,8 @@ fn details(outcome: Outcome) -> String {
     }
 }
 
-/// A map as the ABI has it: the number of pairs, the lengths of each name and value, in 32 bits, which is what `usize` has here; then the
-/// texts, each with a zero behind it.
+/// Encodes a map for the ABI: the number of pairs, then the lengths of each name and value, then the texts, each followed by a zero octet.
+/// Numbers have 32 bits, like `usize` here.
 fn map(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut map = pairs.len().to_le_bytes().to_vec();
     for (name, value) in pairs {

@@ -1,5 +1,5 @@
-//! The counters. Names are dotted; Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` make labels of
-//! their parts.
+//! The counters. Their names are dotted. Envoy shows them below `wasmcustom.`, and the `stats_tags` of `envoy/envoy.yaml` turn parts of the
+//! names into labels.
 
 use dcr_jose::Algorithm;
 use dcr_policy::Rule;
@@ -9,11 +9,11 @@ use super::hostcalls;
 use crate::host::{CacheEvent, CacheName, Event};
 use crate::journey::{Endpoint, Outcome};
 
-/// What becomes of a request that is not answered here.
+/// The outcome of a request that the upstream answers.
 const PASSED: &str = "passed";
 const SHADOW_DENIED: &str = "shadow_denied";
 
-/// Envoy's ids of the counters. All are defined when the filter is configured, so that a dashboard sees a zero before the first refusal.
+/// Envoy's ids of the counters. All are defined when the filter is configured, so that a dashboard shows zero before the first refusal.
 #[derive(Debug)]
 pub(super) struct Metrics {
     /// By endpoint and outcome.
@@ -27,12 +27,12 @@ pub(super) struct Metrics {
     store_failed: u32,
 }
 
-/// Counters of one kind, by what they count. They are few enough to be looked through: that takes no longer than a hash of their names.
+/// Counters of one kind, with the key that each one counts. The list is short, so a linear search is as fast as a hash map.
 #[derive(Debug)]
 struct Counters<K>(Vec<(K, u32)>);
 
 impl Metrics {
-    /// Defines every counter; `None` where Envoy refuses one.
+    /// Defines every counter. `None` if Envoy refuses one.
     pub(super) fn define() -> Option<Self> {
         let [allowed, denied, error] = Outcome::NAMES;
         let outcomes = [allowed, PASSED, SHADOW_DENIED, denied, error];
@@ -54,7 +54,6 @@ impl Metrics {
         })
     }
 
-    /// Counts an event.
     pub(super) fn count(&self, event: &Event) {
         match *event {
             Event::Allowed { endpoint } => self.requests.increment((endpoint, Outcome::Allowed.name())),

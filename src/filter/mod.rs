@@ -1,4 +1,4 @@
-//! The filter: the only room that knows proxy-wasm. It hands requests to the journeys and their answers to Envoy.
+//! The filter: the only module that knows proxy-wasm. It passes requests to the journeys and carries out their decisions in Envoy.
 
 mod configuration;
 mod envoy;
@@ -25,14 +25,14 @@ use self::executor::Task;
 use crate::config::Config;
 use crate::journey::{Body, BodySender, Changes, Decision, Gate, Head, Request, Route};
 
-/// What Envoy's call of the plugin's entry point does, once a VM.
+/// Sets up a VM. Envoy calls the plugin's entry point once for each VM.
 pub fn start() {
     proxy_wasm::set_log_level(LogLevel::Info);
     std::panic::set_hook(Box::new(|panic| hostcalls::log_panic(panic.location())));
     proxy_wasm::set_root_context(|context_id| Box::new(Root::new(context_id)));
 }
 
-/// One configuration of the filter, in one VM.
+/// One configuration of the filter in one VM.
 struct Root {
     context_id: u32,
     gate: Option<Rc<Gate<Envoy>>>,
@@ -113,19 +113,19 @@ impl Context for Root {
 struct Stream {
     context_id: u32,
     gate: Option<Rc<Gate<Envoy>>>,
-    /// Where it is served here.
+    /// Present if a journey handles the request.
     journey: Option<Journey>,
 }
 
-/// A request's journey, as its stream knows it.
+/// The parts of a request's journey that its stream needs.
 struct Journey {
-    /// Where the body goes, while the journey may still want it.
+    /// Receives the body, as long as the journey may read it.
     body: BodySender,
     resume: Rc<Resume>,
 }
 
-/// The request's way to the upstream. Envoy learns that it is open from what a callback of the request returns; where none is running, it
-/// has to be told.
+/// Continues the request to the upstream. If a callback of the request is running, its return value tells Envoy to continue. Otherwise a
+/// hostcall must do it.
 #[derive(Default)]
 struct Resume {
     is_open: Cell<bool>,
@@ -141,7 +141,7 @@ impl Resume {
         }
     }
 
-    /// Runs, in a callback of the request, what may decide about it, and answers whether it goes on.
+    /// Runs `work` inside a callback of the request, and returns the action for Envoy.
     fn decide(&self, work: impl FnOnce()) -> Action {
         self.in_callback.set(true);
         work();
@@ -150,7 +150,7 @@ impl Resume {
     }
 }
 
-/// Carries out what was decided about a request at once.
+/// Carries out a decision that needs no journey.
 fn end_at_once(decision: Decision) -> Action {
     match decision {
         Decision::Answer(answer, outcome) => {
@@ -167,11 +167,11 @@ fn end_at_once(decision: Decision) -> Action {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let Some(gate) = self.gate.clone() else {
-            // Envoy starts no stream before on_configure succeeded; if it ever does, nothing passes.
+            // Envoy starts no stream before on_configure has succeeded. If it ever does, the request is closed.
             hostcalls::close();
             return Action::Pause;
         };
-        // Most requests are the upstream's business: of those nothing but the path is read.
+        // Most requests are for the upstream only. Of those, only the path is read.
         let Some(path) = hostcalls::path() else {
             return end_at_once(gate.refuse("registration", Refusal::by(&GW_02).claim("path"), None));
         };
@@ -220,9 +220,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        // Over HTTP/2 with trailers the body callback never sees the end of the stream: it is here.
+        // Over HTTP/2, a request with trailers ends here. Its body callback never sees the end of the stream.
         let Some(Journey { body, resume }) = &self.journey else { return Action::Continue };
-        // One byte more than is taken tells a body that just fits from one that was too long before the trailers came.
+        // Reads one byte more than the limit, to tell a body that just fits from one that was too long before the trailers came.
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         let arrived = hostcalls::request_body(limit.saturating_add(1));
         if arrived.len() > limit {
@@ -241,7 +241,7 @@ impl Context for Stream {
 }
 
 impl Drop for Stream {
-    /// Envoy is done with the request.
+    /// Envoy drops the stream when the request has ended.
     fn drop(&mut self) {
         if self.journey.is_some() {
             executor::forget(Task::Stream(self.context_id));

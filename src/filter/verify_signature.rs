@@ -1,12 +1,12 @@
-//! Envoy's foreign function `verify_signature`: BoringSSL's ECDSA, in the processor's own instructions.
+//! Envoy's foreign function `verify_signature`: ECDSA of BoringSSL, compiled for the processor.
 //!
-//! It takes and gives protobuf: `VerifySignatureArguments` and `VerifySignatureResult` of the package
+//! Its arguments and its result are protobuf: `VerifySignatureArguments` and `VerifySignatureResult` of the package
 //! `envoy.source.extensions.common.wasm`.
 
 use dcr_jose::es256::HostQuestion;
 use proxy_wasm::hostcalls;
 
-/// Whether the signature verifies with ECDSA and SHA-256; `None` where Envoy has no such function or could not run it.
+/// Whether the signature verifies with ECDSA and SHA-256. `None` if Envoy does not have the function or could not run it.
 pub(super) fn es256(question: &HostQuestion<'_>) -> Option<bool> {
     let arguments: [(u8, &[u8]); 4] = [
         (HASH_FUNCTION, b"sha256"),
@@ -22,13 +22,14 @@ pub(super) fn es256(question: &HostQuestion<'_>) -> Option<bool> {
     Some(result == VERIFIED)
 }
 
-// Fields of VerifySignatureArguments.
+// Field numbers of VerifySignatureArguments.
 const HASH_FUNCTION: u8 = 1;
 const PUBLIC_KEY: u8 = 2;
 const SIGNATURE: u8 = 3;
 const TEXT: u8 = 4;
 
-/// `VerifySignatureResult { result: true }` and nothing else. Whatever else it says, an error for instance, is no yes.
+/// The encoding of `VerifySignatureResult { result: true }` without other fields. Any other answer, such as an error, counts as "not
+/// verified".
 const VERIFIED: [u8; 2] = [1 << 3, 1];
 
 const LENGTH_DELIMITED: u8 = 2;

@@ -1,5 +1,5 @@
-//! A host in memory: a clock that stands still, key sets by URL, and just enough of a store. Every call takes one turn of the executor, so
-//! that others can come in between.
+//! A host in memory. Its clock stands still, it serves key sets by URL, and it has a minimal store. Every call waits for one turn of the
+//! executor, so that other tasks can run in between.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,28 +19,28 @@ use serde_json::{Value, json};
 
 use super::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 
-/// What answers a call instead of the mock's own services.
+/// Answers a call in place of the mock's own services.
 type Override = Rc<dyn Fn(&Call) -> Option<Result<CallResponse, CallNotSent>>>;
 
 #[derive(Clone)]
 pub(crate) struct MockHost {
     pub(crate) now: Rc<Cell<Timestamp>>,
-    /// Key sets, by the `authority` and `path` they are fetched from.
+    /// Key sets, by the `authority` and `path` of their URL.
     pub(crate) key_sets: Rc<RefCell<HashMap<String, Value>>>,
     pub(crate) calls: Rc<RefCell<Vec<Call>>>,
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
     pub(crate) store: Rc<RefCell<MemoryStore>>,
     pub(crate) instead: Rc<RefCell<Option<Override>>>,
-    /// What the VMs of the process share. Clones of a host are VMs of one process.
+    /// The values that the VMs of the process share. The clones of a host are VMs of one process.
     pub(crate) shared: Rc<RefCell<HashMap<String, Shared>>>,
-    /// What `random` answers next; it counts up.
+    /// The next result of `random`, which counts up.
     pub(crate) random: Rc<Cell<u64>>,
     /// Whether background work is dropped instead of run.
     pub(crate) loses_work: Rc<Cell<bool>>,
     spawner: LocalSpawner,
 }
 
-/// Clients and tokens as JSON; nothing else a store does.
+/// A store that only keeps clients and tokens, as JSON.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     pub(crate) clients: HashMap<String, Value>,
@@ -55,7 +55,7 @@ impl std::fmt::Debug for MockHost {
     }
 }
 
-/// Runs `test` with a host whose clock shows `now`, until it and its background work are done.
+/// Runs `test` with a host whose clock shows `now`, until the test has ended.
 pub(crate) fn run<T, F: Future<Output = T> + 'static>(now: Timestamp, test: impl FnOnce(MockHost) -> F) -> T
 where
     T: 'static,
@@ -82,7 +82,7 @@ impl MockHost {
         self.calls.borrow().iter().filter(|call| call.cluster == cluster).count()
     }
 
-    /// Answers calls by `answer` where it has one.
+    /// Answers calls with `answer` if it returns a result.
     pub(crate) fn instead(&self, answer: impl Fn(&Call) -> Option<Result<CallResponse, CallNotSent>> + 'static) {
         *self.instead.borrow_mut() = Some(Rc::new(answer));
     }
@@ -102,7 +102,7 @@ impl MockHost {
     }
 }
 
-/// Lets all others run once.
+/// Lets every other task run once.
 async fn one_turn() {
     let mut turns = 1;
     std::future::poll_fn(|context| {
@@ -237,7 +237,7 @@ impl MemoryStore {
         })
     }
 
-    /// Consumes all, or none.
+    /// Consumes all ids; or none, if one was used before.
     fn consume<T>(&mut self, every: &[Jti]) -> Result<(), Reply<T>> {
         let every: Vec<Value> = every.iter().map(|jti| json!(jti)).collect();
         if let Some(index) = every.iter().position(|jti| self.consumed.contains(jti)) {

@@ -1,4 +1,4 @@
-//! One fetch of a key set, and what of an answer is believed.
+//! One fetch of a key set, and the checks on the HTTP response.
 
 use super::Source;
 use crate::config::JwksConfig;
@@ -7,9 +7,9 @@ use crate::host::{Call, Host};
 /// Why a fetch brought no key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// In the program's own words.
+    /// Fixed text of this program, without any input.
     pub(super) problem: &'static str,
-    /// The host answered, and says that the set is gone: what was kept must not be used any longer.
+    /// The host answered that the set is gone. The kept set must not be used any longer.
     pub(super) is_withdrawn: bool,
 }
 
@@ -19,7 +19,7 @@ impl Failure {
     }
 }
 
-/// Asks for the document. Whether it is a key set is not looked at yet.
+/// Fetches the document. The caller checks whether it is a key set.
 pub(super) async fn fetch<H: Host>(host: &H, config: &JwksConfig, source: &Source) -> Result<Vec<u8>, Failure> {
     let call = Call {
         cluster: source.cluster.clone(),

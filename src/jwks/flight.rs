@@ -1,4 +1,4 @@
-//! Fetches under way: one for each source, however many wait for it.
+//! Fetches under way in this VM: at most one for each source, however many requests wait for it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use dcr_policy::Timestamp;
 use super::Source;
 use crate::shared_once::SharedOnce;
 
-/// The fetches under way, each bringing a `T` to all who wait: a few at a time, if any.
+/// The fetches under way. Each delivers a `T` to all that wait for it. There are only a few at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Flights<T>(Rc<RefCell<Vec<Flight<T>>>>);
 
@@ -21,13 +21,14 @@ struct Flight<T> {
 }
 
 impl<T> Flights<T> {
-    /// Whether there is one of this source, lost or not.
+    /// Whether a fetch of this source is under way. A lost one counts too.
     pub(super) fn is_under_way(&self, source: &Source) -> bool {
         self.0.borrow().iter().any(|flight| flight.source == *source)
     }
 
-    /// What the one of this source brings, and whether it falls to the caller to do the work: there was none, or the one that was there is
-    /// older than `longest`. Work that the host lost never ends; those who wait for it are served by whoever does it again.
+    /// The future result of the fetch of this source, and whether the caller must do the work. The caller must if there was no fetch, or if
+    /// the fetch is older than `longest`: the host can lose work, and lost work never ends. Requests that wait for a lost fetch get the
+    /// result of the new one.
     pub(super) fn join(&self, source: &Source, now: Timestamp, longest: Duration) -> (SharedOnce<T>, bool) {
         let mut flights = self.0.borrow_mut();
         if let Some(flight) = flights.iter_mut().find(|flight| flight.source == *source) {
@@ -42,7 +43,7 @@ impl<T> Flights<T> {
         (brings, true)
     }
 
-    /// Brings what was waited for.
+    /// Delivers `brought` to all that wait, and ends the fetch.
     pub(super) fn land(&self, source: &Source, brought: T) {
         let place = self.0.borrow().iter().position(|flight| flight.source == *source);
         let landed = place.map(|place| self.0.borrow_mut().swap_remove(place));

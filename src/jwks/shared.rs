@@ -1,10 +1,10 @@
-//! What the VMs of one Envoy process tell each other of key sets, so that one fetch serves them all: the documents that were fetched, and
-//! who is fetching.
+//! The VMs of one Envoy process share key sets, so that one fetch serves them all. They share the fetched documents, and notes that say
+//! which VM is fetching.
 //!
-//! Envoy's shared data has no deletion and no insertion of what is absent. So there is a fixed number of slots, by the digest of the
-//! source; two sources of one slot take turns in it, and what they lose is only a fetch. Every value carries the whole digest, and the
-//! configuration's in it: other configurations' values are as good as none. All of it is a help and never needed: a VM that finds
-//! nothing, or waits in vain, fetches for itself.
+//! Envoy's shared data has no deletion, and no insertion only if a key is absent. So there is a fixed number of slots, and the digest of a
+//! source selects its slot. Two sources with the same slot overwrite each other, and this costs an extra fetch only. Every value carries
+//! the full digest, which covers the configuration too, so VMs ignore the values of another configuration. Sharing is only an optimisation:
+//! a VM that finds nothing, or waits in vain, fetches the set itself.
 
 use std::time::Duration;
 
@@ -15,52 +15,53 @@ use super::Source;
 use crate::config::Config;
 use crate::host::{CacheEvent, CacheName, Event, Host};
 
-/// The longest document that is shared, in bytes. Usual ones have a tenth of it.
+/// The longest document that is shared, in bytes. Usual documents have a tenth of this length.
 const DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// What an unused slot holds: no value that is read, but one that can be replaced by version.
+/// The value of an unused slot. It is never a valid note or document. It is there because only an existing value can be replaced by
+/// version.
 const UNUSED: &[u8] = b"-";
 
-/// What the VMs share.
+/// Access to what the VMs share.
 #[derive(Debug, Clone)]
 pub(super) struct SharedSets<H> {
     host: H,
     slots: u64,
     configuration: [u8; 32],
-    /// This VM, among those that fetch.
+    /// Identifies this VM in its notes.
     own: [u8; 8],
 }
 
-/// A document as some VM fetched it.
+/// A document that a VM of this process has fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SharedSet {
-    /// When.
+    /// Unix time of the fetch, in seconds.
     pub(super) fetched_at: Timestamp,
-    /// What was fetched; `None` where the set's host says that there is none.
+    /// The document; `None` if the host of the set answered that the set is gone.
     pub(super) document: Option<Vec<u8>>,
 }
 
-/// Whose fetch it is.
+/// Which VM may fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// The VM's that asked.
+    /// The VM that asked.
     Own,
-    /// Another VM's, under way.
+    /// Another VM. Its fetch is under way.
     Another,
 }
 
-/// How a fetch ended.
+/// The result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// There is a set, shared if it is not too long.
+    /// A set was fetched. It is shared if it is not too long.
     Done,
-    /// There is none.
+    /// No set was fetched.
     Failed,
 }
 
 impl<H: Host> SharedSets<H> {
-    /// The slots within `jwks.shared_bytes`, made usable where they are not yet. Envoy configures a filter in its main thread before it
-    /// does so in its workers, so no two VMs are here at the same time.
+    /// Prepares the slots that fit into `jwks.shared_bytes`. Envoy configures a filter in its main thread before it does so in its workers,
+    /// so no two VMs do this at the same time.
     pub(super) fn new(host: H, config: &Config) -> Self {
         let slots = u64::try_from(config.jwks.shared_bytes / DOCUMENT_BYTES).unwrap_or(u64::MAX);
         let own = host.random().to_be_bytes();
@@ -73,7 +74,7 @@ impl<H: Host> SharedSets<H> {
         shared
     }
 
-    /// The set of `source` as a VM fetched it last.
+    /// The set of `source` that was fetched last, by any VM.
     pub(super) fn get(&self, source: &Source) -> Option<SharedSet> {
         let (id, slot) = self.place(source)?;
         let value = self.host.shared(&set_key(slot))?.value;
@@ -83,7 +84,7 @@ impl<H: Host> SharedSets<H> {
         (*of == id).then(|| SharedSet { fetched_at: Timestamp::from_be_bytes(*fetched_at), document })
     }
 
-    /// Tells the others of a set, or that its host says there is none.
+    /// Shares a set with the other VMs, or the fact that its host answered that the set is gone.
     pub(super) fn put(&self, source: &Source, fetched_at: Timestamp, document: Option<&[u8]>) {
         let Some((id, slot)) = self.place(source) else { return };
         let key = set_key(slot);
@@ -101,7 +102,7 @@ impl<H: Host> SharedSets<H> {
     /// Asks to be the one VM that fetches.
     pub(super) fn claim(&self, source: &Source, now: Timestamp, longest: Duration) -> Claim {
         let Some((id, slot)) = self.place(source) else { return Claim::Own };
-        // Without a note nothing is shared, and there is nobody to ask.
+        // Without a note nothing is shared, so this VM fetches.
         let Some(shared) = self.host.shared(&note_key(slot)) else { return Claim::Own };
         if self.note_of_another(&shared.value, &id).is_some_and(|note| note.is_under_way(now, longest)) {
             return Claim::Another;
@@ -119,7 +120,7 @@ impl<H: Host> SharedSets<H> {
         self.note(source).is_some_and(|note| note.is_under_way(now, longest))
     }
 
-    /// Says how this VM's fetch ended, if it had the claim.
+    /// Records how the fetch of this VM ended, if this VM had the claim.
     pub(super) fn release(&self, source: &Source, now: Timestamp, outcome: Outcome) {
         let Some((id, slot)) = self.place(source) else { return };
         let Some(shared) = self.host.shared(&note_key(slot)) else { return };
@@ -130,17 +131,17 @@ impl<H: Host> SharedSets<H> {
         }
     }
 
-    /// When another VM could not fetch the set, if that is the last that was heard of it.
+    /// When another VM failed to fetch the set, if that is the last note about it.
     pub(super) fn failed_at(&self, source: &Source) -> Option<Timestamp> {
         self.note(source).filter(|note| note.state == FAILED).map(|note| note.at)
     }
 
-    /// Whether anything is shared.
+    /// Whether there are any slots.
     pub(super) fn is_used(&self) -> bool {
         self.slots > 0
     }
 
-    /// What another VM said last of a fetch of the set.
+    /// The last note about this set, if another VM wrote it.
     fn note(&self, source: &Source) -> Option<Note> {
         let (id, slot) = self.place(source)?;
         self.note_of_another(&self.host.shared(&note_key(slot))?.value, &id)
@@ -150,12 +151,12 @@ impl<H: Host> SharedSets<H> {
         Note::read(note).filter(|note| note.of == *id && note.by != self.own)
     }
 
-    /// The digest of a source under this configuration, and its slot; `None` where nothing is shared.
+    /// The digest of a source under this configuration, and its slot; `None` if there are no slots.
     fn place(&self, source: &Source) -> Option<([u8; 32], u64)> {
         let mut digest = Sha256::new();
         digest.update(self.configuration);
         for part in [&source.cluster, &source.authority, &source.path] {
-            // None of them holds this octet.
+            // The zero separates the parts. No part contains one.
             digest.update(part.as_bytes());
             digest.update([0]);
         }
@@ -165,12 +166,12 @@ impl<H: Host> SharedSets<H> {
     }
 }
 
-/// How far a fetch is: the last octet of a note.
+/// The state of a fetch: the last octet of a note.
 const FETCHING: u8 = b'f';
 const DONE: u8 = b'd';
 const FAILED: u8 = b'x';
 
-/// What one VM says of a fetch.
+/// What one VM writes about a fetch.
 struct Note {
     of: [u8; 32],
     at: Timestamp,
@@ -188,7 +189,7 @@ impl Note {
         }
     }
 
-    /// A claim that is older than `longest` is of a VM that is gone.
+    /// A claim older than `longest` belongs to a VM that no longer exists.
     fn is_under_way(&self, now: Timestamp, longest: Duration) -> bool {
         self.state == FETCHING && now.abs_diff(self.at) <= longest.as_secs()
     }

@@ -1,11 +1,11 @@
-//! Where a key set is.
+//! The places that key sets are fetched from.
 
 use dcr_policy::url::KeySetUrl;
 
 use crate::config::Config;
 
-/// Where a key set is: a URL, and the cluster that reaches it. Only [`Source::of_directory`] and [`Source::of_software`] make one, so
-/// that no other URL is ever fetched.
+/// The place of a key set: a URL, and the Envoy cluster that reaches it. Only [`Source::of_directory`] and [`Source::of_software`] make
+/// one, so no other URL is ever fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     pub(super) authority: String,
@@ -14,13 +14,13 @@ pub struct Source {
 }
 
 impl Source {
-    /// The own key set of the directory of that issuer, if the operator listed it.
+    /// The directory's own key set. `None` if the operator did not list a directory with this issuer.
     pub fn of_directory(config: &Config, issuer: &str) -> Option<Self> {
         let directory = config.key_sets_of(issuer)?;
         Self::new(&directory.jwks_uri, &directory.cluster)
     }
 
-    /// A software's key set, if its host is one the operator listed for the directory (SS-13).
+    /// The key set of a software product. `None` unless the operator listed the host of `url` for the directory (SS-13).
     pub fn of_software(config: &Config, issuer: &str, url: &str) -> Option<Self> {
         let authority = KeySetUrl::parse(url)?.authority;
         let directory = config.key_sets_of(issuer)?;

@@ -24,12 +24,12 @@ fn key_sets(host: &MockHost, jwks: serde_json::Value) -> (KeySets<MockHost>, Sou
     (KeySets::new(host.clone(), &config), source)
 }
 
-/// Has the directory publish a set that differs from those of other numbers.
+/// Makes the directory publish a set that is different for each number.
 fn publish(host: &MockHost, number: u32) {
     host.key_sets.borrow_mut().insert(URL.replace("https://", ""), json!({ "keys": [], "number": number }));
 }
 
-/// Lets background work come to its end.
+/// Waits until background work has ended.
 async fn settle(host: &MockHost) {
     for _ in 0..1000 {
         host.sleep(POLL_INTERVAL).await;

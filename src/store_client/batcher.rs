@@ -20,25 +20,27 @@ use crate::client_store::StoreError;
 use crate::host::Host;
 use crate::shared_once::SharedOnce;
 
-/// The most bytes of the elements of one call: less than the store takes, because names and commas come between.
+/// The most bytes of the elements of one call. It is less than the store accepts, because names and commas are added.
 const MAX_BYTES: usize = MAX_BODY / 4 * 3;
 
-/// How many wait for a call's end before another one leaves, and how many calls are out at most. One that hangs holds up few.
+/// How many elements must wait before another call is sent beside those under way. So a call that hangs holds up few elements.
 const BATCH_THRESHOLD: usize = 8;
+
+/// How many calls may be under way at the same time.
 const MAX_CALLS: usize = 4;
 
-/// How long after its timeout a call counts as lost. The clock shows seconds.
+/// A call counts as lost when it has not ended this long after its timeout. The clock has a resolution of one second.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The elements of one kind that wait for a call.
 #[derive(Debug)]
 pub(super) struct Batcher {
-    /// What is ordered.
+    /// The operation of the elements.
     kind: Kind,
     waiting: VecDeque<Element>,
-    /// How many are sending, one call after the other.
+    /// How many background tasks send calls, each of them one call after the other.
     senders: usize,
-    /// When the last call left.
+    /// Unix time of the last call, in seconds.
     sent_at: Timestamp,
 }
 
@@ -51,13 +53,13 @@ struct Element {
 }
 
 impl Batcher {
-    /// Nobody waits yet.
+    /// A batcher without elements.
     pub(super) fn of(kind: Kind) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self { kind, waiting: VecDeque::new(), senders: 0, sent_at: 0 }))
     }
 
-    /// Queues an element. Returns whether it falls to the caller to have what waits sent: nobody does, or not quickly enough. Work that the
-    /// host lost never ends; whoever has sent nothing for longer than `longest` counts no more.
+    /// Queues an element. Returns whether the caller must start a sender: there is no sender, or too many elements wait. The host can lose
+    /// work, and lost work never ends. So if no call was sent for longer than `longest`, the senders count as gone.
     fn join(&mut self, element: Element, now: Timestamp, longest: Duration) -> bool {
         self.waiting.push_back(element);
         if now.abs_diff(self.sent_at) > longest.as_secs() {
@@ -71,8 +73,8 @@ impl Batcher {
         is_due
     }
 
-    /// The elements of the next call: all that wait, up to its bounds. Those whose request has ended are not sent. If nobody waits, there is
-    /// one sender less.
+    /// The elements of the next call: all that wait, up to its bounds. Elements whose request has ended are left out. If no elements are
+    /// left, the sender ends.
     fn next(&mut self, now: Timestamp) -> Vec<Element> {
         let (mut group, mut bytes) = (Vec::new(), 0_usize);
         self.waiting.retain(|element| element.outcome.is_shared());
@@ -93,7 +95,8 @@ impl Batcher {
 }
 
 impl<H: Host> StoreClient<H> {
-    /// Has the store do what `text` says. What it tells of it arrives: the status and the body it would have had as an answer of its own.
+    /// Sends the operation in `text` with the next call. The outcome has the status and the body that an answer to a call of its own would
+    /// have.
     pub(super) fn batched(&self, batcher: &Rc<RefCell<Batcher>>, text: Vec<u8>) -> SharedOnce<Outcome> {
         let outcome = SharedOnce::default();
         let element = Element { text, outcome: outcome.clone() };
@@ -105,7 +108,7 @@ impl<H: Host> StoreClient<H> {
         outcome
     }
 
-    /// One call after the other, as long as anybody waits.
+    /// Sends one call after the other, until no element waits.
     async fn send_all(&self, batcher: &RefCell<Batcher>) {
         let kind = batcher.borrow().kind;
         loop {
@@ -116,13 +119,13 @@ impl<H: Host> StoreClient<H> {
             let outcomes = self.send(kind, &group).await;
             for (index, element) in group.iter().enumerate() {
                 let outcome = outcomes.as_ref().map_err(|error| *error);
-                // There are as many outcomes as elements.
+                // `send` returns as many outcomes as elements.
                 element.outcome.bring(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
             }
         }
     }
 
-    /// One call; an outcome for each element of the group.
+    /// Sends one call. Returns one outcome for each element of the group.
     async fn send(&self, kind: Kind, group: &[Element]) -> Result<Vec<Rc<Reply>>, StoreError> {
         let texts: Vec<&[u8]> = group.iter().map(|element| element.text.as_slice()).collect();
         let member = kind.member();
@@ -142,7 +145,7 @@ impl<H: Host> StoreClient<H> {
 }
 
 impl Reply {
-    /// Where several are reply of in one answer, each has its status as a member.
+    /// The reply to one element of an answer. Each element has its status as a member.
     fn among_others(body: Value) -> Rc<Self> {
         let status = body.get("status").and_then(Value::as_u64).and_then(|status| status.try_into().ok());
         Rc::new(Self { status, body: Ok(body) })

@@ -1,8 +1,8 @@
-//! ES256 verification (RFC 7518 section 3.4): ECDSA on P-256 with SHA-256, by a function of the host where it has a good one, else
-//! by p256 in this very code.
+//! ES256 verification (RFC 7518 section 3.4): ECDSA on P-256 with SHA-256. A function of the host verifies if the host has a correct one.
+//! Otherwise the library p256 in this program does.
 //!
-//! In WebAssembly p256 takes several times as long as a processor's own instructions do, and hosts such as Envoy offer theirs to the
-//! code they run. Both ways judge the same: the shape of a signature and the range of its two numbers are checked here before either.
+//! In WebAssembly p256 takes several times as long as native code, and hosts such as Envoy offer a native function. Both accept the same
+//! signatures: the length of a signature and the range of its two numbers are checked here first.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -20,7 +20,7 @@ pub(super) struct Es256PublicKey {
 }
 
 impl Es256PublicKey {
-    /// A key from its coordinates, 32 octets each (RFC 7518 section 6.2.1.2); `None` where they are no point of the curve.
+    /// A key from its coordinates, 32 octets each (RFC 7518 section 6.2.1.2). `None` if they are not a point on the curve.
     pub(super) fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
         if x.len() != COORDINATE_OCTETS || y.len() != COORDINATE_OCTETS {
             return None;
@@ -30,15 +30,20 @@ impl Es256PublicKey {
         Some(Self { key, subject_public_key_info: [SUBJECT_PUBLIC_KEY_INFO, &point].concat() })
     }
 
-    /// Whether `signature`, 64 octets R‖S with both numbers in [1, n-1], was made over `message`. DER is refused, a high S is not.
+    /// Verifies that `signature` was made over `message`. A signature has 64 octets, R‖S, and both numbers are in [1, n-1]. DER is refused;
+    /// a high S is accepted.
+    ///
+    /// # Errors
+    /// The signature is malformed or does not verify.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         self.verify_by(CHOICE.get().copied().flatten(), message, signature)
     }
 
-    /// [`verify`](Self::verify), by this host or in this code.
+    /// [`verify`](Self::verify) with this host, or without one.
     ///
-    /// A host that does not answer leaves the signature unverified. It was asked a sound question, about a point of the curve and
-    /// numbers in range, and answered such a one at start: if it fails now, that is not to be papered over with a second opinion.
+    /// If the host gives no answer, the signature counts as not verified. The host passed its self test at start, and the question is
+    /// valid: the point is on the curve and the numbers are in range. So a failure is a fault of the host, and a second try with p256 would
+    /// hide it.
     fn verify_by(&self, host: Option<HostVerifier>, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
         let Some(host) = host else { return self.key.verify(message, &signature).map_err(|_| BadSignature) };
@@ -48,21 +53,22 @@ impl Es256PublicKey {
     }
 }
 
-/// A function of the host that verifies ECDSA signatures on P-256 with SHA-256: its verdict, or `None` where it gave none.
+/// A function of the host that verifies ECDSA signatures on P-256 with SHA-256. It returns whether the signature verifies, or `None` if it
+/// could not answer.
 pub type HostVerifier = fn(&HostQuestion<'_>) -> Option<bool>;
 
-/// What the host is asked: whether `signature` was made over `message` with the key.
+/// The question to the host: was `signature` made over `message` with this key?
 #[derive(Debug, Clone, Copy)]
 pub struct HostQuestion<'a> {
-    /// The public key as DER `SubjectPublicKeyInfo` (RFC 5480 section 2), a point of the curve.
+    /// The public key as DER `SubjectPublicKeyInfo` (RFC 5480 section 2). Its point is on the curve.
     pub subject_public_key_info: &'a [u8],
-    /// The signature as DER `Ecdsa-Sig-Value` (RFC 3279 section 2.2.3), both numbers in range.
+    /// The signature as DER `Ecdsa-Sig-Value` (RFC 3279 section 2.2.3). Both numbers are in range.
     pub signature: &'a [u8],
     /// The octets that were signed.
     pub message: &'a [u8],
 }
 
-/// Which code verifies ES256.
+/// The code that verifies ES256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Es256 {
     /// A function of the host.
@@ -80,14 +86,14 @@ impl fmt::Display for Es256 {
     }
 }
 
-/// Has ES256 verified by `host` from now on, if it judges a good and a bad signature rightly; and says which way it is. The first
-/// call decides, for as long as the program runs.
+/// Lets `host` verify ES256 from now on, if it accepts a good signature and refuses a bad one. Returns the code that verifies. The first
+/// call decides for as long as the program runs.
 pub fn choose(host: HostVerifier) -> Es256 {
     let choice = CHOICE.get_or_init(|| Some(host).filter(|host| passes_self_test(*host)));
     if choice.is_some() { Es256::ByHost } else { Es256::InWasm }
 }
 
-/// Unset, and so nobody, until [`choose`] is called.
+/// Unset until [`choose`] is called. Then p256 verifies.
 static CHOICE: OnceLock<Option<HostVerifier>> = OnceLock::new();
 
 fn passes_self_test(host: HostVerifier) -> bool {
@@ -100,16 +106,16 @@ fn passes_self_test(host: HostVerifier) -> bool {
 
 const COORDINATE_OCTETS: usize = 32;
 
-/// What an uncompressed point begins with (SEC 1 section 2.3.3).
+/// The first octet of an uncompressed point (SEC 1 section 2.3.3).
 const UNCOMPRESSED: &[u8] = &[0x04];
 
-/// `SubjectPublicKeyInfo` of a key on P-256 (id-ecPublicKey, secp256r1), up to its point of 65 octets.
+/// The start of the `SubjectPublicKeyInfo` of a P-256 key (id-ecPublicKey, secp256r1). The point of 65 octets follows.
 const SUBJECT_PUBLIC_KEY_INFO: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
-/// A signature known to be good: RFC 6979 appendix A.2.5, with SHA-256.
+/// A valid signature: RFC 6979 appendix A.2.5, with SHA-256.
 mod known {
     pub(super) const X: [u8; 32] = [
         0x60, 0xfe, 0xd4, 0xba, 0x25, 0x5a, 0x9d, 0x31, 0xc9, 0x61, 0xeb, 0x74, 0xc6, 0x35, 0x6d, 0x68, 0xc0, 0x49,

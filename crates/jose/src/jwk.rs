@@ -1,5 +1,4 @@
-//! JWK sets (RFC 7517): reading them, choosing a key, verifying with it; and what else a set tells, which certificates
-//! and which keys it holds.
+//! JWK sets (RFC 7517): reads a set, chooses a key and verifies with it. A set can also be asked whether it lists a certificate or a key.
 
 use std::fmt;
 
@@ -14,14 +13,14 @@ use super::jws::Jws;
 use super::rsa::RsaPublicKey;
 use super::{Algorithm, BadSignature};
 
-/// What a key set may cost.
+/// Limits for a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySetLimits {
-    /// Longest document, in octets. Default 256 KiB (262144).
+    /// The longest document, in octets. Default 256 KiB (262144).
     pub bytes: usize,
-    /// Most entries of `keys`, usable or not. Default 100.
+    /// The most entries of `keys`, usable or not. Default 100.
     pub keys: usize,
-    /// Deepest nesting of the JSON, the set itself being 1. Default 16.
+    /// The deepest nesting of the JSON; the set itself counts as 1. Default 16.
     pub json_depth: usize,
 }
 
@@ -31,24 +30,27 @@ impl Default for KeySetLimits {
     }
 }
 
-/// The keys of a JWK set that can verify a signature here, and the certificates and keys that it lists at all.
+/// The keys of a JWK set that can verify a signature here, and all certificates and keys that the set lists.
 ///
-/// An entry that cannot verify is skipped and counted, never fatal (RFC 7517 section 5, JO-16): sets of the Open Banking
-/// directory also hold `use: "tls"` and `use: "enc"` keys. Skipped are private and symmetric keys, other key types and
-/// curves, RSA keys and points that are out of bounds, and keys whose `use`, `key_ops` or `alg` mean something else.
+/// An entry that cannot verify is skipped and counted, and the set stays usable (RFC 7517 section 5, JO-16). For example, sets of the Open
+/// Banking directory also hold `use: "tls"` and `use: "enc"` keys. These entries are skipped: private and symmetric keys, other key types
+/// and curves, RSA keys and points out of bounds, and keys whose `use`, `key_ops` or `alg` has another purpose.
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,
-    /// One for each skipped entry: its `kid`, so that "unknown" and "known, but unfit" stay apart.
+    /// The `kid` of each skipped entry. It tells "unknown" from "known, but not usable".
     skipped: Vec<Option<String>>,
-    /// One for each entry with a certificate, usable or not.
+    /// The certificate of each entry that has one, usable or not.
     certificates: Vec<ListedCertificate>,
-    /// One for each entry whose public key can be read, usable or not.
+    /// The identity of each entry whose public key can be read, usable or not.
     identities: Vec<KeyIdentity>,
 }
 
 impl KeySet {
     /// Reads a JWK set document.
+    ///
+    /// # Errors
+    /// The fault, as a [`KeySetError`].
     pub fn parse(bytes: &[u8], limits: &KeySetLimits) -> Result<KeySet, KeySetError> {
         if bytes.len() > limits.bytes {
             return Err(KeySetError::TooLong);
@@ -75,10 +77,13 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The keys that may verify a signature made with `alg`.
+    /// The keys that may verify a signature made with `alg`. `Ok` is never empty.
     ///
-    /// With a `kid`, exactly the one key it names (JO-13, JO-15). Without, every key that fits, in the set's order
-    /// (JO-14), if they are few; try them one after the other. `Ok` is never empty.
+    /// With a `kid`, the result is the one key with this name (JO-13, JO-15). Without a `kid`, it is every key that fits, in the order of
+    /// the set (JO-14), if they are few. Try them one after the other.
+    ///
+    /// # Errors
+    /// The reason why no key can be used, as a [`SelectError`].
     pub fn select(&self, kid: Option<&str>, alg: Algorithm) -> Result<Vec<&VerificationKey>, SelectError> {
         let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == alg).collect();
         match kid {
@@ -87,12 +92,12 @@ impl KeySet {
         }
     }
 
-    /// Whether the set lists this certificate for TLS: the first of an entry's `x5c`, with `use: tls` (CB-07).
+    /// Whether the set lists this certificate for TLS: as the first of an entry's `x5c`, with `use: tls` (CB-07).
     pub fn holds_tls_certificate(&self, certificate: &Thumbprint) -> bool {
         self.certificates.iter().any(|listed| listed.is_for_tls && listed.thumbprint == *certificate)
     }
 
-    /// Whether the set lists this key under any `kid`, for any purpose: in a set of revoked keys, whether it is revoked
+    /// Whether the set lists this key, under any `kid` and for any purpose. In a set of revoked keys it means that the key is revoked
     /// (SS-14).
     pub fn holds_key(&self, key: &KeyIdentity) -> bool {
         self.identities.contains(key)
@@ -103,7 +108,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// How many entries were passed over.
+    /// How many entries were skipped.
     pub fn skipped(&self) -> usize {
         self.skipped.len()
     }
@@ -131,7 +136,7 @@ impl KeySet {
     }
 }
 
-/// A public key that may verify signatures of exactly one [`Algorithm`].
+/// A public key that can verify signatures of exactly one [`Algorithm`].
 #[derive(Debug, Clone)]
 pub struct VerificationKey {
     kid: Option<String>,
@@ -140,11 +145,14 @@ pub struct VerificationKey {
 }
 
 impl VerificationKey {
-    /// Whether `signature` was made over `signing_input` with this key.
+    /// Verifies that `signature` was made over `signing_input` with this key.
     ///
-    /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in
-    /// [1, n-1]; DER is refused, a high S is not. EdDSA: RFC 8032 section 5.1.7 as strict as it can be read: 64 octets, S
-    /// below the group's order, R of full order and compared octet by octet. So nobody can make a second signature of one.
+    /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in [1, n-1]; DER is
+    /// refused, a high S is accepted. EdDSA: RFC 8032 section 5.1.7 in its strictest reading: 64 octets, S below the group's order, R of
+    /// full order and compared octet by octet. So nothing but the signer can turn one EdDSA signature into a second one.
+    ///
+    /// # Errors
+    /// The signature is malformed or does not verify.
     pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         match &self.material {
             Material::Rsa(key) => key.verify_pss_sha256(signing_input, signature),
@@ -156,10 +164,13 @@ impl VerificationKey {
         }
     }
 
-    /// Whether `jws` was signed with this key: [`verify`](Self::verify) of its parts.
+    /// Verifies that `jws` was signed with this key, as [`verify`](Self::verify) does.
+    ///
+    /// # Errors
+    /// The signature is malformed or does not verify.
     pub fn verify_jws(&self, jws: &Jws) -> Result<(), BadSignature> {
         match &self.material {
-            // Whoever keeps verdicts asks for the digest too.
+            // The digest is computed once per token. The cache of verified signatures uses it too.
             Material::Rsa(key) => key.verify_pss_sha256_digest(jws.signing_digest(), jws.signature()),
             Material::P256(_) | Material::Ed25519(_) => self.verify(jws.signing_input(), jws.signature()),
         }
@@ -170,12 +181,12 @@ impl VerificationKey {
         self.kid.as_deref()
     }
 
-    /// Which key it is, whatever a set calls it.
+    /// The identity of the key, which does not depend on its name in a set.
     pub fn identity(&self) -> KeyIdentity {
         self.identity
     }
 
-    /// The algorithm the key is good for: its type and curve leave one.
+    /// The algorithm of the key. The type and the curve allow only one.
     pub fn algorithm(&self) -> Algorithm {
         match self.material {
             Material::Rsa(_) => Algorithm::Ps256,
@@ -184,7 +195,7 @@ impl VerificationKey {
         }
     }
 
-    /// `None` where the JWK cannot verify signatures here.
+    /// `None` if the JWK cannot verify signatures here.
     fn from_jwk(jwk: &Map<String, Value>) -> Option<VerificationKey> {
         if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !jo_16_is_for_verifying(jwk) {
             return None;
@@ -197,15 +208,15 @@ impl VerificationKey {
     }
 }
 
-/// Which public key it is: equal for equal keys, whatever their entries are called, good for or adorned with.
+/// The identity of a public key. Equal keys have equal identities, even if their entries have different names, purposes or other members.
 ///
-/// Not the thumbprint of RFC 7638, which takes an RSA modulus with a leading zero, or another exponent beside it, for
-/// another key. Whoever can sign with the one can sign with the other.
+/// It is not the thumbprint of RFC 7638. That one differs if an RSA modulus has a leading zero or another exponent, although the holder of
+/// the one key can then sign for the other too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyIdentity([u8; 32]);
 
 impl KeyIdentity {
-    /// `None` where the members that make the key are missing or cannot be read.
+    /// `None` if the members of the public key are missing or malformed.
     fn of_jwk(jwk: &Map<String, Value>) -> Option<KeyIdentity> {
         let kind = jwk.get("kty")?.as_str()?;
         let (kind, numbers) = match kind {
@@ -216,23 +227,23 @@ impl KeyIdentity {
         };
         let mut digest = Sha256::new().chain_update(Sha256::digest(kind));
         for number in numbers {
-            // Digested one by one, so that no octet can move from one number to the next.
+            // Each number is digested on its own, so that no octet can move from one number to the next.
             digest.update(Sha256::digest(without_leading_zeros(&number)));
         }
         Some(KeyIdentity(digest.finalize().into()))
     }
 }
 
-/// Why a document is not a JWK set this gateway reads.
+/// Why a document is not an acceptable JWK set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeySetError {
-    /// Longer than [`KeySetLimits::bytes`].
+    /// The document is longer than [`KeySetLimits::bytes`].
     TooLong,
-    /// Not an object of strict JSON.
+    /// The document is not an object in strict JSON.
     Json(JsonError),
     /// `keys` is missing or not an array (RFC 7517 section 5.1).
     KeysMissing,
-    /// More entries than [`KeySetLimits::keys`].
+    /// The set has more entries than [`KeySetLimits::keys`].
     TooManyKeys,
 }
 
@@ -259,15 +270,15 @@ impl std::error::Error for KeySetError {
 /// Why no key of the set can be used for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SelectError {
-    /// No entry has this `kid`. The set may be out of date: fetch it again.
+    /// No entry has this `kid`. The set may be out of date, so fetch it again.
     UnknownKid,
-    /// The `kid` exists, but `use`, `key_ops`, `alg`, `kty`, the curve or the size do not allow this algorithm.
+    /// The `kid` exists, but the `use`, `key_ops`, `alg`, `kty`, curve or size of the key does not allow this algorithm.
     Unfit,
-    /// Several keys that fit share the `kid` (JO-15).
+    /// Several usable keys have this `kid` (JO-15).
     Ambiguous,
     /// The token names no `kid`, and no key of the set fits its algorithm.
     NoneFits,
-    /// The token names no `kid`, and more keys fit than are worth trying.
+    /// The token names no `kid`, and too many keys fit to try them all.
     TooMany,
 }
 
@@ -285,11 +296,11 @@ impl fmt::Display for SelectError {
 
 impl std::error::Error for SelectError {}
 
-/// How many keys a token without `kid` is tried with. Each costs a signature check, and anybody can send such a token.
+/// How many keys are tried for a token without `kid`. Each costs a signature check, and any caller can send such a token.
 const KEYS_TRIED: usize = 8;
 
-/// Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes one is broken,
-/// and what is public cannot prove who signed.
+/// The members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes such a key is broken: a key
+/// that is public cannot prove who signed.
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /// All the keys that fit: one at least (JO-16), and no more than are tried (JO-14).
@@ -309,7 +320,7 @@ struct ListedCertificate {
 }
 
 impl ListedCertificate {
-    /// `None` where the entry has no certificate, or one that is not base64 as RFC 4648 section 4 writes it.
+    /// `None` if the entry has no certificate, or if the certificate is not base64 as in RFC 4648 section 4.
     fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedCertificate> {
         let der = BASE64_STANDARD.decode(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
         let is_for = |usage: &str| jwk.get("use").is_some_and(|known| known.as_str() == Some(usage));
@@ -340,8 +351,8 @@ impl Material {
     }
 }
 
-/// RFC 8037 section 2: 32 octets that are the one encoding of a point on the curve (RFC 8032 section 5.1.3). Under a
-/// point of small order one signature holds for many messages, so such a key proves nothing.
+/// RFC 8037 section 2: 32 octets in the only valid encoding of a point on the curve (RFC 8032 section 5.1.3). A point of small order is
+/// refused: one signature is then valid for many messages, so such a key proves nothing.
 fn ed25519_point(x: &[u8]) -> Option<Material> {
     let key = ed25519_dalek::VerifyingKey::from_bytes(x.try_into().ok()?).ok()?;
     let is_canonical = key.to_edwards().compress().as_bytes() == key.as_bytes();
@@ -357,7 +368,7 @@ fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
     usage && operations
 }
 
-/// `Some(None)` where the member is absent, `None` where it is present and `read` cannot use it.
+/// `Some(None)` if the member is absent; `None` if it is present and `read` cannot use it.
 fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
     match jwk.get(name) {
         None => Some(None),

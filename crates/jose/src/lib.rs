@@ -1,11 +1,30 @@
-//! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the three signature algorithms of FAPI
-//! (RFC 7518: PS256 and ES256; RFC 8037: EdDSA with Ed25519).
+//! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the three signature algorithms of FAPI (RFC 7518: PS256 and ES256;
+//! RFC 8037: EdDSA with Ed25519).
 //!
-//! This room knows bytes only: no HTTP, no clock, no claims. It says what a token's parts are, which key of a set may
-//! verify it, and whether the signature holds. What the claims must say is policy.
+//! This crate works on octets only. It knows no HTTP, no clock and no claims. Three questions are answered here: what the parts of a token
+//! are, which key of a set may verify it, and whether its signature verifies. The rules about claims are in the policy crate.
 //!
-//! ```text
-//! Jws::parse ─> Algorithm::from_name(header.alg) ─> KeySet::select ─> VerificationKey::verify
+//! 1. [`jws::Jws::parse`] reads a compact token.
+//! 2. [`Algorithm::from_name`] accepts the `alg` of its header, or refuses it.
+//! 3. [`jwk::KeySet::parse`] reads a key set, and [`jwk::KeySet::select`] chooses the keys.
+//! 4. [`jwk::VerificationKey::verify_jws`] verifies the signature.
+//!
+//! ```
+//! use dcr_jose::Algorithm;
+//! use dcr_jose::jwk::{KeySet, KeySetLimits};
+//! use dcr_jose::jws::{Jws, Limits};
+//!
+//! // The key and the token of RFC 8037 appendix A.
+//! let key_set = br#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+//! let token = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
+//!     hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+//!
+//! let keys = KeySet::parse(key_set, &KeySetLimits::default())?;
+//! let jws = Jws::parse(token, &Limits::default())?;
+//! let key = keys.select(None, Algorithm::EdDsa)?[0];
+//! assert!(key.verify_jws(&jws).is_ok());
+//! assert_eq!(jws.payload(), b"Example of Ed25519 signing");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod es256;
@@ -23,25 +42,25 @@ use serde_json::Value;
 pub use dcr_rsa as rsa;
 pub use dcr_rsa::BadSignature;
 
-/// A signature algorithm this gateway can verify (RFC 7518 section 3.1, RFC 8037 section 3.1).
+/// A signature algorithm that the gateway can verify (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
-/// FAPI 1 Advanced section 8.6 leaves the first two of the JWA registry, FAPI 2.0 section 5.4.1 all three. There is no
-/// variant for `none`, HMAC or RSASSA-PKCS1-v1_5, so no configuration can let them in.
+/// FAPI 1 Advanced section 8.6 allows the first two, FAPI 2.0 section 5.4.1 all three. There is no variant for `none`, HMAC or
+/// RSASSA-PKCS1-v1_5, so no configuration can allow them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a 32 octet salt.
     Ps256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// EdDSA with Ed25519; not with Ed448, which FAPI 2.0 leaves out.
+    /// EdDSA with Ed25519. FAPI 2.0 does not allow Ed448.
     EdDsa,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 3] = [Self::Ps256, Self::Es256, Self::EdDsa];
 
-    /// The algorithm of this JWA name, compared octet by octet; `None` for every other name.
+    /// The algorithm with this JWA name, compared octet by octet. `None` for any other name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "PS256" => Some(Self::Ps256),
@@ -51,7 +70,7 @@ impl Algorithm {
         }
     }
 
-    /// The JWA name, as `alg` carries it.
+    /// The JWA name, as in `alg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ps256 => "PS256",

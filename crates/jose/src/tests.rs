@@ -1,4 +1,4 @@
-//! The rules of JSON object signing, one test or more for each rule that lives in this room.
+//! The rules of JSON object signing. Each rule that this crate implements has at least one test.
 
 mod arbitrary_bytes;
 mod jwk;

@@ -1,26 +1,27 @@
-//! Values by name, where there are few of them.
+//! A small map from names to values.
 
 use serde_json::Value;
 
 use super::typed::{Blank, FromJson, Members, ReadError};
 
-/// Values by name, in the order of the names. It does what a `BTreeMap` does, whose 2 KB of code would be there once for each type of value.
+/// Values by name, in the order of their names. It works like a `BTreeMap`, which would add 2 KB of code to the module for each type of
+/// value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByName<T>(Vec<(String, T)>);
 
 impl<T> ByName<T> {
-    /// None at all.
+    /// An empty map.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// The value of that name.
+    /// The value with this name.
     pub fn get(&self, name: &str) -> Option<&T> {
         let place = self.place(name).ok()?;
         self.0.get(place).map(|(_, value)| value)
     }
 
-    /// Adds a value, in place of one of the same name.
+    /// Adds a value. It replaces a value with the same name.
     pub fn insert(&mut self, name: String, value: T) {
         match self.place(&name) {
             Ok(place) => {
@@ -32,7 +33,7 @@ impl<T> ByName<T> {
         }
     }
 
-    /// All of them, in the order of their names.
+    /// All names and values, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &T)> {
         self.0.iter().map(|(name, value)| (name, value))
     }

@@ -1,4 +1,4 @@
-//! Durations as operators write them: `30s`, `5m`, `1h 30m`.
+//! Durations in the form that operators write: `30s`, `5m`, `1h 30m`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::typed::{FromJson, ReadError, string};
 
-/// The units, the longest first, in milliseconds.
+/// The units in milliseconds, the longest first.
 const UNITS: [(&str, u64); 5] =
     [("d", 24 * 60 * 60 * 1000), ("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
 
@@ -19,7 +19,7 @@ impl FromJson for Duration {
     }
 }
 
-/// Whole numbers, each with its unit, separated by a space: their sum.
+/// The sum of whole numbers with their units, separated by spaces. `None` for any other text.
 fn parse(text: &str) -> Option<Duration> {
     text.split(' ').try_fold(Duration::ZERO, |sum, word| {
         let (number, unit) = word.split_at_checked(word.find(|c: char| !c.is_ascii_digit())?)?;
@@ -28,7 +28,7 @@ fn parse(text: &str) -> Option<Duration> {
     })
 }
 
-/// Shows a duration in the longest unit that it is whole in.
+/// Shows a duration in the longest unit in which it is a whole number.
 pub struct Shown(pub Duration);
 
 impl fmt::Display for Shown {

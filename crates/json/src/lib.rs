@@ -1,8 +1,29 @@
-//! Strict JSON (RFC 8259) for signed documents.
+//! Strict JSON (RFC 8259) for signed documents and for configuration.
 //!
-//! Two parsers that read the same octets differently are a way around a check: RFC 7515 section 4, RFC 7517 section 4
-//! and RFC 7519 section 4 therefore ask for unique member names. `serde_json` keeps the last of several; this module
-//! refuses them, at every level, and bounds the nesting.
+//! If two parsers read the same octets differently, a check can be bypassed. So RFC 7515 section 4, RFC 7517 section 4 and RFC 7519 section
+//! 4 demand unique member names. `serde_json` keeps the last of several members; this crate refuses them at every level. It also limits the
+//! nesting.
+//!
+//! [`parse`] and [`parse_object`] turn octets into a [`Value`]. [`read`] turns a value into a type that [`json_struct`] or [`json_enum`]
+//! describes. Its errors name the place and the problem.
+//!
+//! ```
+//! use dcr_json::{json_struct, parse, read};
+//!
+//! struct Endpoint {
+//!     path: String,
+//!     methods: Vec<String>,
+//! }
+//! json_struct!(Endpoint { path, methods = Vec::new() });
+//!
+//! let value = parse(br#"{"path": "/register"}"#, 8)?;
+//! let endpoint: Endpoint = read(&value)?;
+//! assert_eq!(endpoint.path, "/register");
+//! assert!(endpoint.methods.is_empty());
+//!
+//! assert!(parse(br#"{"path": "/a", "path": "/b"}"#, 8).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod by_name;
 mod duration;
@@ -20,9 +41,12 @@ pub use by_name::ByName;
 pub use duration::Shown;
 pub use typed::{Blank, FromJson, Members, ReadError, named, read, string};
 
-/// Reads one JSON object; white space around it is fine, any other byte is not.
+/// Reads one JSON object. White space around it is allowed, other text is not.
 ///
-/// `max_depth` counts nested objects and arrays, the outermost being 1. (`serde_json` itself stops at 127.)
+/// `max_depth` is the deepest allowed nesting of objects and arrays; the outermost one counts as 1. (`serde_json` itself stops at 127.)
+///
+/// # Errors
+/// The fault, as a [`JsonError`].
 pub fn parse_object(bytes: &[u8], max_depth: usize) -> Result<Map<String, Value>, JsonError> {
     match parse(bytes, max_depth)? {
         Value::Object(members) => Ok(members),
@@ -30,7 +54,10 @@ pub fn parse_object(bytes: &[u8], max_depth: usize) -> Result<Map<String, Value>
     }
 }
 
-/// Reads one JSON value of any type; otherwise like [`parse_object`].
+/// Reads one JSON value of any type, otherwise like [`parse_object`].
+///
+/// # Errors
+/// The fault, as a [`JsonError`].
 pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
     let refusal = Cell::new(JsonError::Syntax);
@@ -41,25 +68,24 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Value, JsonError> {
         .map_err(|_| refusal.get())
 }
 
-/// A value of our own as JSON text. It is empty where the value cannot be JSON, having keys that are no strings for instance: whoever reads
-/// it then fails.
+/// Writes a value as JSON text. If it cannot be JSON, for example because a key is not a string, the text is empty. Its reader then fails.
 pub fn text(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Why bytes are not the JSON that is asked for.
+/// Why bytes are not acceptable JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonError {
     /// The bytes are not UTF-8 (RFC 8259 section 8.1).
     NotUtf8,
-    /// Not one JSON value, or one with something behind it. A byte order mark, an unpaired surrogate escape and a
-    /// number beyond an IEEE double count as well.
+    /// The text is not exactly one JSON value. A byte order mark, an unpaired surrogate escape and a number beyond an IEEE double are such
+    /// errors too.
     Syntax,
-    /// Valid JSON, but not an object.
+    /// The JSON is valid, but it is not an object.
     NotAnObject,
-    /// An object names a member twice. Names are compared after their escapes are resolved.
+    /// An object has two members with the same name. Names are compared after their escapes are resolved.
     DuplicateMember,
-    /// More objects and arrays inside one another than the limit allows.
+    /// Objects and arrays are nested deeper than the limit.
     TooDeep,
 }
 
@@ -77,7 +103,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Builds a [`Value`] and leaves in `refusal` what it objected to: `serde_json::Error` can carry only text.
+/// Builds a [`Value`]. It stores the reason of a refusal in `refusal`, because `serde_json::Error` can carry only text.
 #[derive(Clone, Copy)]
 struct StrictValue<'a> {
     depth_left: usize,
@@ -245,7 +271,7 @@ mod tests {
         assert_eq!(parse(&vec![b'['; 1_000_000], 16), Err(JsonError::TooDeep));
     }
 
-    /// That it returns at all is the assertion: a panic would end the filter's whole VM.
+    /// The test passes if parsing returns at all. A panic would end the filter's whole VM.
     #[test]
     fn changed_json_never_panics() {
         let genuine = r#" {"a":[1,-2.5e3,"é\u00e9\ud83d\ude00",null,true],"b":{"c":{"d":[[]]}}} "#.as_bytes();

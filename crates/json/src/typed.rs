@@ -1,11 +1,11 @@
-//! JSON values into types of the program, with the place of what does not fit.
+//! Reads JSON values into types. An error names the place of the value that does not fit.
 //!
-//! serde can derive this, but derived code is made anew for every member of every type, a tenth of the whole filter. Here a type is
-//! the list of its members ([`json_struct`]) or of its names ([`json_enum`]). Structs come from objects and never from arrays, enums from their
-//! names, everything by value.
+//! serde can derive such readers, but it generates code for every member of every type, which was a tenth of the whole filter. Here a type
+//! is described by the list of its members ([`json_struct`]) or of its names ([`json_enum`]). Structs are read from objects and never from
+//! arrays, and enums from their names.
 //!
-//! A struct is filled in place, member by member. Made at once of members that are each read or not, it would take half as much code again:
-//! wherever one does not fit, those before it would have to be dropped.
+//! A struct is filled in place, member by member. A constructor with optional members would need half as much code again, because each
+//! error would have to drop the members before it.
 
 use std::fmt;
 use std::rc::Rc;
@@ -13,48 +13,50 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, map};
 
-/// What can be read from a JSON value.
+/// A type that can be read from a JSON value.
 pub trait FromJson: Sized {
-    /// Whether a member of this type may be missing. Then it stays blank.
+    /// Whether a member of this type may be missing. A missing member keeps its blank value.
     const MAY_BE_MISSING: bool = false;
 
-    /// Reads it.
+    /// Reads a value.
     ///
     /// # Errors
-    /// The first thing that does not fit, and where.
+    /// The first fault and its place.
     fn from_json(value: &Value) -> Result<Self, ReadError>;
 
-    /// Reads it in place of what there is.
+    /// Reads a value and replaces the old one.
     ///
     /// # Errors
-    /// As [`FromJson::from_json`]. It may be half filled then.
+    /// As [`FromJson::from_json`]. The old value may then be changed in part.
     fn fill(&mut self, value: &Value) -> Result<(), ReadError> {
         *self = Self::from_json(value)?;
         Ok(())
     }
 }
 
-/// What a struct can be filled in from. Nobody sees it: a struct of which something is missing is none.
+/// A type with a start value that is filled member by member. If a member is missing, reading fails, so the start value is never used
+/// alone.
 pub trait Blank {
-    /// The value to fill in.
+    /// The start value.
     fn blank() -> Self;
 }
 
-/// Reads a value as what it should be.
+/// Reads a value as a `T`.
 ///
 /// # Errors
-/// The first thing that does not fit, and where.
+/// The first fault and its place.
 pub fn read<T: FromJson>(value: &Value) -> Result<T, ReadError> {
     T::from_json(value)
 }
 
-/// Has a struct read from an object, member by member of the same name. After `=` stands what a missing member is.
+/// Implements [`FromJson`] for a struct. It is read from an object whose members have the names of its fields. The expression after `=` is
+/// the value of a missing member.
 ///
 /// - `json_struct!(Paths { registration, token = "/token".to_owned() })`: other members are refused.
-/// - `json_struct!(Client { client_id, record, .. })`: other members are nobody's business. With `and more`, the method `more` of the struct
-///   reads the rest from the same object.
-/// - `json_struct!(Limits { body_bytes, jwt_bytes } or default)`: others are refused; those that are missing are as in [`Default`], and so is
-///   the whole where it is missing.
+/// - `json_struct!(Client { client_id, record, .. })`: other members are ignored. With `and more`, the method `more` of the struct reads
+///   them from the same object.
+/// - `json_struct!(Limits { body_bytes, jwt_bytes } or default)`: other members are refused. Missing members have the values of
+///   [`Default`]. The whole struct may be missing too.
 #[macro_export]
 macro_rules! json_struct {
     ($type:ident { $($field:ident),+ $(,)? } or default) => {
@@ -105,7 +107,7 @@ macro_rules! json_struct {
     (@member $self:ident $members:ident $field:ident $missing:tt) => { $members.replace(&mut $self.$field, stringify!($field))? };
 }
 
-/// Has an enum read from the names of its variants: `json_enum!(Body { "jwt" => Jwt, "json" => Json })`.
+/// Implements [`FromJson`] for an enum. It is read from the names of its variants: `json_enum!(Body { "jwt" => Jwt, "json" => Json })`.
 #[macro_export]
 macro_rules! json_enum {
     ($type:ident { $($name:literal => $variant:ident),+ $(,)? }) => {
@@ -125,17 +127,20 @@ macro_rules! json_enum {
     };
 }
 
-/// The members of an object, while they are read.
+/// The members of an object that is being read.
 #[derive(Clone, Copy)]
 pub struct Members<'a>(&'a Map<String, Value>);
 
 impl<'a> Members<'a> {
-    /// The members of what must be an object; `expected` says what of.
+    /// The members of an object. If `value` is not an object, the error says that `expected` was expected.
     pub fn of(value: &'a Value, expected: &str) -> Result<Self, ReadError> {
         value.as_object().map(Self).ok_or_else(|| ReadError::type_of(value, expected))
     }
 
-    /// Refuses all members but these.
+    /// Refuses members with other names than these.
+    ///
+    /// # Errors
+    /// The first unknown member.
     pub fn only(self, names: &[&str]) -> Result<(), ReadError> {
         match self.0.keys().find(|name| !names.contains(&name.as_str())) {
             Some(unknown) => {
@@ -145,18 +150,24 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// All of them, as they are.
+    /// All members, unread.
     pub fn iter(self) -> map::Iter<'a> {
         self.0.iter()
     }
 
-    /// Reads a member, null where it may be missing and is.
+    /// Reads a member. A member that may be missing is read as null if it is.
+    ///
+    /// # Errors
+    /// The first fault and its place.
     pub fn read<T: FromJson>(self, name: &str) -> Result<T, ReadError> {
         let value = self.get(name, T::MAY_BE_MISSING)?.unwrap_or(&Value::Null);
         T::from_json(value).map_err(|error| error.at_member(name))
     }
 
-    /// Reads a member in place of what there is.
+    /// Reads a member and replaces the old value. A member that may be missing keeps the old value if it is.
+    ///
+    /// # Errors
+    /// The first fault and its place.
     pub fn fill<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), ReadError> {
         match self.get(name, T::MAY_BE_MISSING)? {
             Some(value) => member.fill(value).map_err(|error| error.at_member(name)),
@@ -164,7 +175,10 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Reads a member in place of what there is, if it is there.
+    /// Reads a member, if it is present, and replaces the old value.
+    ///
+    /// # Errors
+    /// The first fault and its place.
     pub fn replace<T: FromJson>(self, member: &mut T, name: &str) -> Result<(), ReadError> {
         match self.get(name, true)? {
             Some(value) => member.fill(value).map_err(|error| error.at_member(name)),
@@ -180,20 +194,26 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The variant whose name the value is; what [`json_enum`] makes.
+/// The variant whose name the value is. [`json_enum`] uses it.
+///
+/// # Errors
+/// The value is not one of `names`.
 pub fn named<T: Copy>(value: &Value, expected: &str, names: &[&str], variants: &[T]) -> Result<T, ReadError> {
     let place = place(value, expected, names)?;
     variants.get(place).copied().ok_or_else(|| ReadError::new("its variant has no name"))
 }
 
-/// Apart from [`named`], so that it is there once and not for each type.
+/// Separate from [`named`], so that the code exists once and not for each type.
 fn place(value: &Value, expected: &str, names: &[&str]) -> Result<usize, ReadError> {
     let name = string(value, expected)?;
     let place = names.iter().position(|known| *known == name);
     place.ok_or_else(|| ReadError::new(format!("unknown variant `{name}`, expected {}", one_of(names))))
 }
 
-/// The text of what must be a string; `expected` says what of.
+/// The text of a string. If `value` is not a string, the error says that `expected` was expected.
+///
+/// # Errors
+/// The value is not a string.
 pub fn string<'a>(value: &'a Value, expected: &str) -> Result<&'a str, ReadError> {
     value.as_str().ok_or_else(|| ReadError::type_of(value, expected))
 }
@@ -207,22 +227,22 @@ fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// What does not fit, and where.
+/// A value that does not fit, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError(Box<(String, String)>);
 
 impl ReadError {
-    /// Something that does not fit as a whole; the readers around it add the place.
+    /// A problem with a whole value. The callers add the place.
     pub fn new(problem: impl Into<String>) -> Self {
         Self(Box::new((String::new(), problem.into())))
     }
 
-    /// The place, such as `directories[0].jwks_uri`; `.` for the whole.
+    /// The place, such as `directories[0].jwks_uri`; `.` means the whole document.
     pub fn path(&self) -> &str {
         if self.0.0.is_empty() { "." } else { &self.0.0 }
     }
 
-    /// What is wrong there.
+    /// The problem at that place.
     pub fn problem(&self) -> &str {
         &self.0.1
     }
@@ -263,7 +283,7 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// Types whose default is as good as any other value.
+/// Types whose default serves as the start value.
 macro_rules! blank {
     ($($type:ty),+) => {
         $(impl Blank for $type {
@@ -342,7 +362,7 @@ impl<T: FromJson> FromJson for Rc<T> {
     }
 }
 
-/// Null and a missing member are none.
+/// Null and a missing member are read as `None`.
 impl<T: FromJson> FromJson for Option<T> {
     const MAY_BE_MISSING: bool = true;
 

@@ -8,30 +8,30 @@ use super::Refusal;
 use super::catalogue::{AT_01, AT_02, AT_04, AT_05, AT_07, CM_01, CM_02, CM_03, CM_04};
 use super::profile::ManagementToken;
 
-/// The longest access token read, in bytes.
+/// The longest access token that is read, in bytes.
 const TOKEN_BYTES: usize = 2048;
 
-/// What the store says about a token (RFC 7662 section 2.2).
+/// The store's answer about a token (RFC 7662 section 2.2).
 #[derive(Debug, Clone, Default)]
 pub struct Introspection {
-    /// Whether the token may be used now.
+    /// Whether the token can be used now.
     pub active: bool,
-    /// The client it was issued to.
+    /// The client that the token was issued to.
     pub client_id: Option<String>,
-    /// `access` or `registration`; a store that knows no other tokens than access tokens leaves it out.
+    /// `access` or `registration`. A store that issues only access tokens may leave it out.
     pub token_use: Option<String>,
-    /// What it was issued for.
+    /// The scope that the token was issued for.
     pub scope: Option<String>,
-    /// The certificate it is bound to.
+    /// The certificate that the token is bound to.
     pub cnf: Option<Confirmation>,
 }
 
 json_struct!(Introspection { active, client_id, token_use, scope, cnf, .. });
 
-/// RFC 8705 section 3.1.
+/// The confirmation of a token (RFC 8705 section 3.1).
 #[derive(Debug, Clone)]
 pub struct Confirmation {
-    /// Thumbprint of the certificate.
+    /// The thumbprint of the certificate: SHA-256 of its DER, as base64url.
     pub x5t_s256: String,
 }
 
@@ -41,16 +41,16 @@ impl FromJson for Confirmation {
     }
 }
 
-/// The token in the authorization header, and nowhere else (CM-02, AT-04, AT-05).
+/// The token in the authorization header, which is the only place for it (CM-02, AT-04, AT-05).
 ///
 /// # Errors
-/// AT-05 where there is none, CM-02 where it is garbled, AT-04 where one is in the query.
+/// AT-05 if there is no token, CM-02 if the header is malformed, AT-04 if there is a token in the query.
 pub fn presented<'a>(authorization: Option<&'a [u8]>, query: Option<&str>) -> Result<&'a str, Refusal> {
     at_04_not_in_query(query)?;
     cm_02_bearer(at_05_header(authorization)?)
 }
 
-/// The token may be used now (AT-01).
+/// The token can be used now (AT-01).
 ///
 /// # Errors
 /// AT-01.
@@ -58,8 +58,8 @@ pub fn at_01_active(token: &Introspection) -> Result<(), Refusal> {
     if token.active { Ok(()) } else { Err(Refusal::by(&AT_01)) }
 }
 
-/// The token is of the kind that manages registrations (CM-01): a token that came with a registration is no access token, nor the other
-/// way round.
+/// The token has the kind that manages registrations in this profile (CM-01). A registration access token is not an access token, and an
+/// access token is not a registration access token.
 ///
 /// # Errors
 /// CM-01.
@@ -84,11 +84,11 @@ pub fn at_02_bound(token: &Introspection, certificate: &Certificate) -> Result<(
     }
 }
 
-/// The token was issued to the client of the path (CM-03, CM-04). `is_registered` says whether that client exists; callers cannot see the
-/// difference.
+/// The token was issued to the client in the path (CM-03, CM-04). `is_registered` says whether that client exists. Both rules have the same
+/// answer, so callers cannot find out which clients exist.
 ///
 /// # Errors
-/// CM-03 or CM-04, after which the token must be revoked.
+/// CM-03 or CM-04. The caller must then revoke the token.
 pub fn cm_03_cm_04_own(token: &Introspection, client_id: &str, is_registered: bool) -> Result<(), Refusal> {
     match (token.client_id.as_deref() == Some(client_id), is_registered) {
         (true, true) => Ok(()),
@@ -97,7 +97,7 @@ pub fn cm_03_cm_04_own(token: &Introspection, client_id: &str, is_registered: bo
     }
 }
 
-/// The token was issued for the scope that managing a registration takes, if it takes one (AT-07, CM-05).
+/// The token was issued for the scope `needed` (AT-07, CM-05). With `None`, managing a registration needs no scope.
 ///
 /// # Errors
 /// AT-07.

@@ -1,5 +1,5 @@
-//! Whose transport certificate is it? The organisation and software that the directory's statement names must be those that the
-//! certificate authority certified. Names are read from the certificate's DER and compared whole.
+//! The binding of transport certificates to a client. The certificate authority must have certified the same organisation and software that
+//! the directory's statement names. Names are read from the certificate's DER and compared as a whole.
 
 use dcr_json::json_struct;
 use dcr_x509::Certificate;
@@ -10,21 +10,21 @@ use super::dialect::{CertificateForm, Dialect, FormRule, Id};
 use super::software_statement::SoftwareStatement;
 use super::{Evaluation, Refusal, Timestamp};
 
-/// What a client's transport certificates must say. It is kept with the client's record: a renewed certificate is still the client's.
+/// The demands on a client's transport certificates. They are kept in the client's record, so that a renewed certificate is accepted too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Binding {
     /// The software's id in the directory.
     pub software_id: String,
     /// The organisation's id in the directory.
     pub organisation_id: String,
-    /// The organisation's active registrations with competent authorities, where the statement has them.
+    /// The organisation's active registrations with competent authorities. The list is empty if the statement has none.
     pub registration_ids: Vec<String>,
 }
 
 json_struct!(Binding { software_id, organisation_id, registration_ids, .. });
 
 impl Binding {
-    /// What the statement says about the certificates of its software.
+    /// The binding that a statement gives to the certificates of its software.
     pub fn of(statement: &SoftwareStatement) -> Self {
         Self {
             software_id: statement.software_id().to_owned(),
@@ -33,11 +33,12 @@ impl Binding {
         }
     }
 
-    /// Whether `certificate` is one of the client's at `now`: it is of one of the directory's forms, and says what that form must
-    /// (CB-04, CB-05, CB-08, CB-09).
+    /// Checks that `certificate` belongs to the client at the time `now`. It must have one of the directory's forms and fulfil the demands
+    /// of that form (CB-04, CB-05, CB-08, CB-09).
     ///
     /// # Errors
-    /// The form's rule. Dates are checked here although TLS did too: a connection may outlive its certificate.
+    /// The rule of the form. The dates are checked here although TLS checked them too, because a connection can last longer than its
+    /// certificate.
     pub fn check(
         &self,
         certificate: &Certificate,
@@ -92,8 +93,8 @@ impl Binding {
     }
 }
 
-/// The certificate grants every role of the statement in the sense of PSD2, where the operator asks for that (CB-06). A role that PSD2 does
-/// not know needs no grant.
+/// The certificate grants every role of the statement as PSD2 defines it, if the operator demands this (CB-06). A role that PSD2 does not
+/// define needs no grant.
 ///
 /// # Errors
 /// CB-06.
@@ -106,8 +107,8 @@ pub fn cb_06_psd2_roles(certificate: &Certificate, roles: &[String], dialect: &D
     Ok(())
 }
 
-/// The form that a certificate is of: the first whose attribute it has, or else the last. A certificate that is of no form breaks the
-/// rule of the last.
+/// The form of a certificate: the first form whose attribute the certificate has, or else the last form. So a certificate that fits no form
+/// breaks the rule of the last one.
 fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
     let is_of = |form: &&CertificateForm| {
         form.has.as_ref().is_none_or(|attribute| !certificate.subject().values(attribute).is_empty())

@@ -1,4 +1,4 @@
-//! How a client names the subject of its certificates (RFC 8705 section 2.1.2): by the whole name, or by one alternative name.
+//! The name by which a client registers its certificates (RFC 8705 section 2.1.2): the whole subject, or one alternative name.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use dcr_x509::{AlternativeName, Attribute, Certificate, DistinguishedName};
 
 use super::profile::SubjectMember;
 
-/// A member of the metadata, and what the client wrote there.
+/// A member of the metadata, with the value that the client registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSubject {
     member: SubjectMember,
@@ -14,24 +14,25 @@ pub struct CertificateSubject {
 }
 
 impl CertificateSubject {
-    /// What `written` in `member` names.
+    /// The subject with the value `written` in `member`.
     pub fn new(member: SubjectMember, written: String) -> Self {
         Self { member, written }
     }
 
-    /// The member it was written in.
+    /// The member that the client used.
     pub fn member(&self) -> SubjectMember {
         self.member
     }
 
-    /// What was written, if `member` keeps it. A whole name is kept under its standard name.
+    /// The registered value, if `member` keeps it. A whole subject is kept under its standard name.
     pub fn written_as(&self, member: SubjectMember) -> Option<String> {
         let kept_in = if self.member == SubjectMember::ShortDn { SubjectMember::Dn } else { self.member };
         (kept_in == member).then(|| self.written.clone())
     }
 
-    /// Whether it is the certificate's subject (DN-03), as far as `attributes` go, if any are named (DN-05). Of alternative names, one must
-    /// be the one that was written: DNS names in any letter case, addresses by their octets, others exactly.
+    /// Whether the certificate has this subject (DN-03). If `attributes` is not empty, only these must match (DN-05). For an alternative
+    /// name, the certificate must contain the registered one: DNS names are compared in any letter case, addresses by their octets, others
+    /// exactly.
     pub fn matches(&self, certificate: &Certificate, attributes: &[Attribute]) -> bool {
         let names = certificate.subject_alternative_names();
         match self.member {

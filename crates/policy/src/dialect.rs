@@ -1,5 +1,5 @@
-//! Dialects: how a directory writes its software statements, and what ties a transport certificate to a software there. A dialect is the
-//! `software_statement` part of a profile; each directory of the configuration speaks one.
+//! Dialects: the form of a directory's software statements, and the demands on the transport certificates of their software. A dialect is
+//! the `software_statement` part of a profile. Each directory in the configuration has one.
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use serde_json::Value;
 
 use super::Timestamp;
 
-/// What a directory's software statements look like, what its claims are called, and what they give.
+/// The form of a directory's software statements, the names of their claims, and the permissions that follow from them.
 #[derive(Debug, Clone)]
 pub struct Dialect {
     /// Claims that must be present and not null (SS-04).
     pub required_claims: Vec<String>,
-    /// Members that the JOSE header must carry: `typ` (JO-18), `kid` (JO-14).
+    /// Members that the JOSE header must have: `typ` (JO-18), `kid` (JO-14).
     pub required_header: Vec<HeaderMember>,
-    /// The oldest `iat` believed, if there is a limit (SS-06).
+    /// The greatest accepted age, counted from `iat` (SS-06). `None` means no limit.
     pub max_age: Option<Duration>,
-    /// Whether a statement serves for one registration or update only (SS-08).
+    /// Whether a statement can be used for only one registration or update (SS-08).
     pub single_use: bool,
-    /// The software's modes that are taken, such as `Live`; none where any is (SS-12).
+    /// The accepted modes of the software, such as `Live` (SS-12). `None` means that every mode is accepted.
     pub modes: Option<Vec<String>>,
     /// Whether a key that the directory lists as revoked is refused (SS-14).
     pub refuse_revoked_keys: bool,
-    /// Whether the URIs shown to people must be on hosts of the redirect URIs (SS-16).
+    /// Whether the URIs that are shown to people must be on hosts of the redirect URIs (SS-16).
     pub uris_on_redirect_hosts: bool,
-    /// How statements write roles (SS-10).
+    /// The form of roles in a statement (SS-10).
     pub roles_shape: RolesShape,
-    /// Where the scopes of a software come from (MD-15, MD-17).
+    /// The source of the scopes of a software product (MD-15, MD-17).
     pub scopes_from: ScopesFrom,
-    /// Which scopes a role gives (MD-15, MD-18).
+    /// The scopes that each role gives (MD-15, MD-18).
     pub role_scopes: ByName<Vec<String>>,
-    /// Scopes any software may have (MD-15).
+    /// Scopes that every software product may have (MD-15).
     pub universal_scopes: Vec<String>,
-    /// What a transport certificate must say, in the forms it comes in; the first that is the certificate's decides. None where nothing in
-    /// a certificate names the software (CB-10); then only its dates are checked (CB-01).
+    /// The forms of transport certificates, each with its demands. The first form that fits a certificate counts. If the list is empty,
+    /// certificates do not name the software (CB-10), and only their dates are checked (CB-01).
     pub certificate_forms: Vec<CertificateForm>,
-    /// Whether the transport certificate must stand in the software's key set (CB-07).
+    /// Whether the transport certificate must be in the software's key set (CB-07).
     pub certificate_in_key_set: bool,
-    /// Whether the transport certificate must grant the roles in the sense of PSD2 (CB-06).
+    /// Whether the transport certificate must grant the roles as PSD2 defines them (CB-06).
     pub certificate_psd2_roles: bool,
-    /// What a role is called in a certificate of PSD2 (CB-06).
+    /// The name that each role has in a PSD2 certificate (CB-06).
     pub psd2_roles: ByName<String>,
-    /// The directory's names of the claims.
+    /// The names that the directory gives to claims.
     pub claims: StatementClaimNames,
 }
 
@@ -66,30 +66,30 @@ json_struct!(Dialect {
     claims,
 });
 
-/// The directory's names of the claims in a software statement.
+/// The names that the directory gives to the claims of a software statement.
 #[derive(Debug, Clone)]
 pub struct StatementClaimNames {
     /// The software's id.
     pub software_id: String,
     /// The organisation's id.
     pub organisation_id: String,
-    /// The organisation's status in the directory, where statements have it (SS-09).
+    /// The organisation's status in the directory; `None` if statements do not have it (SS-09).
     pub organisation_status: Option<String>,
     /// The software's redirect URIs (MD-01).
     pub redirect_uris: String,
     /// The software's roles (SS-10).
     pub roles: String,
-    /// Where the software's key set lives, first one present wins (SS-13).
+    /// The URL of the software's key set. The first claim that is present counts (SS-13).
     pub key_set_uris: Vec<String>,
-    /// Where the keys live that the directory has revoked, where statements say it (SS-14).
+    /// The URL of the keys that the directory has revoked; `None` if statements do not have it (SS-14).
     pub revoked_key_set_uri: Option<String>,
-    /// The competent authority's claims about the organisation, where statements have them (SS-11, CB-05).
+    /// The competent authority's claims about the organisation; `None` if statements do not have them (SS-11, CB-05).
     pub authority_claims: Option<String>,
-    /// Whether the software is for tests or live, where statements say it (SS-12).
+    /// Whether the software is for tests or live; `None` if statements do not have it (SS-12).
     pub mode: Option<String>,
-    /// The scopes the software may have, where statements have them (MD-17).
+    /// The scopes that the software may have; `None` if statements do not have them (MD-17).
     pub scope: Option<String>,
-    /// What the statement calls the members that describe a client to people (SS-15).
+    /// The names of the claims that describe a client to people (SS-15).
     pub descriptive: ByName<String>,
 }
 
@@ -107,7 +107,7 @@ json_struct!(StatementClaimNames {
     descriptive,
 });
 
-/// A member of a JOSE header that may be left out elsewhere.
+/// A member of a JOSE header that some ecosystems require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderMember {
     /// The token's type (JO-18).
@@ -118,25 +118,25 @@ pub enum HeaderMember {
 
 json_enum!(HeaderMember { "typ" => Typ, "kid" => Kid });
 
-/// How a statement writes roles.
+/// The form of roles in a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolesShape {
-    /// As an array of strings.
+    /// An array of strings.
     Array,
-    /// As one string.
+    /// One string.
     String,
-    /// As an array of objects with `role` and `status`; those that are `Active` count.
+    /// An array of objects with `role` and `status`. Only `Active` roles count.
     Objects,
 }
 
 json_enum!(RolesShape { "array" => Array, "string" => String, "objects" => Objects });
 
-/// Where the scopes of a software come from.
+/// The source of the scopes of a software product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopesFrom {
-    /// From its roles; the request chooses among them.
+    /// Its roles. The request chooses among their scopes.
     Roles,
-    /// From the statement, as far as its roles know them; the request may choose among them.
+    /// The statement, limited to the scopes of its roles. The request may choose among them.
     Statement,
 }
 
@@ -166,14 +166,14 @@ pub struct CertificateForm {
     pub organisation_rule: Option<FormRule>,
     /// The attribute by which certificates of this form are known, where there are several forms.
     pub has: Option<Attribute>,
-    /// The form is believed of certificates issued before this time only, in Unix seconds.
+    /// Only certificates that were issued before this time may have this form, in Unix seconds.
     pub issued_before: Option<Timestamp>,
-    /// What each attribute must be; each must stand in the subject exactly once.
+    /// The template of each attribute. Each attribute must be in the subject exactly once.
     pub subject: Vec<(Attribute, Template)>,
 }
 
 impl Dialect {
-    /// Whether names in a transport certificate say whose it is.
+    /// Whether names in a transport certificate show who owns it.
     pub fn binds_certificates(&self) -> bool {
         !self.certificate_forms.is_empty()
     }
@@ -186,7 +186,7 @@ impl Dialect {
     }
 }
 
-/// What an attribute of a certificate must be: words of its own and one id of the statement, as in `OFBBR-{organisation_id}`.
+/// The required value of a certificate's attribute: fixed text and one id of the statement, such as `OFBBR-{organisation_id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -202,19 +202,19 @@ enum Part {
     Id(Id),
 }
 
-/// An id that a statement gives.
+/// An id in a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Id {
-    /// The software's.
+    /// The id of the software.
     Software,
-    /// The organisation's.
+    /// The id of the organisation.
     Organisation,
     /// One of the organisation's registrations with a competent authority.
     Registration,
 }
 
 impl Template {
-    /// Reads a template; `None` where a name in braces is unknown, or the id is not its last part.
+    /// Reads a template. `None` if a name in braces is unknown, or if the id is not at its end.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -238,7 +238,7 @@ impl Template {
         (rest.is_empty() && ends_with_id).then_some(Self { parts })
     }
 
-    /// Which id the attribute carries.
+    /// The id that the attribute contains.
     pub fn id(&self) -> Option<Id> {
         match self.parts.last() {
             Some(Part::Id(id)) => Some(*id),
@@ -246,7 +246,7 @@ impl Template {
         }
     }
 
-    /// The id in `value`, if the rest of it is as the template has it.
+    /// The id inside `value`. `None` if the rest of `value` does not fit the template.
     pub fn id_in<'v>(&self, value: &'v str) -> Option<&'v str> {
         let mut rest = value;
         for part in &self.parts {
@@ -261,7 +261,7 @@ impl Template {
     }
 }
 
-/// What follows `least` to `most` upper-case letters, which are all there are.
+/// The rest of `text` behind its leading upper-case letters. `None` unless there are at least `least` and at most `most` of them.
 fn strip_capitals(text: &str, least: usize, most: usize) -> Option<&str> {
     let count = text.bytes().take_while(u8::is_ascii_uppercase).count();
     if (least..=most).contains(&count) { text.get(count..) } else { None }
@@ -292,7 +292,7 @@ impl FromJson for Time {
     }
 }
 
-/// Attributes of a subject, and what each must be.
+/// Attributes of a subject, each with its template.
 struct Subject(Vec<(Attribute, Template)>);
 
 impl FromJson for Subject {
@@ -302,7 +302,7 @@ impl FromJson for Subject {
         for (name, written) in ByName::<String>::from_json(value)? {
             let attribute = Attribute::from_json(&Value::from(name))?;
             let template = Template::parse(&written).ok_or_else(|| ReadError::new(problem))?;
-            // Of two rules broken at once, the one about the software says more.
+            // If the certificate breaks two rules at once, the rule about the software is more useful to the caller.
             let place = if template.id() == Some(Id::Organisation) { &mut of_organisation } else { &mut subject };
             place.push((attribute, template));
         }

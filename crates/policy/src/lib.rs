@@ -1,7 +1,26 @@
-//! The rules. Pure: input, settings and clock in, outcome out. Nothing here knows HTTP, the host or the store.
+//! The rules of Dynamic Client Registration.
 //!
-//! What lies behind a check can only be reached with a value that the check made: [`jwt::Verified`] comes from a signature check,
-//! [`software_statement::SoftwareStatement`] and [`registration_request::RegistrationRequest`] from verified tokens only.
+//! The input of a rule is a document, the [`Settings`](settings::Settings) and the time. Its output is a value, or a [`Refusal`] with the
+//! broken rule. The [`Evaluation`] of a request records the checks and applies the mode of each rule. This crate knows no host and no
+//! store, and it sends nothing.
+//!
+//! Types make sure that a check was done: only a signature check makes a [`jwt::Verified`], and only verified tokens make a
+//! [`software_statement::SoftwareStatement`] or a [`registration_request::RegistrationRequest`].
+//!
+//! ```
+//! use dcr_policy::catalogue::{CA_20, CA_20_UNKNOWN};
+//! use dcr_policy::evaluation::Evaluation;
+//! use dcr_policy::profile::Profile;
+//! use dcr_policy::settings::Settings;
+//! use dcr_policy::token_request::TokenRequest;
+//!
+//! let settings = Settings::new(Profile::named("uk-obie-3.3").unwrap());
+//! let evaluation = Evaluation::new(settings.modes.clone());
+//! let request = TokenRequest::ca_01_parse(b"grant_type=password").unwrap();
+//!
+//! let refusal = evaluation.require(&[&CA_20, &CA_20_UNKNOWN], request.ca_20_grant()).unwrap_err();
+//! assert_eq!((refusal.rule.id, refusal.status()), ("CA-20", 400));
+//! ```
 
 pub mod access_token;
 pub mod catalogue;
@@ -31,7 +50,7 @@ pub use error_code::ErrorCode;
 pub use evaluation::Evaluation;
 pub use refusal::Refusal;
 
-/// Unix time in seconds. Time is always an argument.
+/// Unix time in seconds. Functions take the current time as an argument.
 pub type Timestamp = u64;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Profiles: one ecosystem's rules as data. A profile is one readable file of values under `profiles/`, all of them or those that are other
-//! than in a profile it `extends`; code asks the values, never the name.
+//! Profiles: the rules of one ecosystem as data. A profile is a readable file of values under `profiles/`. It has all values, or only those
+//! that differ from the profile that it `extends`. Code reads the values and never the name of a profile.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::dialect::{Dialect, HeaderMember};
 use super::error_code::ErrorCode;
 
-/// The profiles built in, by name, with the text of their files but for its white space (`build.rs`).
+/// The built-in profiles: names, and the text of their files without white space (`build.rs`).
 const BUILT_IN: &[(&str, &str)] = &[
     ("uk-obie-3.3", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.3.json"))),
     ("uk-obie-3.4", include_str!(concat!(env!("OUT_DIR"), "/uk-obie-3.4.json"))),
@@ -30,29 +30,29 @@ pub const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 /// What one ecosystem asks of registrations, clients and tokens.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// The profile's name, as `profile` of the configuration writes it.
+    /// The name of the profile, as in `profile` of the configuration.
     pub name: String,
-    /// One line about the ecosystem, for readers.
+    /// One line about the ecosystem, for people.
     pub about: String,
-    /// The families of rules it belongs to: what the catalogue's levels name.
+    /// The families of rules that the profile belongs to. The catalogue gives each rule a level for each family.
     pub families: Vec<String>,
-    /// Where the endpoints are, unless the configuration says otherwise.
+    /// The paths of the endpoints. The configuration may replace them.
     pub paths: Paths,
-    /// Algorithms allowed in every signature (JO-05).
+    /// Algorithms that are allowed in every signature (JO-05).
     pub signing_algorithms: Vec<Algorithm>,
     /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
     pub clock_skew: Duration,
-    /// Members that the JOSE header of a request and of an assertion must carry (JO-14, JO-18).
+    /// Members that the JOSE header of requests and assertions must have (JO-14, JO-18).
     pub required_header: Vec<HeaderMember>,
-    /// Software statements, as the ecosystem's directory writes them.
+    /// The demands on software statements, as the ecosystem's directory writes them.
     pub software_statement: Dialect,
-    /// Registration requests.
+    /// The demands on registration requests.
     pub registration: RegistrationProfile,
-    /// Client metadata.
+    /// The demands on client metadata.
     pub client_metadata: ClientMetadataProfile,
-    /// Client assertions.
+    /// The demands on client assertions.
     pub client_assertion: ClientAssertionProfile,
-    /// Access tokens.
+    /// The demands on access tokens.
     pub access_token: AccessTokenProfile,
     /// The form of answers.
     pub answers: AnswersProfile,
@@ -77,33 +77,33 @@ json_struct!(Profile {
 /// Paths of the endpoints.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// The registration endpoint; a registration is below it, by ClientId.
+    /// The registration endpoint. Each registration has a path below it, with its ClientId.
     pub registration: String,
     /// The token endpoint.
     pub token: String,
-    /// Where a third party reads how its certificate's subject is written, if there is such a place.
+    /// The endpoint at which a third party reads how its certificate's subject is written; `None` if there is no such endpoint.
     pub distinguished_name: Option<String>,
 }
 
 json_struct!(Paths { registration, token, distinguished_name });
 
-/// What a registration request must look like.
+/// The demands on a registration request.
 #[derive(Debug, Clone)]
 pub struct RegistrationProfile {
-    /// What the body is (RQ-06).
+    /// The format of the body (RQ-06).
     pub body: RequestBody,
-    /// Media types of the body (RG-02).
+    /// The allowed media types of the body (RG-02).
     pub media_types: Vec<String>,
-    /// What `aud` may name (RQ-03).
+    /// The names of the gateway that `aud` may contain (RQ-03).
     pub audiences: Vec<Audience>,
-    /// The longest time from now to `exp` (JW-06).
+    /// The longest time between now and `exp` (JW-06).
     pub max_lifetime: Duration,
-    /// How long a `jti` is remembered at most, where requests live longer than the store keeps anything. After that time a request that
-    /// has not expired can be replayed.
+    /// The longest time that a `jti` is remembered. It is for requests that live longer than the store keeps a `jti`. After this time, a
+    /// request that has not expired can be replayed.
     pub danger_forget_jti_after: Option<Duration>,
-    /// The token by which a registration is managed (CM-01).
+    /// The token that manages a registration (CM-01).
     pub management_token: ManagementToken,
-    /// Whether one software may be registered only once at a time (MD-26).
+    /// Whether a second registration of the same software is refused (MD-26).
     pub single_registration: bool,
 }
 
@@ -117,44 +117,44 @@ json_struct!(RegistrationProfile {
     single_registration,
 });
 
-/// What client metadata may say.
+/// The allowed values of client metadata.
 #[derive(Debug, Clone)]
 pub struct ClientMetadataProfile {
-    /// MD-04.
+    /// Allowed values of `token_endpoint_auth_method` (MD-04).
     pub token_endpoint_auth_methods: Vec<String>,
-    /// MD-10.
+    /// Allowed values of `grant_types` (MD-10).
     pub grant_types: Vec<String>,
-    /// MD-11; the order of words inside an entry does not matter.
+    /// Allowed values of `response_types` (MD-11). The order of the words in an entry has no meaning.
     pub response_types: Vec<String>,
-    /// What a request without response_types gets (MD-11).
+    /// The response types of a client whose request names none (MD-11).
     pub default_response_types: Vec<String>,
     /// Whether a response type with `id_token` needs the grant type `implicit` (MD-12).
     pub id_token_needs_implicit: bool,
-    /// MD-19.
+    /// Allowed values of `application_type` (MD-19).
     pub application_types: Vec<String>,
-    /// Whether a request must say its application_type (MD-19).
+    /// Whether a request must contain `application_type` (MD-19).
     pub application_type_required: bool,
     /// Members that must be present and name a signing algorithm (MD-20).
     pub required_signing_algs: Vec<String>,
-    /// Whether a request may register redirect URIs that the statement does not list (MD-01): whoever holds the software's signing key
-    /// then decides where authorization codes go.
+    /// Whether a request may register redirect URIs that the statement does not list (MD-01). Then the holder of the software's signing key
+    /// decides where authorization codes are sent.
     pub danger_redirect_uris_beyond_statement: bool,
-    /// Whether the request must name its redirect URIs, instead of taking all of the statement's (MD-02).
+    /// Whether the request must name its redirect URIs (MD-02). Otherwise it may leave them out and gets all of the statement's.
     pub redirect_uris_required: bool,
-    /// MD-03.
+    /// The longest redirect URI, in characters (MD-03).
     pub redirect_uri_max_chars: usize,
-    /// MD-14.
+    /// The longest `scope`, in characters (MD-14).
     pub scope_max_chars: usize,
-    /// MD-06.
+    /// The longest subject, in characters (MD-06).
     pub subject_dn_max_chars: usize,
-    /// What the subject must begin with (MD-06); empty for anything.
+    /// The required start of the subject (MD-06). An empty text allows any subject.
     pub subject_dn_prefix: String,
-    /// The members by which a client may name its certificate's subject (MD-07, MD-08, MD-09).
+    /// The members in which a client may name the subject of its certificate (MD-07, MD-08, MD-09).
     pub subject_members: Vec<SubjectMember>,
-    /// The attributes of a subject that must match; empty for all of them (DN-05).
+    /// The attributes of a subject that must match (DN-05). An empty list means all attributes.
     pub subject_dn_attributes: Vec<Attribute>,
-    /// Whether an update that changes the subject comes over the certificate registered until then, and only the new one serves
-    /// afterwards (CM-11).
+    /// Whether an update that changes the subject must come over the certificate that is still registered. Afterwards only the new
+    /// certificate is accepted (CM-11).
     pub subject_changes_over_old_certificate: bool,
     /// Whether `scope` may be an array of scopes (MD-16).
     pub scope_arrays: bool,
@@ -181,25 +181,25 @@ json_struct!(ClientMetadataProfile {
     scope_arrays,
 });
 
-/// What a client assertion must look like.
+/// The demands on a client assertion.
 #[derive(Debug, Clone)]
 pub struct ClientAssertionProfile {
-    /// What `aud` may name (CA-07).
+    /// The names of the gateway that `aud` may contain (CA-07).
     pub audiences: Vec<Audience>,
-    /// Whether `aud` may be an array with one of them in it (CA-07).
+    /// Whether `aud` may be an array that contains one of these names (CA-07).
     pub audience_arrays: bool,
-    /// The longest time from now to `exp` (CA-09).
+    /// The longest time between now and `exp` (CA-09).
     pub max_lifetime: Duration,
 }
 
 json_struct!(ClientAssertionProfile { audiences, audience_arrays, max_lifetime });
 
-/// The access tokens the token endpoint issues.
+/// The demands on access tokens that the token endpoint issues.
 #[derive(Debug, Clone)]
 pub struct AccessTokenProfile {
-    /// The scope that managing a registration takes, if it takes one (CM-05).
+    /// The scope that a token needs to manage a registration; `None` if it needs no scope (CM-05).
     pub management_scope: Option<String>,
-    /// From issue to expiry.
+    /// The time from issue to expiry.
     pub lifetime: Duration,
     /// The shortest lifetime the ecosystem allows (AT-08).
     pub least_lifetime: Duration,
@@ -224,60 +224,60 @@ json_enum!(Audience {
     "issuer" => Issuer, "registration_endpoint" => RegistrationEndpoint, "token_endpoint" => TokenEndpoint,
 });
 
-/// The form of answers, where ecosystems differ.
+/// The form of answers, where ecosystems differ from each other.
 #[derive(Debug, Clone)]
 pub struct AnswersProfile {
     /// The JSON type of `client_id_issued_at` (RG-05).
     pub client_id_issued_at: JsonType,
-    /// What becomes of `x-fapi-interaction-id` (RG-15).
+    /// The handling of the header `x-fapi-interaction-id` (RG-15).
     pub interaction_id: InteractionId,
-    /// Rules, by their ids, that this ecosystem answers with another `error`.
+    /// Rules that this ecosystem answers with another `error`, by their ids.
     pub errors: ByName<ErrorCode>,
 }
 
 json_struct!(AnswersProfile { client_id_issued_at, interaction_id, errors });
 
-/// What the body of a registration request is.
+/// The format of a registration request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestBody {
     /// A JWT signed with a key of the software.
     Jwt,
-    /// A JSON object. Who sends it shows by the transport certificate alone.
+    /// A JSON object. Only the transport certificate shows who sent it.
     Json,
 }
 
 json_enum!(RequestBody { "jwt" => Jwt, "json" => Json });
 
-/// The token by which a registration is managed (CM-01).
+/// The token that manages a registration (CM-01).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManagementToken {
     /// An access token of the client, bound to its certificate.
     AccessToken,
-    /// The token that came with the registration (RFC 7592 section 3).
+    /// The token that the client got with its registration (RFC 7592 section 3).
     RegistrationAccessToken,
 }
 
 json_enum!(ManagementToken { "access_token" => AccessToken, "registration_access_token" => RegistrationAccessToken });
 
-/// A member by which a client names its certificate's subject (RFC 8705 section 2.1.2).
+/// A member in which a client names the subject of its certificate (RFC 8705 section 2.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectMember {
     /// The whole subject.
     Dn,
-    /// The whole subject, as older servers call it (MD-09).
+    /// The whole subject, in the member that older servers use (MD-09).
     ShortDn,
-    /// A DNS name among the subject alternative names.
+    /// A DNS name, as a subject alternative name.
     SanDns,
-    /// A URI among them.
+    /// A URI, as a subject alternative name.
     SanUri,
-    /// An IP address among them.
+    /// An IP address, as a subject alternative name.
     SanIp,
-    /// An email address among them.
+    /// An email address, as a subject alternative name.
     SanEmail,
 }
 
 impl ClientMetadataProfile {
-    /// The member that holds the subject of a certificate as a whole: whoever is told of a subject reads it by this name (MD-09).
+    /// The member that holds the whole subject of a certificate. Answers and errors about a subject use its name (MD-09).
     pub fn subject_dn_member(&self) -> SubjectMember {
         if self.subject_members.contains(&SubjectMember::ShortDn) { SubjectMember::ShortDn } else { SubjectMember::Dn }
     }
@@ -290,7 +290,7 @@ impl FromJson for SubjectMember {
 }
 
 impl SubjectMember {
-    /// All of them.
+    /// All members.
     pub const ALL: [Self; 6] = [Self::Dn, Self::ShortDn, Self::SanDns, Self::SanUri, Self::SanIp, Self::SanEmail];
 
     /// The member's name.
@@ -306,14 +306,14 @@ impl SubjectMember {
     }
 }
 
-/// What becomes of the header `x-fapi-interaction-id` (RG-15).
+/// The handling of the header `x-fapi-interaction-id` (RG-15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InteractionId {
-    /// It is nobody's business.
+    /// The header is ignored.
     Ignore,
-    /// A request that has one gets it back.
+    /// The answer repeats the header if the request has it.
     Echo,
-    /// A request must have one, and gets it back.
+    /// The request must have the header, and the answer repeats it.
     Require,
 }
 
@@ -322,24 +322,24 @@ json_enum!(InteractionId { "ignore" => Ignore, "echo" => Echo, "require" => Requ
 /// A JSON type for a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonType {
-    /// As RFC 7591 section 3.2.1 has it.
+    /// The form of RFC 7591 section 3.2.1.
     Number,
-    /// As older servers have it.
+    /// The form of older servers.
     String,
 }
 
 json_enum!(JsonType { "number" => Number, "string" => String });
 
 impl Profile {
-    /// The built-in profile of that name.
+    /// The built-in profile with this name.
     ///
     /// # Errors
-    /// [`UnknownProfile`] with the names there are, or why a profile's file could not be read.
+    /// [`UnknownProfile`] with the known names, or with the reason why the profile's file could not be read.
     pub fn named(name: &str) -> Result<Self, UnknownProfile> {
         json::read(&Self::document(name)?).map_err(|error| UnknownProfile(error.to_string()))
     }
 
-    /// All values of the built-in profile of that name, as files write them.
+    /// All values of the built-in profile with this name, in the form of its file.
     ///
     /// # Errors
     /// As [`Profile::named`].
@@ -353,7 +353,7 @@ impl Profile {
         Self::whole(document)
     }
 
-    /// All values of a profile that may say only what is other in it than in the built-in one that it `extends`.
+    /// All values of a profile that is written out. It may contain only the values that differ from the built-in profile that it `extends`.
     ///
     /// # Errors
     /// There is no such built-in profile.
@@ -364,7 +364,7 @@ impl Profile {
         Ok(whole)
     }
 
-    /// The values in force that widen what the standards allow, each by its name in the profile: worth a warning at start.
+    /// The names of the values that widen what the standards allow. The filter logs a warning for each at start.
     pub fn dangers(&self) -> Vec<&'static str> {
         let dangers = [
             (self.registration.danger_forget_jti_after.is_some(), "registration.danger_forget_jti_after"),
@@ -376,13 +376,13 @@ impl Profile {
         dangers.into_iter().filter(|(in_force, _)| *in_force).map(|(_, name)| name).collect()
     }
 
-    /// Names of the built-in profiles.
+    /// The names of the built-in profiles.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 }
 
-/// Puts `values` in place of those in `document`, objects member by member.
+/// Replaces values in `document` with those in `values`. Objects are merged member by member.
 pub fn merge(document: &mut Value, values: &Map<String, Value>) {
     for (name, value) in values {
         match (document.get_mut(name), value) {
@@ -397,10 +397,10 @@ pub fn merge(document: &mut Value, values: &Map<String, Value>) {
     }
 }
 
-/// Deepest nesting of a profile's file.
+/// The deepest nesting of a profile's file.
 const DOCUMENT_DEPTH: usize = 16;
 
-/// There is no such profile; holds what to write instead.
+/// There is no such profile. The text says which names can be used.
 #[derive(Debug)]
 pub struct UnknownProfile(pub String);
 

@@ -1,13 +1,14 @@
-//! Scopes: RFC 6749 section 3.3. Compared as whole words, never as parts of words.
+//! Scopes (RFC 6749 section 3.3). They are compared as whole words, never as parts of words.
 
-/// Splits a scope into its words: one or more, each of the characters RFC 6749 allows, single spaces between. `None` for anything else.
+/// Splits a scope into its words. `None` unless there is at least one word, the words have only the characters that RFC 6749 allows, and
+/// single spaces separate them.
 pub fn words(scope: &str) -> Option<Vec<&str>> {
     let words: Vec<&str> = scope.split(' ').collect();
     let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     words.iter().all(is_word).then_some(words)
 }
 
-/// The words of a scope with single spaces between them; `None` where there is no word.
+/// The words of a scope, separated by single spaces. `None` if there is no word.
 pub fn normalised(scope: &str) -> Option<String> {
     let words: Vec<&str> = scope.split(' ').filter(|word| !word.is_empty()).collect();
     (!words.is_empty()).then(|| words.join(" "))

@@ -1,5 +1,5 @@
-//! The settings of the rules: all that a rule may know beside the document it judges. They name no Envoy cluster and no file; the
-//! configuration makes them, and a test makes them in a line.
+//! The settings of the rules: everything that a rule may read besides the document. They contain no Envoy cluster and no file. The
+//! configuration builds them, and a test builds them in one line.
 
 use std::rc::Rc;
 
@@ -9,18 +9,18 @@ use super::dialect::Dialect;
 use super::mode::Modes;
 use super::profile::Profile;
 
-/// What the operator and the profile ask for.
+/// The demands of the operator and of the profile.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The profile, with the operator's own values in it.
+    /// The profile, with the values that the operator replaced.
     pub profile: Profile,
-    /// The directories whose software statements are believed.
+    /// The directories whose software statements are accepted.
     pub directories: Vec<Directory>,
-    /// `aud` values a registration request may carry (RQ-03).
+    /// The accepted `aud` values of a registration request (RQ-03).
     pub registration_audiences: Vec<String>,
-    /// `aud` values a client assertion may carry (CA-07).
+    /// The accepted `aud` values of a client assertion (CA-07).
     pub assertion_audiences: Vec<String>,
-    /// What becomes of requests that break a rule.
+    /// What happens to requests that break a rule.
     pub modes: Rc<Modes>,
     /// Bounds on what callers may send.
     pub limits: Limits,
@@ -31,9 +31,9 @@ pub struct Settings {
 pub struct Directory {
     /// `iss` of its statements.
     pub issuer: String,
-    /// How it writes statements.
+    /// The form of its statements.
     pub dialect: Dialect,
-    /// The hosts of the key sets that its statements may name (SS-13): each with its port where that is not 443, exactly as in the URLs.
+    /// The hosts of the key sets that its statements may name (SS-13). Each has its port if it is not 443, exactly as in the URLs.
     pub key_set_hosts: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The largest JWT, in bytes.
     pub jwt_bytes: usize,
-    /// How deep JSON may nest.
+    /// The deepest nesting of JSON.
     pub json_depth: usize,
     /// The most redirect URIs of one registration.
     pub redirect_uris: usize,
@@ -59,7 +59,7 @@ impl Default for Limits {
 }
 
 impl Settings {
-    /// The settings of a profile alone: no directory, no audience, default limits, every rule enforced.
+    /// The settings of a profile without directories and audiences, with default limits. Every rule is enforced.
     pub fn new(profile: Profile) -> Self {
         Self {
             profile,
@@ -71,19 +71,20 @@ impl Settings {
         }
     }
 
-    /// The settings of a profile and of one directory that writes statements as the profile has them.
+    /// The settings of a profile with one directory, whose statements have the dialect of the profile.
     pub fn of_one_directory(profile: Profile, issuer: &str) -> Self {
         let dialect = profile.software_statement.clone();
         let directory = Directory { issuer: issuer.to_owned(), dialect, key_set_hosts: Vec::new() };
         Self { directories: vec![directory], ..Self::new(profile) }
     }
 
-    /// The directory of that issuer, if its statements are believed.
+    /// The directory with this issuer. `None` if its statements are not accepted.
     pub fn directory(&self, issuer: &str) -> Option<&Directory> {
         self.directories.iter().find(|directory| directory.issuer == issuer)
     }
 
-    /// Whether software statements of this issuer are believed. A directory that was taken off the list has no clients any more.
+    /// Whether software statements of this issuer are accepted. If a directory is removed from the configuration, its clients lose their
+    /// access.
     pub fn trusts(&self, issuer: &str) -> bool {
         self.directory(issuer).is_some()
     }

@@ -1,4 +1,4 @@
-//! The token request (RFC 6749 section 4.4.2): one form, one client authentication method, one grant.
+//! The token request (RFC 6749 section 4.4.2): a form with one client authentication method and one grant.
 
 use dcr_x509::{Attribute, Certificate};
 
@@ -8,15 +8,15 @@ use super::catalogue::{
 use super::client_metadata::{AuthMethod, ClientMetadata};
 use super::{Refusal, scope};
 
-/// The grant this token endpoint serves.
+/// The grant that this token endpoint serves.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The most parameters read from one form.
+/// The most parameters that a form may have.
 const PARAMETERS: usize = 64;
 
-/// The form, each parameter at most once; empty parameters are absent (RFC 6749 section 3.2).
+/// The form. Each parameter occurs at most once, and empty parameters count as absent (RFC 6749 section 3.2).
 #[derive(Debug, Default)]
 pub struct TokenRequest {
     grant_type: Option<String>,
@@ -27,17 +27,17 @@ pub struct TokenRequest {
     client_assertion_type: Option<String>,
 }
 
-/// How the caller says who it is.
+/// The way in which the client authenticates.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// By an assertion, with the `client_id` parameter where it was sent too.
+    /// A client assertion.
     Assertion {
         /// The JWT.
         token: &'a str,
         /// The `client_id` parameter.
         client_id: Option<&'a str>,
     },
-    /// By the transport certificate, which belongs to this client.
+    /// The transport certificate. The client is named by the `client_id` parameter.
     Certificate {
         /// The `client_id` parameter.
         client_id: &'a str,
@@ -48,7 +48,7 @@ impl TokenRequest {
     /// Reads the form (CA-01).
     ///
     /// # Errors
-    /// CA-01 where it is no form, repeats a parameter we read, or has too many.
+    /// CA-01 if the body is not a form, repeats a parameter that is read, or has too many parameters.
     pub fn ca_01_parse(body: &[u8]) -> Result<Self, Refusal> {
         let mut request = Self::default();
         if std::str::from_utf8(body).is_err() {
@@ -71,10 +71,10 @@ impl TokenRequest {
         Ok(request)
     }
 
-    /// The one way the client authenticates (CA-02, CA-03, CA-04, CA-16).
+    /// The only authentication method in the request (CA-02, CA-03, CA-04, CA-16).
     ///
     /// # Errors
-    /// CA-02 for several, CA-03 for a secret, CA-04 for an assertion of unknown type, CA-16 for none.
+    /// CA-02 for several methods, CA-03 for a secret, CA-04 for an assertion of an unknown type, CA-16 for no method.
     pub fn ca_02_credential(&self, has_authorization: bool) -> Result<Credential<'_>, Refusal> {
         let has_assertion = self.client_assertion.is_some() || self.client_assertion_type.is_some();
         let methods = [has_authorization, self.client_secret.is_some(), has_assertion];
@@ -87,12 +87,12 @@ impl TokenRequest {
         }
     }
 
-    /// Whether a grant is named, and it is not the one this endpoint serves.
+    /// Whether the request names a grant that this endpoint does not serve.
     pub fn names_another_grant(&self) -> bool {
         self.grant_type.as_deref().is_some_and(|grant| grant != CLIENT_CREDENTIALS)
     }
 
-    /// The grant is one this endpoint serves (CA-20).
+    /// The request names the grant that this endpoint serves (CA-20).
     ///
     /// # Errors
     /// CA-20.
@@ -104,9 +104,10 @@ impl TokenRequest {
         }
     }
 
-    /// The scope to grant: what was asked for, within what the client registered, or all of that (CA-21).
+    /// The scope to grant: the requested part of the registered scope; without a requested scope, the whole registered scope (CA-21).
     ///
-    /// Scopes any software may have, such as `openid`, may be asked for without being registered; they are granted only where they are.
+    /// A request may ask for the `universal` scopes, such as `openid`, even if the client did not register them. They are granted only if
+    /// it did.
     ///
     /// # Errors
     /// CA-21.
@@ -152,7 +153,7 @@ impl TokenRequest {
     }
 }
 
-/// The client uses the method it registered (CA-03): nobody may fall back to a weaker one.
+/// The client uses the authentication method that it registered (CA-03), so an attacker cannot use a weaker one.
 ///
 /// # Errors
 /// CA-03.
@@ -160,7 +161,7 @@ pub fn ca_03_registered_method(client: &ClientMetadata, used: AuthMethod) -> Res
     if client.token_endpoint_auth_method == used { Ok(()) } else { Err(Refusal::by(&CA_03)) }
 }
 
-/// The certificate's subject is the registered one (CA-17, DN-03), as far as `attributes` go, if any are named (DN-05).
+/// The certificate has the registered subject (CA-17, DN-03). If `attributes` is not empty, only these must match (DN-05).
 ///
 /// # Errors
 /// CA-17.
@@ -176,7 +177,7 @@ pub fn ca_17_subject(
         .ok_or_else(|| Refusal::by(&CA_17))
 }
 
-/// The client registered the grant (CA-20).
+/// The client has registered the grant (CA-20).
 ///
 /// # Errors
 /// CA-20.

@@ -1,28 +1,28 @@
-//! URLs: one reader for all that come in documents and configurations (RFC 3986). What each rule asks of a URL stands here too.
+//! Reads the URLs in documents and configurations (RFC 3986), and checks the demands of the rules on URLs.
 
 use fluent_uri::Uri;
 use fluent_uri::component::Host;
 
-/// The longest URL of a key set, in bytes.
+/// The longest URL of a key set that is read, in bytes.
 const KEY_SET_URL_BYTES: usize = 2048;
 
-/// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, as in `https://bank.example/oauth`.
+/// An issuer identifier (RFC 8414 section 2): an https URL without query and fragment, such as `https://bank.example/oauth`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     url: String,
-    /// How much of the URL is scheme, host and port.
+    /// The length of scheme, host and port.
     origin_bytes: usize,
 }
 
 impl Issuer {
-    /// Reads an issuer identifier; `None` where it is not one.
+    /// Reads an issuer identifier. `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (authority, rest) = https_parts(text)?;
         let origin_bytes = "https://".len() + authority.len();
         (rest.is_empty() || is_plain_path(rest)).then(|| Self { url: text.to_owned(), origin_bytes })
     }
 
-    /// The identifier as written.
+    /// The identifier, unchanged.
     pub fn as_str(&self) -> &str {
         &self.url
     }
@@ -32,23 +32,23 @@ impl Issuer {
         self.url.get(..self.origin_bytes).unwrap_or(&self.url)
     }
 
-    /// What follows the origin: empty, or a path without a slash at its end.
+    /// The rest behind the origin: empty, or a path without a slash at its end.
     pub fn path(&self) -> &str {
         self.url.get(self.origin_bytes..).unwrap_or_default()
     }
 }
 
-/// An https URL split into what a call to an Envoy cluster needs.
+/// An https URL, split into the parts that a call to an Envoy cluster needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySetUrl<'a> {
-    /// Host, with the port where one is written.
+    /// The host, with the port if there is one.
     pub authority: &'a str,
     /// Path and query.
     pub path: &'a str,
 }
 
 impl<'a> KeySetUrl<'a> {
-    /// Splits `https://authority/path`. `None` for another scheme, a user, a fragment, or any octet but the URL's own ASCII.
+    /// Splits `https://authority/path`. `None` for another scheme, a user, a fragment, or a character that is not allowed in a URL.
     pub fn parse(url: &'a str) -> Option<Self> {
         let (authority, path) = https_parts(url)?;
         (path.starts_with('/') && !path.contains('#') && url.len() <= KEY_SET_URL_BYTES)
@@ -56,12 +56,13 @@ impl<'a> KeySetUrl<'a> {
     }
 }
 
-/// Whether `text` is an https origin: scheme, host and port, nothing behind it.
+/// Whether `text` is an https origin: only scheme, host and port.
 pub fn is_origin(text: &str) -> bool {
     https_parts(text).is_some_and(|(_, rest)| rest.is_empty())
 }
 
-/// Whether `text` is a host with an optional port: no user, no brackets left open, nothing a header or URL could be broken with.
+/// Whether `text` is a host with an optional port. A user, an open bracket, or a character that could break a header or a URL is not
+/// allowed.
 pub fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -76,7 +77,8 @@ pub fn is_authority(text: &str) -> bool {
     !host.is_empty() && (name(host) || ipv6(host)) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// Whether `path` is a path that every server reads alike: single slashes, none at its end, unreserved characters only, no dot segments.
+/// Whether every server reads `path` in the same way: it has single slashes, no slash at its end, only unreserved characters and no dot
+/// segments.
 pub fn is_plain_path(path: &str) -> bool {
     let mut segments = path.split('/');
     segments.next() == Some("")
@@ -89,7 +91,7 @@ pub fn is_plain_path(path: &str) -> bool {
         })
 }
 
-/// Whether it is an https URL with a host, its scheme in lower case.
+/// Whether `url` is an https URL with a host. Its scheme must be in lower case.
 pub(super) fn is_https(url: &str) -> bool {
     Uri::parse(url).is_ok_and(|uri| uri.scheme().as_str() == "https" && uri.authority().is_some())
 }
@@ -99,7 +101,8 @@ pub(super) fn host(url: &str) -> Option<String> {
     Some(Uri::parse(url).ok()?.authority()?.host().to_ascii_lowercase())
 }
 
-/// Whether it is an absolute https URL with a public host: no user, no fragment, not this machine (MD-03).
+/// Whether `url` is an absolute https URL with a public host, without user and fragment (MD-03). Hosts that mean the local machine are not
+/// public.
 pub(super) fn is_public_https(url: &str) -> bool {
     let Ok(uri) = Uri::parse(url) else { return false };
     let Some(authority) = uri.authority() else { return false };
@@ -110,7 +113,7 @@ pub(super) fn is_public_https(url: &str) -> bool {
         && is_public_host(authority.host(), &authority.host_parsed())
 }
 
-/// The authority of an https URL and all that follows it, each as it is written.
+/// The authority of an https URL and the rest behind it, both unchanged.
 fn https_parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://").filter(|_| Uri::parse(url).is_ok())?;
     let (authority, rest) = rest.split_at_checked(rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
@@ -129,7 +132,7 @@ fn is_public_host(written: &str, host: &Host<'_>) -> bool {
 fn is_public_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let last = name.rsplit('.').next().unwrap_or_default();
-    // A browser reads a name whose last label is a number as an IPv4 address: 127.1 and 0x7f000001 are this machine.
+    // If the last label is a number, a browser reads the host as an IPv4 address: 127.1 and 0x7f000001 mean the local machine.
     let ends_in_a_number = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x");
     let plain = name
         .split('.')

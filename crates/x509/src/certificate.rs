@@ -1,4 +1,4 @@
-//! The few fields of a certificate that bind a request to it.
+//! The fields of a certificate that bind a request to it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use super::hex;
 use super::name::DistinguishedName;
 use super::psd2::{self, Psd2Role};
 
-/// Longest certificate read, in octets of DER. Certificates with a hundred names stay below 8 KiB.
+/// The longest certificate that is read, in octets of DER. Certificates with a hundred names stay below 8 KiB.
 const MAX_DER_BYTES: usize = 64 * 1024;
 
-/// Longest PEM text read, in octets: the same certificate in base64, and room for a short chain behind it.
+/// The longest PEM text that is read, in octets. A certificate of the longest size fits in base64, with a short chain behind it.
 const MAX_PEM_BYTES: usize = 256 * 1024;
 
-/// A parsed X.509 certificate (RFC 5280). Neither its signature nor its chain is checked here.
+/// A parsed X.509 certificate (RFC 5280). This code checks neither its signature nor its chain.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     subject: DistinguishedName,
@@ -31,8 +31,11 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads the first `CERTIFICATE` block of a PEM text (RFC 7468). What is around the block is not looked at: Envoy
-    /// and other tools put the rest of the chain behind the holder's certificate.
+    /// Reads the first `CERTIFICATE` block of a PEM text (RFC 7468). Other text is ignored, because Envoy and other tools write the rest of
+    /// the chain behind the holder's certificate.
+    ///
+    /// # Errors
+    /// The fault, as a [`CertificateError`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         if pem.len() > MAX_PEM_BYTES {
             return Err(CertificateError::TooLong);
@@ -42,7 +45,10 @@ impl Certificate {
         Self::from_der(&BASE64_STANDARD.decode(text).map_err(|_| CertificateError::Pem)?)
     }
 
-    /// Reads one DER certificate, with nothing behind it.
+    /// Reads one DER certificate. Nothing may follow it.
+    ///
+    /// # Errors
+    /// The fault, as a [`CertificateError`].
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > MAX_DER_BYTES {
             return Err(CertificateError::TooLong);
@@ -58,7 +64,7 @@ impl Certificate {
         })
     }
 
-    /// The subject. Empty where the certificate names its holder by alternative names only; an empty name matches none.
+    /// The subject. It is empty if the certificate names its holder only by alternative names. An empty name matches no other name.
     pub fn subject(&self) -> &DistinguishedName {
         &self.subject
     }
@@ -78,22 +84,22 @@ impl Certificate {
         self.not_after
     }
 
-    /// The subject alternative names of the kinds that RFC 8705 section 2.1.2 knows, in the certificate's order.
+    /// The subject alternative names of the kinds in RFC 8705 section 2.1.2, in the certificate's order.
     pub fn subject_alternative_names(&self) -> &[AlternativeName] {
         &self.alternative_names
     }
 
-    /// The roles of its qualified statement for PSD2 (ETSI TS 119 495 section 5.1), each once, in the certificate's
-    /// order; none where there is no such statement, or a malformed one.
+    /// The roles in the certificate's qualified statement for PSD2 (ETSI TS 119 495 section 5.1), each once, in the certificate's order.
+    /// The list is empty if there is no such statement, or if it is malformed.
     pub fn psd2_roles(&self) -> &[Psd2Role] {
         &self.psd2_roles
     }
 }
 
-/// A subject alternative name (RFC 5280 section 4.2.1.6), as the certificate spells it.
+/// A subject alternative name (RFC 5280 section 4.2.1.6), as the certificate writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlternativeName {
-    /// `dNSName`: compare without regard to ASCII case.
+    /// `dNSName`. Compare it without regard to ASCII case.
     Dns(String),
     /// `uniformResourceIdentifier`.
     Uri(String),
@@ -108,37 +114,38 @@ pub enum AlternativeName {
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// The thumbprint of these octets, taken for a certificate's DER. Whether they are one is not looked at.
+    /// The thumbprint of these octets, which should be the DER of a certificate. The octets are not checked.
     pub fn of_der(der: &[u8]) -> Self {
         Self(Sha256::digest(der).into())
     }
 
-    /// 43 characters of base64url without padding: `x5t#S256` of RFC 8705 section 3.1 (AT-01).
+    /// The thumbprint as 43 characters of base64url without padding: `x5t#S256` of RFC 8705 section 3.1 (AT-01).
     pub fn x5t_s256(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// 64 lower-case hexadecimal digits: Envoy's `connection.sha256_peer_certificate_digest` and XFCC's `Hash=`.
+    /// The thumbprint as 64 lower-case hexadecimal digits, the form of Envoy's `connection.sha256_peer_certificate_digest` and of `Hash=`
+    /// in XFCC.
     pub fn hex(&self) -> String {
         hex::encode(&self.0)
     }
 
-    /// Reads 64 hexadecimal digits of either case.
+    /// Reads 64 hexadecimal digits of either case. `None` for any other text.
     pub fn from_hex(hex: &str) -> Option<Self> {
         hex::decode(hex)?.try_into().ok().map(Self)
     }
 }
 
-/// Why bytes are not a certificate this gateway reads.
+/// Why bytes are not an acceptable certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateError {
-    /// Longer than 64 KiB of DER or 256 KiB of PEM.
+    /// The DER is longer than 64 KiB, or the PEM is longer than 256 KiB.
     TooLong,
-    /// No `CERTIFICATE` block, or one that is not valid PEM.
+    /// There is no `CERTIFICATE` block, or it is not valid PEM.
     Pem,
-    /// Not an X.509 certificate in DER, or one with something behind it.
+    /// The bytes are not an X.509 certificate in DER, or something follows it.
     Der,
-    /// The subject alternative name extension is malformed, or there twice.
+    /// The subject alternative name extension is malformed or repeated.
     AlternativeNames,
 }
 
@@ -155,8 +162,8 @@ impl fmt::Display for CertificateError {
 
 impl std::error::Error for CertificateError {}
 
-/// What stands between the first `BEGIN CERTIFICATE` and the `END CERTIFICATE` that follows it: base64, with white space wherever (RFC 7468
-/// section 3, `laxbase64text`).
+/// The text between the first `BEGIN CERTIFICATE` and the next `END CERTIFICATE`. It is base64 and may contain white space anywhere (RFC
+/// 7468 section 3, `laxbase64text`).
 fn first_block(pem: &[u8]) -> Option<&[u8]> {
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
     const END: &[u8] = b"-----END CERTIFICATE-----";
@@ -178,7 +185,7 @@ fn alternative_names(fields: &Fields<'_>) -> Result<Vec<AlternativeName>, Certif
     }
 }
 
-/// What cannot be read grants no role, and does not make the certificate unusable for those who need none.
+/// A malformed statement grants no role. The certificate stays usable for requests that need no role.
 fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
     match fields.extension_values(psd2::QC_STATEMENTS).as_slice() {
         [statements] => psd2::roles(statements).unwrap_or_default(),
@@ -186,7 +193,7 @@ fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
     }
 }
 
-/// Reads `GeneralNames`, and only the kinds that somebody looks at: a fault in another does no harm.
+/// Reads `GeneralNames`. A fault in a name of another kind is ignored, because that name is not used.
 fn general_names(der: &[u8]) -> Result<Vec<AlternativeName>, CertificateError> {
     let names = AnyRef::from_der(der).ok().and_then(|list| elements(list, Tag::Sequence));
     let names = names.ok_or(CertificateError::AlternativeNames)?;

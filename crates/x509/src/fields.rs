@@ -1,10 +1,10 @@
-//! Where the fields of a certificate are (RFC 5280 section 4.1). What nobody here looks at is passed over: Envoy's TLS layer has read
-//! and verified the certificate before.
+//! Finds the fields of a certificate (RFC 5280 section 4.1). Fields that are not used here are skipped: Envoy's TLS layer has read and
+//! verified the certificate before.
 
 use der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, UtcTime};
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
-/// The fields of a certificate that are of use here.
+/// The fields of a certificate that are used here.
 pub(super) struct Fields<'a> {
     /// A `Name`.
     pub(super) subject: AnyRef<'a>,
@@ -17,7 +17,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads one DER certificate with nothing behind it; `None` where it is none.
+    /// Reads one DER certificate. `None` if it is malformed or something follows it.
     pub(super) fn read(der: &'a [u8]) -> Option<Self> {
         let certificate = AnyRef::from_der(der).ok()?;
         let [tbs_certificate, _algorithm, _signature] = *elements(certificate, Tag::Sequence)? else { return None };
@@ -40,13 +40,13 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The values of the extensions with this id: one at most, unless the certificate breaks RFC 5280 section 4.2.
+    /// The values of the extensions with this id. There is at most one, unless the certificate breaks RFC 5280 section 4.2.
     pub(super) fn extension_values(&self, id: ObjectIdentifier) -> Vec<&'a [u8]> {
         self.extensions.iter().filter(|(known, _)| *known == id).map(|(_, value)| *value).collect()
     }
 }
 
-/// What a SEQUENCE or SET holds, in its order; `None` where it is not of this tag or cannot be read to its end.
+/// The elements of a SEQUENCE or SET, in their order. `None` if it has another tag or cannot be read to its end.
 pub(super) fn elements(list: AnyRef<'_>, tag: Tag) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(list.value()).ok().filter(|_| list.tag() == tag)?;
     let mut elements = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn elements(list: AnyRef<'_>, tag: Tag) -> Option<Vec<AnyRef<'_>>> {
     Some(elements)
 }
 
-/// `Extensions`, of which each is an id, whether it is critical, and a value.
+/// Reads `Extensions`. Each has an id, a flag that says whether it is critical, and a value.
 fn read_extensions(der: &[u8]) -> Option<Vec<(ObjectIdentifier, &[u8])>> {
     let extension = |extension| {
         let fields = elements(extension, Tag::Sequence)?;

@@ -1,11 +1,11 @@
-//! Hexadecimal digits, two to an octet.
+//! Hexadecimal text: two digits for each octet.
 
-/// The octets, written with lower-case digits.
+/// Writes octets as lower-case digits.
 pub(super) fn encode(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The octets of a text that holds nothing but pairs of digits of either case; `None` for every other text.
+/// Reads pairs of digits of either case. `None` for any other text.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;

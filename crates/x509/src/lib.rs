@@ -1,8 +1,19 @@
-//! Certificates as the TLS layer hands them over: their subject, alternative names, validity, PSD2 roles and thumbprint.
+//! Reads client certificates as the TLS layer passes them on: subject, alternative names, validity, PSD2 roles and thumbprint.
 //!
-//! Chains, trust anchors and revocation belong to Envoy's TLS layer, which ends the handshake before this code runs.
-//! What is read here binds a request to a certificate: distinguished names (RFC 4514, RFC 4517), alternative names and
-//! thumbprints (RFC 8705).
+//! The input is the PEM or DER of a [`Certificate`], or the value of Envoy's `x-forwarded-client-cert` header ([`xfcc::parse`]). These
+//! values bind a request to a certificate: distinguished names (RFC 4514, RFC 4517), alternative names and thumbprints (RFC 8705). Envoy's
+//! TLS layer checks chains, trust anchors and revocation before this code runs.
+//!
+//! Two tools rarely print the same subject in the same way, so names are compared by their meaning:
+//!
+//! ```
+//! use dcr_x509::DistinguishedName;
+//!
+//! let registered = DistinguishedName::parse("CN=00158,O=Example Bank,C=GB")?;
+//! let presented = DistinguishedName::parse("commonName=00158; O=example  bank; C=GB")?;
+//! assert!(registered.matches(&presented));
+//! # Ok::<(), dcr_x509::NameError>(())
+//! ```
 
 pub mod certificate;
 mod fields;

@@ -1,4 +1,4 @@
-//! The roles of a payment service provider, as its certificate states them (ETSI TS 119 495 section 5.1).
+//! The roles of a payment service provider in its certificate (ETSI TS 119 495 section 5.1).
 
 use der::asn1::{AnyRef, ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Tag};
@@ -11,7 +11,7 @@ pub(super) const QC_STATEMENTS: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 /// `etsi-psd2-qcStatement`.
 const PSD2_STATEMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("0.4.0.19495.2");
 
-/// What a payment service provider may do under PSD2, as the competent authority authorised it.
+/// A role that the competent authority has granted to a payment service provider under PSD2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Psd2Role {
     /// PSP_AS: keeps accounts (account servicing).
@@ -28,7 +28,7 @@ impl Psd2Role {
     const ALL: [Self; 4] =
         [Self::AccountServicing, Self::PaymentInitiation, Self::AccountInformation, Self::CardIssuing];
 
-    /// The name that the standard gives the role, and certificates with it.
+    /// The name of the role in the standard and in certificates.
     pub fn name(self) -> &'static str {
         match self {
             Self::AccountServicing => "PSP_AS",
@@ -48,10 +48,9 @@ impl Psd2Role {
     }
 }
 
-/// The roles in the value of a QCStatements extension, each once, in its order.
+/// The roles in the value of a QCStatements extension, each once, in its order. Without a PSD2 statement the list is empty.
 ///
-/// `None` where the extension or its PSD2 statement is malformed, or there are two such statements: then nothing in it
-/// grants a role. Without a PSD2 statement the list is empty.
+/// `None` if the extension or its PSD2 statement is malformed, or if there are two such statements. Such an extension grants no role.
 pub(super) fn roles(qc_statements: &[u8]) -> Option<Vec<Psd2Role>> {
     let mut found = None;
     for statement in elements(AnyRef::from_der(qc_statements).ok()?, Tag::Sequence)? {
@@ -65,7 +64,7 @@ pub(super) fn roles(qc_statements: &[u8]) -> Option<Vec<Psd2Role>> {
     Some(found.unwrap_or_default())
 }
 
-/// `PSD2QcType`: the roles, then the name and the id of the competent authority.
+/// Reads `PSD2QcType`: the roles, then the name and the id of the competent authority. Only the roles are used.
 fn roles_of_statement(info: AnyRef<'_>) -> Option<Vec<Psd2Role>> {
     let [list, authority_name, authority_id] = *elements(info, Tag::Sequence)? else { return None };
     for text in [authority_name, authority_id] {
@@ -75,7 +74,7 @@ fn roles_of_statement(info: AnyRef<'_>) -> Option<Vec<Psd2Role>> {
     for role in elements(list, Tag::Sequence)? {
         let [oid, name] = *elements(role, Tag::Sequence)? else { return None };
         let (oid, name) = (oid.decode_as::<ObjectIdentifier>().ok()?, name.decode_as::<Utf8StringRef<'_>>().ok()?);
-        // A role that PSD2 does not have grants nothing here. One whose name is another's, or that is listed twice, is wrong.
+        // A role that PSD2 does not define grants nothing here. A role with another role's name, or a repeated role, is an error.
         if let Some(known) = Psd2Role::ALL.into_iter().find(|known| known.oid() == oid) {
             if known.name() != name.as_str() || roles.contains(&known) {
                 return None;

@@ -1,4 +1,4 @@
-//! Certificates, made by hand and real ones, and the header that carries them.
+//! Certificates, both handmade and real, and the header that carries them.
 
 mod certificate;
 pub(crate) mod der;

@@ -1,37 +1,38 @@
 //! Envoy's `x-forwarded-client-cert` header (XFCC).
 //!
-//! Elements are separated by `,`, one for each proxy on the way; an element is `key=value` pairs separated by `;`. A
-//! value with one of `,` `;` `=` in it is in double quotes, and a backslash inside quotes takes the next character's
-//! meaning away.
+//! The header has one element for each proxy on the way, separated by `,`. An element has `key=value` pairs, separated by `;`. A value that
+//! contains `,`, `;` or `=` is in double quotes. Inside quotes, a backslash makes the next character an ordinary one.
 //!
-//! Only `Hash` and `Cert` are read. `Subject` is text that cannot be compared (DN-07). Envoy writes `By`, `URI` and
-//! `DNS` **without quotes**, straight out of certificates: a client whose certificate holds a URI with commas could add
-//! an element of its own. A proxy in front must therefore be set to write `cert`, and neither `uri` nor `dns`
-//! (`set_current_client_cert_details`).
+//! Only `Hash` and `Cert` are read. `Subject` is text that cannot be compared (DN-07). Envoy copies `By`, `URI` and `DNS` from certificates
+//! **without quotes**: a client whose certificate holds a URI with commas could add an element of its own. So a proxy in front must be
+//! configured to write `cert`, and neither `uri` nor `dns` (`set_current_client_cert_details`).
 
 use std::fmt;
 
 use super::certificate::{Certificate, CertificateError, Thumbprint};
 
-/// Longest header read, in octets. Envoy's own limit for all headers together is 60 KiB unless it is raised.
+/// The longest header that is read, in octets. Envoy's default limit for all headers together is 60 KiB.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Most elements read: more proxies in a row than any mesh has.
+/// The most elements that are read. No mesh has that many proxies in a row.
 const MAX_ELEMENTS: usize = 16;
 
-/// What one proxy said about the certificate that was presented to it.
+/// The statement of one proxy about the certificate that it received.
 #[derive(Debug, Clone, Default)]
 pub struct Element {
     /// `Hash=`: SHA-256 of the certificate's DER.
     pub hash: Option<Thumbprint>,
-    /// `Cert=`: the certificate. Whether it is the one of `hash` is not checked here.
+    /// `Cert=`: the certificate. This code does not check that it has this `hash`.
     pub certificate: Option<Certificate>,
 }
 
-/// Reads the header's value, left to right: the nearest proxy's element is the last one.
+/// Reads the header's value. The elements are in the header's order, so the last one is from the nearest proxy.
 ///
-/// One fault anywhere makes the whole header unusable. The elements on the left may come from the client itself; if
-/// they were forgiven, an unbalanced quote could swallow what the trusted proxy wrote behind it.
+/// One fault anywhere makes the whole header unusable, because the elements on the left may come from the client itself. If faults were
+/// ignored, an unbalanced quote could swallow the element that the trusted proxy added.
+///
+/// # Errors
+/// The first fault, as an [`XfccError`].
 pub fn parse(header: &[u8]) -> Result<Vec<Element>, XfccError> {
     if header.len() > MAX_HEADER_BYTES {
         return Err(XfccError::TooLong);
@@ -51,14 +52,14 @@ pub fn parse(header: &[u8]) -> Result<Vec<Element>, XfccError> {
     }
 }
 
-/// Why a header is not an `x-forwarded-client-cert`.
+/// Why text is not an acceptable `x-forwarded-client-cert` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum XfccError {
-    /// Longer than 64 KiB.
+    /// The header is longer than 64 KiB.
     TooLong,
-    /// More than 16 elements.
+    /// The header has more than 16 elements.
     TooManyElements,
-    /// Not `key=value` pairs, or quotes that do not close where they should.
+    /// The header does not consist of `key=value` pairs, or quotes do not close where they should.
     Syntax,
     /// An element names `Hash` or `Cert` twice.
     Repeated,
@@ -93,7 +94,7 @@ impl std::error::Error for XfccError {
     }
 }
 
-/// Reads one element and what is behind the comma that ends it; `None` at the header's end.
+/// Reads one element, and the text behind the comma that ends it. The text is `None` at the end of the header.
 fn element(mut rest: &str) -> Result<(Element, Option<&str>), XfccError> {
     let mut element = Element::default();
     loop {
@@ -135,7 +136,7 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), XfccError> {
     }
 }
 
-/// What ended a value, and what is behind it.
+/// The character that ended a value, and the text behind it.
 enum EndOf<'a> {
     Pair(&'a str),
     Element(&'a str),
@@ -174,7 +175,7 @@ fn end(delimiter: Option<char>, behind: &str) -> Result<EndOf<'_>, XfccError> {
     }
 }
 
-/// RFC 3986 section 2.1. A `+` is a plus: base64 has it, and this is not a form.
+/// RFC 3986 section 2.1. A `+` stays a plus, because base64 contains it and this is not a form.
 fn url_decode(text: &str) -> Option<Vec<u8>> {
     let mut octets = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

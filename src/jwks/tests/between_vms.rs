@@ -1,4 +1,4 @@
-//! Several VMs of one process: each has a cache of its own over the same host.
+//! Several VMs of one process. Each has its own cache, and all use the same host.
 
 use super::*;
 
@@ -86,7 +86,7 @@ fn made_up_kids_cause_one_fetch_an_interval_in_all_vms_together() {
                 assert!(vm.newer_than(&known, &source).await.is_none());
             }
         }
-        // At 1000, and nine times ten seconds after.
+        // One fetch at 1000, and nine more, each ten seconds later.
         assert_eq!(host.calls_to("directory"), 10);
     });
 }
@@ -112,7 +112,7 @@ fn a_vm_that_dies_while_it_fetches_is_waited_for_and_no_longer() {
         let (vms, source) = vms(&host, 3, json!({}));
         host.loses_work.set(true);
         assert!(futures_util::poll!(Box::pin(vms[0].current(&source))).is_pending());
-        // It had come as far as its claim.
+        // The VM had made its claim before it died.
         assert_eq!(vms[0].shared.claim(&source, 1_000, Duration::from_secs(12)), Claim::Own);
         host.loses_work.set(false);
         assert_eq!(all_use(&vms[1..], &source, 5).await, 10);

@@ -1,4 +1,5 @@
-//! The host's way: what it is asked, and what its answers are worth. That Envoy's answers are right is tested in Envoy.
+//! Verification by the host: the question that it receives, and the use of its answers. Tests in Envoy check that Envoy's answers are
+//! correct.
 
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
@@ -10,7 +11,7 @@ fn key() -> Es256PublicKey {
     Es256PublicKey::from_coordinates(&known::X, &known::Y).unwrap()
 }
 
-/// A host as it should be, with p256 behind the question's own encodings.
+/// A correct host: it verifies with p256 and reads the encodings of the question.
 fn good_host(question: &HostQuestion<'_>) -> Option<bool> {
     let key = VerifyingKey::from_public_key_der(question.subject_public_key_info).unwrap();
     let signature = DerSignature::from_bytes(question.signature).unwrap();

@@ -1,4 +1,4 @@
-//! Choosing and using a key.
+//! Choosing a key and verifying with it.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_json::JsonError;
@@ -126,7 +126,7 @@ fn an_ed25519_key_is_one_canonical_point_of_full_order() {
         octets[0] = number;
         octets
     };
-    // p + 3 in little-endian order: another way to write y = 3.
+    // p + 3 in little-endian order: a second encoding of y = 3.
     let mut beyond_p = [0xff; 32];
     (beyond_p[0], beyond_p[31]) = (0xf0, 0x7f);
     assert_usable(x(&y(3)), Algorithm::EdDsa);
@@ -170,7 +170,7 @@ fn jo_09_rsa_keys_out_of_bounds_are_skipped() {
 
 #[test]
 fn the_eddsa_token_of_rfc_8037_verifies() {
-    // Appendix A.4.
+    // RFC 8037 appendix A.4.
     let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
         hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     let jws = Jws::parse(token.as_bytes(), &Limits::default()).unwrap();
@@ -179,7 +179,7 @@ fn the_eddsa_token_of_rfc_8037_verifies() {
     assert_eq!(key.verify(jws.signing_input(), jws.signature()), Ok(()));
     assert_eq!(key.verify(b"another", jws.signature()), Err(BadSignature));
 
-    // The same signature with S + L, and one of a point of small order.
+    // The same signature with S + L, and a signature with a point of small order.
     let order = [
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,

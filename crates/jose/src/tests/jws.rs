@@ -1,4 +1,4 @@
-//! Shape and header of a token.
+//! The format and the header of a token.
 
 use dcr_json::JsonError;
 
@@ -76,7 +76,8 @@ fn jo_01_white_space_and_other_characters_are_refused() {
         for position in [0, 5, compact.find('.').unwrap() + 3, compact.rfind('.').unwrap() + 2, compact.len()] {
             let mut broken = compact.clone();
             broken.insert_str(position, intruder);
-            // In the signature, what is neither white space nor padding is damage, and the signature fails.
+            // In the signature, a character that is neither white space nor padding is damage: the token can be read, but its signature
+            // does not verify.
             let is_damage = position > compact.rfind('.').unwrap() && ["+", "/", ",", "~"].contains(&intruder);
             let expected = if is_damage { JwsError::SignatureDamaged } else { JwsError::Base64 };
             assert_eq!(refusal(&broken), expected, "{intruder:?} at {position}");

@@ -1,4 +1,4 @@
-//! What a key set lists beside keys to verify with: certificates, and keys of any use.
+//! The other lists of a key set: certificates, and keys of any purpose.
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_x509::Thumbprint;
@@ -27,7 +27,7 @@ fn chain(certificates: &[&[u8]]) -> Value {
     certificates.iter().map(|der| BASE64_STANDARD.encode(der)).collect()
 }
 
-/// Whether a set of this entry holds [`CERTIFICATE`] for TLS.
+/// Whether a set with this entry lists [`CERTIFICATE`] for TLS.
 fn holds(entry: Value) -> bool {
     key_set(&[entry]).holds_tls_certificate(&Thumbprint::of_der(CERTIFICATE))
 }

@@ -1,4 +1,4 @@
-//! What several tests need: keys made on the spot, tokens put together by hand, and changed bytes.
+//! Helpers for several tests: generated keys, handmade tokens and changed bytes.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use p256::ecdsa::signature::Signer;
@@ -10,12 +10,12 @@ pub(crate) fn base64url(octets: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(octets)
 }
 
-/// A compact token of these parts; the header is sent as it is written.
+/// A compact token with these parts. The header is sent unchanged.
 pub(crate) fn token(header: &str, payload: &[u8], signature: &[u8]) -> String {
     [header.as_bytes(), payload, signature].map(base64url).join(".")
 }
 
-/// A P-256 key pair for tests, the same for the same name.
+/// A P-256 key pair for tests. Equal names give equal keys.
 pub(crate) struct EcKey(SigningKey);
 
 impl EcKey {
@@ -30,12 +30,12 @@ impl EcKey {
         json!({"kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
     }
 
-    /// The public key as a JWK with these members besides.
+    /// The public key as a JWK with these further members.
     pub(crate) fn jwk_with(&self, members: Value) -> Value {
         with(self.jwk(), members)
     }
 
-    /// R‖S.
+    /// The signature as R‖S.
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let signature: Signature = self.0.sign(message);
         signature.to_bytes().to_vec()
@@ -48,7 +48,7 @@ impl EcKey {
     }
 }
 
-/// `base` with the members of `more` added or replaced.
+/// `base` with the members of `more`, which replace members with the same name.
 pub(crate) fn with(mut base: Value, more: Value) -> Value {
     for (name, value) in more.as_object().unwrap() {
         base[name] = value.clone();

@@ -1,4 +1,4 @@
-//! Real tokens of the Open Banking sandbox, where they are at hand.
+//! Real tokens of the Open Banking sandbox. The tests run only if these are available.
 
 use std::fs;
 use std::path::Path;

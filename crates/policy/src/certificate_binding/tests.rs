@@ -9,7 +9,7 @@ use crate::tests::{ORGANISATION, SOFTWARE, assert_refused};
 const STATEMENT: &str = "invalid_software_statement";
 const REGISTRATION: &str = "Unknown0015800001HQQrZAAX";
 
-/// 2021-06-15, between the dates of the certificates here.
+/// 2021-06-15. The certificates of these tests are valid then.
 const WITHIN: Timestamp = 1_623_715_200;
 
 fn binding() -> Binding {
@@ -52,7 +52,7 @@ fn obwac(common_name: &str, identifier: &str) -> Certificate {
     ])
 }
 
-/// What a profile says of a certificate.
+/// Checks a certificate with the dialect of a profile.
 fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Timestamp) -> Result<(), Refusal> {
     let dialect = Profile::named(profile).unwrap().software_statement;
     binding.check(certificate, &dialect, now, &Evaluation::new(Rc::default()))
@@ -120,7 +120,7 @@ fn cb_01_cb_10_where_nothing_names_the_software_only_the_dates_count() {
     assert_refused(check(&binding(), &certificate, "au-cdr", 1_640_995_200), 400, STATEMENT, "certificate_dates");
 }
 
-/// A certificate of the Brazilian form: the software as UID, the organisation in one of two places.
+/// A certificate in the Brazilian form. The software is its UID, and the organisation is in one of two attributes.
 fn brazilian(software: &str, organisation: (DnType, &str), year: i32) -> Certificate {
     let mut name = DistinguishedName::new();
     name.push(DnType::CountryName, "BR");

@@ -1,4 +1,4 @@
-//! Attribute types and the names that tools give them.
+//! The attribute types and their names in different tools.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use der::asn1::ObjectIdentifier;
 
 /// An attribute type of a distinguished name.
 ///
-/// Those of RFC 4514 section 3 and the ones that certificates of Open Banking, eIDAS and web directories carry have a
-/// name here; every other type is known by its object identifier.
+/// The variants cover the types of RFC 4514 section 3 and those in certificates of Open Banking, eIDAS and web directories. Any other type
+/// has an object identifier only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attribute {
     /// `CN`, 2.5.4.3.
     CommonName,
-    /// `surname`, 2.5.4.4; `SN` to OpenSSL and LDAP.
+    /// `surname`, 2.5.4.4. OpenSSL and LDAP call it `SN`.
     Surname,
     /// `serialNumber` of the holder, 2.5.4.5.
     SerialNumber,
@@ -21,7 +21,7 @@ pub enum Attribute {
     Country,
     /// `L`, 2.5.4.7.
     Locality,
-    /// `ST`, 2.5.4.8; `S` to Windows.
+    /// `ST`, 2.5.4.8. Windows calls it `S`.
     StateOrProvince,
     /// `STREET`, 2.5.4.9.
     Street,
@@ -29,7 +29,7 @@ pub enum Attribute {
     Organization,
     /// `OU`, 2.5.4.11.
     OrganizationalUnit,
-    /// `title`, 2.5.4.12; `T` to Java.
+    /// `title`, 2.5.4.12. Java calls it `T`.
     Title,
     /// `description`, 2.5.4.13.
     Description,
@@ -41,7 +41,7 @@ pub enum Attribute {
     TelephoneNumber,
     /// `name`, 2.5.4.41.
     Name,
-    /// `givenName`, 2.5.4.42; `GN` to OpenSSL.
+    /// `givenName`, 2.5.4.42. OpenSSL calls it `GN`.
     GivenName,
     /// `initials`, 2.5.4.43.
     Initials,
@@ -59,7 +59,7 @@ pub enum Attribute {
     Mail,
     /// `DC`, 0.9.2342.19200300.100.1.25.
     DomainComponent,
-    /// `emailAddress` of PKCS #9, 1.2.840.113549.1.9.1; `E` to Windows.
+    /// `emailAddress` of PKCS #9, 1.2.840.113549.1.9.1. Windows calls it `E`.
     EmailAddress,
     /// `jurisdictionL`, 1.3.6.1.4.1.311.60.2.1.1 (CA/Browser Forum EV guidelines).
     JurisdictionLocality,
@@ -72,12 +72,12 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    /// The type of this object identifier.
+    /// The type with this object identifier.
     pub(super) fn from_oid(oid: ObjectIdentifier) -> Self {
         KNOWN.iter().find(|known| known.oid == oid).map_or(Self::Other(oid), |known| known.attribute)
     }
 
-    /// The type of this name, in any letter case.
+    /// The type with this name, in any letter case. `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         let named = |known: &&Known| known.names.iter().any(|one| one.eq_ignore_ascii_case(name));
         KNOWN.iter().find(named).map(|known| known.attribute)
@@ -91,7 +91,7 @@ impl FromJson for Attribute {
     }
 }
 
-/// The name that RFC 4514 or LDAP registers, or else the dotted object identifier.
+/// Prints the name that RFC 4514 or LDAP registers. A type without a name is printed as its dotted object identifier.
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = KNOWN.iter().find(|known| known.attribute == *self);
@@ -106,7 +106,7 @@ impl fmt::Display for Attribute {
 struct Known {
     attribute: Attribute,
     oid: ObjectIdentifier,
-    /// The first is the one to print.
+    /// The first name is printed.
     names: &'static [&'static str],
 }
 
@@ -114,7 +114,7 @@ const fn known(attribute: Attribute, oid: &str, names: &'static [&'static str]) 
     Known { attribute, oid: ObjectIdentifier::new_unwrap(oid), names }
 }
 
-/// Names of RFC 4514 and RFC 4519 first, then those of OpenSSL, Java, BoringSSL, Bouncy Castle and Windows.
+/// Names of RFC 4514 and RFC 4519 come first, then those of OpenSSL, Java, BoringSSL, Bouncy Castle and Windows.
 const KNOWN: [Known; 28] = [
     known(Attribute::CommonName, "2.5.4.3", &["CN", "commonName"]),
     known(Attribute::Surname, "2.5.4.4", &["SN", "surname"]),

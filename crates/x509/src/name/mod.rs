@@ -1,7 +1,7 @@
-//! Distinguished names (X.501): read from certificates and from text (RFC 4514), compared by RFC 4517.
+//! Distinguished names (X.501), read from certificates and from text (RFC 4514), and compared by RFC 4517.
 //!
-//! One certificate's subject is printed in a different way by nearly every tool (DN-06), so names are never compared as
-//! text: both sides are parsed, and [`DistinguishedName::matches`] compares what they say.
+//! Nearly every tool prints the subject of one certificate in a different way (DN-06), so names are never compared as text. Both sides are
+//! parsed, and [`DistinguishedName::matches`] compares their values.
 
 mod attribute;
 mod parse;
@@ -21,13 +21,12 @@ pub use attribute::Attribute;
 pub use parse::NameError;
 use value::{Prepared, Value};
 
-/// A distinguished name: relative distinguished names (RDNs), each a set of attributes with their values.
+/// A distinguished name: a list of relative distinguished names (RDNs), each with a set of attributes and their values.
 ///
-/// There is deliberately no `PartialEq`: two names that mean the same can differ in every octet. Use
-/// [`matches`](Self::matches).
+/// It has no `PartialEq` on purpose: two names can have the same meaning and differ in every octet. Use [`matches`](Self::matches).
 #[derive(Debug, Clone)]
 pub struct DistinguishedName {
-    /// In the certificate's order, most significant (usually the country) first: the reverse of RFC 4514's text.
+    /// In the certificate's order: the most significant RDN (usually the country) comes first. The text of RFC 4514 has the reverse order.
     rdns: Vec<Rdn>,
 }
 
@@ -43,25 +42,27 @@ struct AttributeValue {
 }
 
 impl DistinguishedName {
-    /// Reads a name's text form: RFC 4514, and what tools print instead (DN-01, DN-02, DN-04).
+    /// Reads the text form of a name: RFC 4514, and the forms that tools print instead (DN-01, DN-02, DN-04). The text has at most 4096
+    /// octets.
     ///
-    /// Beyond RFC 4514 these are understood: `;` as separator and spaces around separators (RFC 2253), values in quotes
-    /// (RFC 1779), the prefix `OID.` (Java), long names (`commonName`) and short ones that LDAP does not register (`E`,
-    /// `S`, `GN`, `jurisdictionC`, …), all in any letter case, and plain text for an attribute named by its OID.
+    /// These forms beyond RFC 4514 are read: `;` as separator and spaces around separators (RFC 2253), values in quotes (RFC 1779), the
+    /// prefix `OID.` (Java), long names (`commonName`) and short names that LDAP does not register (`E`, `S`, `GN`, `jurisdictionC`, …),
+    /// all in any letter case, and plain text as the value of an attribute that is named by its OID.
     ///
-    /// At most 4096 octets. An empty text is an error: it names nobody.
+    /// # Errors
+    /// The fault, as a [`NameError`]. An empty text is an error, because it names no subject.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         parse::distinguished_name(text)
     }
 
     /// Whether both names are the same by distinguishedNameMatch (DN-03, RFC 4517 section 4.2.15).
     ///
-    /// They have as many RDNs, in the same order, and each pair of RDNs holds the same set of attribute values. Text is
-    /// compared by caseIgnoreMatch whatever its ASN.1 string type; other values by their DER octets.
+    /// They must have equally many RDNs, in the same order, and each pair of RDNs must hold the same set of attribute values. Text is
+    /// compared by caseIgnoreMatch, whatever its ASN.1 string type. Other values are compared by their DER octets.
     ///
-    /// One attribute is exempt from the order (DN-06): an RDN that holds nothing but `organizationIdentifier` may stand
-    /// anywhere. Go prints it last and Revolut's guide prints it first, wherever the certificate has it, and TPPs
-    /// register what they see there. It still has to be there, with the same value.
+    /// One attribute may stand anywhere (DN-06): an RDN with only an `organizationIdentifier`. Go prints it last and Revolut's guide prints
+    /// it first, whatever its place in the certificate, and TPPs register the text that they see there. It must still be present with the
+    /// same value.
     ///
     /// A name without RDNs matches nothing, not even another such name.
     pub fn matches(&self, other: &Self) -> bool {
@@ -71,8 +72,8 @@ impl DistinguishedName {
         }
     }
 
-    /// Whether both names match in these attributes, whatever else they hold; in all of them where none is given. A name without any of
-    /// them matches nothing.
+    /// Whether both names match in these attributes, regardless of their other attributes. An empty `attributes` means all attributes. A
+    /// name without any of them matches nothing.
     pub fn matches_in(&self, other: &Self, attributes: &[Attribute]) -> bool {
         if attributes.is_empty() {
             return self.matches(other);
@@ -89,14 +90,14 @@ impl DistinguishedName {
         Self { rdns: self.rdns.iter().filter_map(kept).collect() }
     }
 
-    /// The text values of every occurrence of `attribute`, as they are spelled, in the certificate's order (most
-    /// significant RDN first). A value that is not text is left out.
+    /// The text values of every occurrence of `attribute`, unchanged, in the certificate's order (most significant RDN first). Values that
+    /// are not text are left out.
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
         let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
         all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
     }
 
-    /// The name as a certificate holds it: a `RDNSequence` (RFC 5280 section 4.1.2.4); `None` where it is none.
+    /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed.
     pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
         let attribute_value = |one| {
             let [attribute, value] = *elements(one, Tag::Sequence)? else { return None };
@@ -111,9 +112,9 @@ impl DistinguishedName {
     }
 }
 
-/// RFC 4514 text, fit for a log line: control characters are escaped. It parses back to a name that matches.
+/// Prints RFC 4514 text. It is safe in a log line, because control characters are escaped. It parses back to a name that matches.
 ///
-/// Text is printed as text even where the attribute has no name, only an OID.
+/// Text is printed as text even if the attribute has no name, only an OID.
 impl fmt::Display for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (rdn_index, rdn) in self.rdns.iter().rev().enumerate() {
@@ -127,16 +128,16 @@ impl fmt::Display for DistinguishedName {
     }
 }
 
-/// A name brought into the form in which equal names are equal.
+/// A name in the form in which equal names are equal.
 #[derive(PartialEq)]
 struct Comparable {
-    /// The values of RDNs that hold only an `organizationIdentifier`: their place says nothing.
+    /// The values of RDNs that hold only an `organizationIdentifier`. Their place has no meaning.
     organization_identifiers: Sorted,
-    /// All other RDNs in order; each is a set.
+    /// All other RDNs in their order. Each is a set.
     rdns: Vec<Sorted>,
 }
 
-/// Attributes in an order of their own. There are a few at most: the library's sorting would be 4 KB of the module.
+/// Attributes in a fixed order. The list is short, and the library's sort would add 4 KB to the module.
 #[derive(Default, PartialEq)]
 struct Sorted(Vec<(Attribute, Prepared)>);
 
@@ -148,7 +149,7 @@ impl Sorted {
 }
 
 impl Comparable {
-    /// `None` where the name is empty or holds a character that RFC 4518 section 2.4 prohibits: nothing equals it.
+    /// `None` if the name is empty or holds a character that RFC 4518 section 2.4 prohibits. Such a name matches nothing.
     fn of(name: &DistinguishedName) -> Option<Self> {
         if name.rdns.is_empty() {
             return None;

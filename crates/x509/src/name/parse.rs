@@ -1,4 +1,4 @@
-//! The text form of distinguished names: RFC 4514, with what RFC 2253, RFC 1779 and real tools write besides.
+//! The text form of distinguished names: RFC 4514, and the additions of RFC 2253, RFC 1779 and real tools.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -10,7 +10,7 @@ use super::value::Value;
 use super::{Attribute, AttributeValue, DistinguishedName, Rdn};
 use crate::hex;
 
-/// Longest text read, in octets.
+/// The longest text that is read, in octets.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// Why text is not a distinguished name.
@@ -18,21 +18,21 @@ const MAX_TEXT_BYTES: usize = 4096;
 pub enum NameError {
     /// The text is empty.
     Empty,
-    /// Longer than 4096 octets.
+    /// The text is longer than 4096 octets.
     TooLong,
-    /// An attribute is not written `type=value`, or its type is neither a name nor an object identifier.
+    /// An attribute is not written as `type=value`, or its type is neither a name nor an object identifier.
     Attribute,
-    /// An attribute's short name is not known here. Its object identifier would be understood.
+    /// The short name of an attribute is unknown. Its object identifier would be accepted.
     UnknownAttribute,
-    /// One of `"`, `<`, `>` or NUL stands in a value without a backslash (RFC 4514 section 2.4).
+    /// A value contains `"`, `<`, `>` or NUL without a backslash (RFC 4514 section 2.4).
     Unescaped,
     /// A backslash is followed by neither a special character nor two hexadecimal digits.
     Escape,
     /// The octets of a value are not UTF-8.
     NotUtf8,
-    /// A quoted value has no end, or something behind its end.
+    /// A quoted value has no end, or something follows its end.
     Quote,
-    /// What follows `#` is not the hexadecimal form of one DER value.
+    /// The text after `#` is not the hexadecimal form of one DER value.
     Hex,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Reads a whole name; [`DistinguishedName::parse`] says what is understood.
+/// Reads a whole name. [`DistinguishedName::parse`] lists the accepted forms.
 pub(super) fn distinguished_name(text: &str) -> Result<DistinguishedName, NameError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(NameError::TooLong);
@@ -72,13 +72,13 @@ pub(super) fn distinguished_name(text: &str) -> Result<DistinguishedName, NameEr
             Some('+') => {}
             Some(',' | ';') => rdns.push(Rdn { attributes: std::mem::take(&mut attributes) }),
             None => break,
-            // `attribute_value` stops at nothing else.
+            // `attribute_value` stops at a separator or at the end only.
             Some(_) => return Err(NameError::Attribute),
         }
     }
     rdns.push(Rdn { attributes });
 
-    // RFC 4514 section 2.1: the text begins with the last RDN of the sequence.
+    // RFC 4514 section 2.1: the text starts with the last RDN of the sequence.
     rdns.reverse();
     Ok(DistinguishedName { rdns })
 }
@@ -97,7 +97,7 @@ fn attribute_value(rest: &mut Rest<'_>) -> Result<AttributeValue, NameError> {
     Ok(AttributeValue { attribute, value })
 }
 
-/// Reads up to `=` and takes that away.
+/// Reads the type, and skips the `=` behind it.
 fn attribute_type(rest: &mut Rest<'_>) -> Result<Attribute, NameError> {
     let mut name = String::new();
     loop {
@@ -123,7 +123,7 @@ fn attribute_type(rest: &mut Rest<'_>) -> Result<Attribute, NameError> {
     Attribute::from_name(name).ok_or(NameError::UnknownAttribute)
 }
 
-/// RFC 4514's `hexstring`.
+/// `hexstring` of RFC 4514.
 fn hex_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     rest.next();
     let mut digits = String::new();
@@ -134,7 +134,7 @@ fn hex_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     Value::from_der(&der).map_err(|_| NameError::Hex)
 }
 
-/// RFC 1779's `"…"`, in which separators are plain characters.
+/// The `"…"` of RFC 1779. Separators inside it are ordinary characters.
 fn quoted_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     rest.next();
     let mut octets = Octets::default();
@@ -153,7 +153,7 @@ fn quoted_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     }
 }
 
-/// RFC 4514's `string`. Spaces at its end belong to the separator unless they are escaped.
+/// `string` of RFC 4514. Spaces at its end belong to the separator unless they are escaped.
 fn string_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     let mut octets = Octets::default();
     let mut spaces = 0;
@@ -172,7 +172,7 @@ fn string_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     octets.into_value()
 }
 
-/// The octet a backslash stands for: a special character's own, or the one of two hexadecimal digits.
+/// The octet that a backslash sequence means: a special character, or the octet of two hexadecimal digits.
 fn escaped(rest: &mut Rest<'_>) -> Result<u8, NameError> {
     let first = rest.next().and_then(ascii).ok_or(NameError::Escape)?;
     if br##" "#+,;<=>\"##.contains(&first) {
@@ -194,7 +194,7 @@ fn is_separator(character: char) -> bool {
     matches!(character, ',' | ';' | '+')
 }
 
-/// A value in the making: octets, because `\HH` may be a part of a character only.
+/// A value that is being read. It holds octets, because one `\HH` may be only a part of a character.
 #[derive(Default)]
 struct Octets(Vec<u8>);
 

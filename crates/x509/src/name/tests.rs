@@ -1,4 +1,4 @@
-//! Spellings of names, and which of them are the same name.
+//! Spellings of names, and which spellings mean the same name.
 
 use dcr_test_support::mutations;
 
@@ -6,7 +6,7 @@ use super::{Attribute, DistinguishedName, NameError};
 use crate::Certificate;
 use crate::tests::der::{self, BIT_STRING, BMP, IA5, PRINTABLE, TELETEX, UTF8};
 
-/// One OBWAC subject as tools print it (DN-06).
+/// One OBWAC subject as different tools print it (DN-06).
 pub(crate) const SAME_SUBJECT: [&str; 14] = [
     // OpenSSL 3, -nameopt RFC2253
     "CN=0015800001HQQrZAAX,organizationIdentifier=PSDGB-OB-Unknown0015800001HQQrZAAX,O=WSO2 (UK) LIMITED,C=GB",
@@ -41,7 +41,7 @@ pub(crate) const SAME_SUBJECT: [&str; 14] = [
      O=WSO2 (UK)\u{a0}LIMI\u{ad}TED,C=GB",
 ];
 
-/// Texts that are names, but not that subject's.
+/// Names that are not that subject.
 pub(crate) const OTHER_SUBJECTS: [&str; 8] = [
     // Go, Subject.ToRDNSequence().String(): the attribute is lost
     "CN=0015800001HQQrZAAX,O=WSO2 (UK) LIMITED,C=GB",

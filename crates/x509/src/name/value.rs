@@ -1,4 +1,4 @@
-//! Attribute values: decoding of ASN.1 strings, preparation for comparison (RFC 4518), printing (RFC 4514).
+//! Attribute values: decoding (ASN.1 strings), preparation for comparison (RFC 4518) and printing (RFC 4514).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::hex;
 pub(super) enum Value {
     /// An ASN.1 string of any type, or a value written as text.
     Text(String),
-    /// Any other ASN.1 value: its DER.
+    /// The DER of any other ASN.1 value.
     Der(Vec<u8>),
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Prepared {
 }
 
 impl Value {
-    /// The value of a certificate. A string that cannot be decoded is kept as DER.
+    /// Reads a value of a certificate. A string that cannot be decoded is kept as DER.
     pub(super) fn from_asn1(value: AnyRef<'_>) -> der::Result<Self> {
         match decode_string(value.tag(), value.value()) {
             Some(text) => Ok(Self::Text(text)),
@@ -32,7 +32,7 @@ impl Value {
         }
     }
 
-    /// The value of RFC 4514's `#hex` form, from its octets, which must be one DER value.
+    /// Reads the octets of RFC 4514's `#hex` form. They must be one DER value.
     pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
         AnyRef::from_der(der).and_then(Self::from_asn1)
     }
@@ -44,10 +44,10 @@ impl Value {
         }
     }
 
-    /// Prepares for caseIgnoreMatch (RFC 4517 section 4.2.11), or for comparison of octets where the value is not text.
+    /// Prepares text for caseIgnoreMatch (RFC 4517 section 4.2.11), and other values for the comparison of octets.
     ///
-    /// caseIgnoreIA5Match (section 4.2.3), the rule of `DC` and `emailAddress`, prepares in the same way. `None` where
-    /// RFC 4518 section 2.4 prohibits a character: such a value equals nothing.
+    /// caseIgnoreIA5Match (section 4.2.3), the rule of `DC` and `emailAddress`, prepares text in the same way. `None` if RFC 4518 section
+    /// 2.4 prohibits a character of the value: such a value equals nothing.
     pub(super) fn prepare(&self) -> Option<Prepared> {
         match self {
             Self::Text(text) => prepare_text(text).map(Prepared::Text),
@@ -56,15 +56,15 @@ impl Value {
     }
 }
 
-/// The text of an ASN.1 string, whichever of the types of RFC 5280's DirectoryString and of IA5String it has.
+/// The text of an ASN.1 string: one of the types in RFC 5280's DirectoryString, or IA5String. `None` if it cannot be decoded.
 fn decode_string(tag: Tag, octets: &[u8]) -> Option<String> {
     match tag {
         Tag::Utf8String => String::from_utf8(octets.to_vec()).ok(),
-        // Certificates exist whose PrintableString holds `@` or `_`. That is a fault of their issuer, not another name.
+        // Some certificates have a PrintableString with `@` or `_`. That is a mistake of their issuer. The name is still the same.
         Tag::PrintableString | Tag::Ia5String | Tag::NumericString | Tag::VisibleString => {
             octets.is_ascii().then(|| String::from_utf8(octets.to_vec()).ok())?
         }
-        // T.61 on paper, ISO 8859-1 in every certificate and every tool that prints one.
+        // The standard says T.61, but every certificate and every tool uses ISO 8859-1.
         Tag::TeletexString => Some(octets.iter().copied().map(char::from).collect()),
         Tag::BmpString => {
             let (units, []) = octets.as_chunks::<2>() else {
@@ -78,8 +78,8 @@ fn decode_string(tag: Tag, octets: &[u8]) -> Option<String> {
 
 /// RFC 4518: map (section 2.2, with case folding), prohibit (2.4), handle insignificant spaces (2.6.1).
 ///
-/// Unicode normalisation (2.3) is left out: its tables are larger than this filter's parsers, and a name spelled with
-/// other code points is at worst not recognised.
+/// Unicode normalisation (2.3) is left out, because its tables are larger than the parsers of the filter. The only effect is that a name
+/// with other code points may not match.
 fn prepare_text(text: &str) -> Option<String> {
     let mut mapped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -87,7 +87,7 @@ fn prepare_text(text: &str) -> Option<String> {
             prohibited if is_prohibited(prohibited) => return None,
             nothing if is_mapped_to_nothing(nothing) => {}
             space if space.is_whitespace() => mapped.push(' '),
-            // The sharp s is the one letter in use that folds to two.
+            // The sharp s is the only letter in use that folds to two letters.
             'ß' | 'ẞ' => mapped.push_str("ss"),
             'ς' => mapped.push('σ'),
             other => mapped.extend(other.to_lowercase()),
@@ -96,7 +96,7 @@ fn prepare_text(text: &str) -> Option<String> {
     Some(mapped.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
-/// RFC 4518 section 2.4, without the unassigned code points.
+/// RFC 4518 section 2.4. Unassigned code points are not checked.
 fn is_prohibited(character: char) -> bool {
     let private_use = matches!(character, '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}');
     let not_a_character = matches!(character, '\u{FDD0}'..='\u{FDEF}' | '\u{FFFD}'..='\u{FFFF}');
@@ -113,7 +113,7 @@ fn is_mapped_to_nothing(character: char) -> bool {
         | '\u{1D173}'..='\u{1D17A}' | '\u{E0001}' | '\u{E0020}'..='\u{E007F}')
 }
 
-/// RFC 4514 section 2.4, with control characters as hexadecimal pairs.
+/// RFC 4514 section 2.4. Control characters are printed as hexadecimal pairs.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -136,7 +136,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Control characters end lines or drive terminals; invisible ones reverse or hide what follows.
+/// Control characters can end a log line or control a terminal. Invisible ones can reverse or hide the text behind them.
 fn is_unsafe_in_logs(character: char) -> bool {
     character.is_control()
         || is_mapped_to_nothing(character)

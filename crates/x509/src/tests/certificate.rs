@@ -36,7 +36,7 @@ fn hex_of(octets: &[u8]) -> String {
 
 #[test]
 fn at_01_a_thumbprint_has_two_spellings() {
-    // SHA-256 of nothing: FIPS 180-4's best known digest.
+    // The SHA-256 digest of the empty message.
     let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let thumbprint = Thumbprint::from_hex(hex).unwrap();
     assert_eq!(thumbprint.x5t_s256(), "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU");

@@ -1,4 +1,5 @@
-//! Just enough DER writing to make certificates, the wrong ones included. Nothing signs them: nothing here checks that.
+//! A minimal DER writer for test certificates, both valid and invalid. The certificates are not signed, because this crate checks no
+//! signature.
 
 use der::Encode;
 use der::asn1::ObjectIdentifier;
@@ -14,7 +15,7 @@ pub(crate) const BIT_STRING: u8 = 0x03;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
-/// One attribute: OID, string type, octets.
+/// One attribute: its OID, its string type and its octets.
 pub(crate) type Ava<'a> = (&'a str, u8, &'a [u8]);
 
 pub(crate) fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
@@ -34,7 +35,7 @@ pub(crate) fn oid(dotted: &str) -> Vec<u8> {
     ObjectIdentifier::new(dotted).unwrap().to_der().unwrap()
 }
 
-/// A name whose RDNs hold one attribute each, in the certificate's order.
+/// A name. Each RDN holds one attribute, in the certificate's order.
 pub(crate) fn name(avas: &[Ava<'_>]) -> Vec<u8> {
     name_of_sets(&avas.iter().map(std::slice::from_ref).collect::<Vec<_>>())
 }
@@ -45,12 +46,12 @@ pub(crate) fn name_of_sets(rdns: &[&[Ava<'_>]]) -> Vec<u8> {
     sequence(&rdns.iter().map(rdn).collect::<Vec<_>>())
 }
 
-/// An extension `subjectAltName` of these already encoded names.
+/// A `subjectAltName` extension with these encoded names.
 pub(crate) fn alternative_names(names: &[Vec<u8>]) -> Vec<u8> {
     sequence(&[oid("2.5.29.17"), tlv(0x04, &sequence(names))])
 }
 
-/// An extension `qcStatements` of these already encoded statements.
+/// A `qcStatements` extension with these encoded statements.
 pub(crate) fn qc_statements(statements: &[Vec<u8>]) -> Vec<u8> {
     sequence(&[oid("1.3.6.1.5.5.7.1.3"), tlv(0x04, &sequence(statements))])
 }

@@ -1,4 +1,4 @@
-//! Certificates of the Open Banking sandbox, where they are at hand.
+//! Certificates of the Open Banking sandbox. The tests run only if these are available.
 
 use std::fs;
 

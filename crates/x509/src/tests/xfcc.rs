@@ -1,4 +1,4 @@
-//! What proxies say about certificates.
+//! The statements of proxies about certificates.
 
 use dcr_test_support::mutations;
 
@@ -14,7 +14,7 @@ fn hash(der: &[u8]) -> String {
     Certificate::from_der(der).unwrap().thumbprint().hex()
 }
 
-/// PEM as Envoy writes it into the header.
+/// The PEM in the form that Envoy writes into the header.
 fn url_encoded(der: &[u8]) -> String {
     let replacements = [(" ", "%20"), ("\n", "%0A"), ("+", "%2B"), ("/", "%2F"), ("=", "%3D")];
     replacements.iter().fold(der::pem(der), |text, (from, to)| text.replace(from, to))
@@ -28,7 +28,7 @@ fn element(der: &[u8]) -> String {
     )
 }
 
-/// Hash and common name of each element.
+/// The hash and the common name of each element.
 fn seen(elements: &[Element]) -> Vec<(Option<String>, Option<String>)> {
     let hash = |element: &Element| element.hash.map(|hash| hash.hex());
     let name = |element: &Element| element.certificate.as_ref().map(|one| one.subject().to_string());
