@@ -180,13 +180,20 @@ impl Document {
         if !is_origin(&gateway_url) {
             return Err(wrong("gateway_url", "write an https origin without a path, such as https://bank.example"));
         }
-        let mut settings = Settings { modes: Rc::new(modes), limits: self.limits, ..Settings::new(profile) };
-        let mut directories = Vec::new();
+        let (mut rules, mut directories) = (Vec::new(), Vec::new());
         for (i, directory) in self.directories.into_iter().enumerate() {
-            let (rules, key_sets) = directory.complete(i, &settings.profile)?;
-            settings.directories.push(rules);
+            let (of_rules, key_sets) = directory.complete(i, &profile)?;
+            rules.push(of_rules);
             directories.push(key_sets);
         }
+        let settings = Settings {
+            profile,
+            directories: rules,
+            registration_audiences: Vec::new(),
+            assertion_audiences: Vec::new(),
+            modes: Rc::new(modes),
+            limits: self.limits,
+        };
         let mut config = Config {
             settings,
             issuer,

@@ -252,7 +252,7 @@ impl ReadError {
             Value::Null => "null".to_owned(),
             Value::Number(number) => format!("number `{number}`"),
             Value::Bool(flag) => format!("boolean `{flag}`"),
-            Value::String(text) => format!("string \"{}\"", text.escape_debug()),
+            Value::String(text) => format!("string {}", String::from_utf8_lossy(&super::text(text))),
             Value::Array(_) => "sequence".to_owned(),
             Value::Object(_) => "map".to_owned(),
         };

@@ -62,13 +62,11 @@ impl Evaluation {
     /// The outcome's.
     pub fn require<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
         debug_assert!(rules.iter().all(|rule| rule.waivability == Waivability::Binding), "{rules:?} can be set aside");
-        match outcome {
-            Ok(value) => {
-                self.kept(rules);
-                Ok(value)
-            }
-            Err(refusal) => Err(self.refused(rules, refusal)),
+        match &outcome {
+            Ok(_) => self.kept(rules),
+            Err(refusal) => self.refused(rules, refusal),
         }
+        outcome
     }
 
     /// Records the outcome of checks, in their order. Where the broken rule is in shadow mode or off, the journey goes on.
@@ -89,20 +87,14 @@ impl Evaluation {
         outcome: Result<T, Refusal>,
         fallback: impl FnOnce() -> T,
     ) -> Result<T, Refusal> {
-        let refusal = match outcome {
+        match outcome {
             Ok(value) => {
                 self.kept(rules);
-                return Ok(value);
+                Ok(value)
             }
-            Err(refusal) => refusal,
-        };
-        let outcome = match self.mode(&refusal) {
-            Mode::Enforce => return Err(self.refused(rules, refusal)),
-            Mode::Shadow => Outcome::Shadow(refusal.clone()),
-            Mode::Off => Outcome::Off,
-        };
-        self.broken(rules, &refusal, outcome);
-        Ok(fallback())
+            Err(refusal) if self.sets_aside(rules, &refusal) => Ok(fallback()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// An early look at rules that are checked again later. Only a refusal is recorded.
@@ -111,7 +103,10 @@ impl Evaluation {
     /// The outcome's, where the rule is enforced.
     pub fn check_early(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
         match outcome {
-            Err(refusal) if self.mode(&refusal) == Mode::Enforce => Err(self.refused(&[], refusal)),
+            Err(refusal) if self.mode(&refusal) == Mode::Enforce => {
+                self.refused(&[], &refusal);
+                Err(refusal)
+            }
             _ => Ok(()),
         }
     }
@@ -152,9 +147,20 @@ impl Evaluation {
         self.checked.borrow_mut().extend(rules.iter().map(kept));
     }
 
-    fn refused(&self, rules: &[&'static Rule], refusal: Refusal) -> Refusal {
-        self.broken(rules, &refusal, Outcome::Refused(refusal.clone()));
-        refusal
+    fn refused(&self, rules: &[&'static Rule], refusal: &Refusal) {
+        self.broken(rules, refusal, Outcome::Refused(refusal.clone()));
+    }
+
+    /// Records a broken rule. Answers whether the journey goes on without the rule. It is apart from the generic functions, so that it is
+    /// compiled once and not for each type of value.
+    fn sets_aside(&self, rules: &[&'static Rule], refusal: &Refusal) -> bool {
+        let (outcome, goes_on) = match self.mode(refusal) {
+            Mode::Enforce => (Outcome::Refused(refusal.clone()), false),
+            Mode::Shadow => (Outcome::Shadow(refusal.clone()), true),
+            Mode::Off => (Outcome::Off, true),
+        };
+        self.broken(rules, refusal, outcome);
+        goes_on
     }
 
     /// The request keeps the rules before the broken one; those after it were not reached. A broken rule that is not among `rules` was
