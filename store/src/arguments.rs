@@ -1,4 +1,4 @@
-//! The command line, and what is refused of it before anything is opened.
+//! The command line. Arguments that cannot work are refused before anything is opened.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DCR_STORE_CREDENTIAL_FILE", value_name = "FILE")]
     credential_file: Option<PathBuf>,
 
-    /// Listen beyond this machine without a credential: whoever reaches the port can register clients and issue tokens
+    /// Listen beyond this machine without a credential: every caller that reaches the port can register clients and issue tokens
     #[arg(long, env = "DCR_STORE_DANGER_NO_CREDENTIAL", conflicts_with = "credential_file")]
     danger_no_credential: bool,
 
@@ -74,7 +74,8 @@ pub(crate) enum ArgumentError {
 }
 
 impl Arguments {
-    /// The credential that callers have to show, if any; none is fine only where no other machine can call.
+    /// The credential that callers must present. `None` is accepted only if no other machine can call the store, or if the operator allows
+    /// it.
     pub(crate) fn credential(&self) -> Result<Option<Credential>, ArgumentError> {
         match &self.credential_file {
             Some(path) => read_credential(path).map(Some),
