@@ -1,13 +1,12 @@
-//! A plugin that verifies the signatures its configuration lists, with the filter's code, and logs verdicts and times.
+//! A plugin that verifies the signatures in its configuration with the filter's code. It logs the results and the times.
 //!
-//! It shows in the place where it counts, Envoy's V8 or another host, that the code is right and how long it takes. Envoy runs it with
-//! `--mode validate`, because all happens while it is configured.
+//! It shows that the code is correct, and how long it takes, in Envoy's V8 or in another host. Envoy runs it with `--mode validate`,
+//! because it does all work while it is configured.
 //!
-//! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in
-//! base64url.
-//! With `host` ES256 is verified by the host's function if it has one, with `floats` PS256 in floating-point numbers if the machine is fit
-//! for it. The log line is `dcr-probe: ` and
-//! `{"es256": "by host", "ps256": "in floats", "signatures": [{"verifies": true, "nanoseconds": 12345}]}`, the time being that of all `times`.
+//! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, with octets
+//! in base64url. With `host`, ES256 is verified by the host's function if there is one. With `floats`, PS256 is verified in floating-point
+//! numbers if the machine computes correctly with them. The log line is `dcr-probe: ` and `{"es256": "by host", "ps256": "in floats",
+//! "signatures": [{"verifies": true, "nanoseconds": 12345}]}`. The time is that of all `times`.
 
 #![cfg(target_os = "wasi")]
 
@@ -24,7 +23,7 @@ use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{BufferType, LogLevel};
 use serde_json::{Map, Value, json};
 
-/// What [`verify_signature`] is written against.
+/// The module that [`verify_signature`] imports from.
 mod jose {
     pub(crate) use dcr_jose::es256;
 }
@@ -32,7 +31,7 @@ mod jose {
 #[path = "../../../src/filter/verify_signature.rs"]
 mod verify_signature;
 
-// The entry point that the host calls once.
+// The entry point, which the host calls once.
 mod entry {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
