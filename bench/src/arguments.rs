@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     parts: Vec<Part>,
 
-    /// Requests that a warm VM is sent to see whether it grows
+    /// Requests that are sent to a warm VM to see whether it grows
     #[arg(long, default_value_t = 200_000)]
     pub(crate) soak: usize,
 
@@ -59,7 +59,7 @@ Whatever else the machine does shows in them: leave it alone meanwhile.";
 pub(crate) enum Part {
     /// Verifications in Envoy's V8, and OpenSSL's
     Verify,
-    /// The table: requests a second, latencies, processor time
+    /// The table: requests per second, latencies, processor time
     Rows,
     /// Memory of a VM, and whether it grows
     Memory,

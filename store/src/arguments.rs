@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DCR_STORE_DATABASE", value_name = "URL", default_value = "sqlite:./dcr-store.db")]
     pub(crate) database: String,
 
-    /// File with the credential that every call under /v1 has to show as `Authorization: Bearer <content>`
+    /// File with the credential that every call under /v1 must present as `Authorization: Bearer <content>`
     #[arg(long, env = "DCR_STORE_CREDENTIAL_FILE", value_name = "FILE")]
     credential_file: Option<PathBuf>,
 
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DCR_STORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug, or a list of targets and levels as `warn,dcr_store=info`
+    /// The log level: error, warn, info, debug, or a list of targets and levels such as `warn,dcr_store=info`
     #[arg(long, env = "DCR_STORE_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
 }

@@ -47,7 +47,7 @@ enum Error {
     CloseTimeout,
 }
 
-// One thread for HTTP: the database has threads of its own, and handing requests from one to another costs more than serving them.
+// One thread serves HTTP. The database has its own threads, and passing requests between threads costs more than serving them.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();

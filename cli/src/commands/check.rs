@@ -41,11 +41,11 @@ pub(crate) struct Check {
     /// A key set: FILE for all URLs, or URL=FILE for one; repeat it as often as needed
     #[arg(long = "jwks", value_name = "[URL=]FILE", required = true)]
     key_sets: Vec<String>,
-    /// Judge a client assertion of this client: the gateway's answer to registering it, or of that at least client_id,
+    /// Judge a client assertion of this client. FILE has the gateway's answer to the registration, or at least its client_id,
     /// token_endpoint_auth_method and software_statement
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// Print JSON: verdict, rules, and of a refusal status, error, error_description, rule and reason
+    /// Print JSON: the verdict and the rules, and for a refusal its status, error, error_description, rule and reason
     #[arg(long)]
     json: bool,
     /// A file with the request or the assertion, or - for the standard input

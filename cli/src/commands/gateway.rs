@@ -30,7 +30,7 @@ struct Gateway {
     /// The profile of the gateway at --url
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PROFILE, requires = "url")]
     profile: String,
-    /// Who signed the gateway's certificate [default: ca.pem beside gateway.env]
+    /// The authority that signed the gateway's certificate [default: ca.pem beside gateway.env]
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// The transport certificate [default: tpp/transport.pem beside gateway.env]
@@ -39,7 +39,7 @@ struct Gateway {
     /// The transport certificate's private key [default: tpp/transport.key beside gateway.env]
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Where registrations are kept that come with a URL and a token of their own (RFC 7592) [default: clients beside gateway.env]
+    /// The folder for registrations that come with their own URL and token (RFC 7592) [default: clients beside gateway.env]
     #[arg(long, value_name = "DIR")]
     clients: Option<PathBuf>,
     /// Print the answer as JSON: status, headers, body, elapsed_ms

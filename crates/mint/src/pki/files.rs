@@ -114,7 +114,7 @@ pub fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text, 0o600)
 }
 
-/// Creates the file anew, so that the mode applies before the first byte is written.
+/// Creates a new file, so that the mode applies before the first byte is written.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt;
 
