@@ -47,7 +47,7 @@ pub struct Pki {
 /// A third party: its software, its transport certificates and a signing key.
 #[derive(Debug)]
 pub struct ThirdParty {
-    /// The software in its statements in the UK, and in every other ecosystem except Brazil, which have no ids of their own here.
+    /// The software in its statements in the UK. Other ecosystems have no ids of their own here and use it too, except Brazil.
     pub software: Software,
     /// The software in its statements in Brazil.
     pub brazilian_software: Software,
