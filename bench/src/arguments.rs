@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum, value_parser};
 use crate::error::Error;
 use crate::rows::Row;
 
-/// Measures dcr-gate side by side with what a user would take instead: one run, one Envoy, the same connections, the same processors
+/// Measures dcr-gate side by side with the alternatives: one run, one Envoy, the same connections, the same processors
 #[derive(Debug, Parser)]
 #[command(name = "dcr-bench", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     parts: Vec<Part>,
 
-    /// Requests that a warm VM is sent to see whether it grows
+    /// Requests that are sent to a warm VM to see whether it grows
     #[arg(long, default_value_t = 200_000)]
     pub(crate) soak: usize,
 
@@ -54,12 +54,12 @@ Examples:
 The report is target/bench/report.json; the logs of everything that ran are beside it. docs/performance.md says what the figures mean.
 Whatever else the machine does shows in them: leave it alone meanwhile.";
 
-/// What is measured.
+/// A part of the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     /// Verifications in Envoy's V8, and OpenSSL's
     Verify,
-    /// The table: requests a second, latencies, processor time
+    /// The table: requests per second, latencies, processor time
     Rows,
     /// Memory of a VM, and whether it grows
     Memory,
@@ -73,17 +73,17 @@ impl Arguments {
         Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::from_millis(250))
     }
 
-    /// Whether this part is asked for.
+    /// Whether this part was requested.
     pub(crate) fn wants(&self, part: Part) -> bool {
         self.parts.is_empty() || self.parts.contains(&part)
     }
 
-    /// Whether this row is asked for.
+    /// Whether this row was requested.
     pub(crate) fn wants_row(&self, key: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == key)
     }
 
-    /// An error that lists the rows there are if another one is asked for.
+    /// Checks the names of the requested rows. An error lists the known rows.
     pub(crate) fn check_rows(&self, known: &[Row]) -> Result<(), Error> {
         let known: Vec<&str> = known.iter().map(|row| row.key).collect();
         match self.rows.iter().find(|wanted| !known.contains(&wanted.as_str())) {

@@ -1,10 +1,11 @@
-//! The same policy without WebAssembly: dcr-gate's journeys compiled natively, in an HTTP service that Envoy's ext_authz filter asks.
+//! The same policy without WebAssembly: dcr-gate's journeys, compiled natively, in an HTTP service that Envoy's ext_authz filter calls.
 //!
-//! ext_authz hands over the request with its body and the client's certificate (`x-forwarded-client-cert`); the service calls the store
-//! itself. An answer to the caller takes the way of a denial, which is how a service behind ext_authz can answer at all. Status 200 alone
-//! means "let it pass", so a 200 meant for the caller is sent as 203, and Envoy's `local_reply_config` makes 200 of it again.
+//! ext_authz passes on the request with its body and the client's certificate (`x-forwarded-client-cert`). The service calls the store
+//! itself. Its answer to the caller is sent as a denial, because a service behind ext_authz can answer only in this way. Status 200 means
+//! "let it pass", so a 200 for the caller is sent as 203, and Envoy's `local_reply_config` turns it into 200 again.
 //!
-//! As many threads as Envoy has workers, each with its own key sets, as each of Envoy's workers has. Nothing is counted or logged.
+//! The service has as many threads as Envoy has workers. Each thread has its own key sets, like each of Envoy's workers. Nothing is counted
+//! or logged.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -29,27 +30,27 @@ use tokio::task::LocalSet;
 
 use crate::error::Error;
 
-/// What stands for 200 on the way through ext_authz.
+/// The status that replaces 200 between the service and ext_authz.
 pub(crate) const INSTEAD_OF_200: u16 = 203;
 
-/// A running service. Dropping it ends it.
+/// A running service. It stops when it is dropped.
 pub(crate) struct Authorizer {
     _threads: Vec<Background>,
 }
 
-/// What the service is started with.
+/// The settings of the service.
 #[derive(Clone)]
 pub(crate) struct Settings {
     /// The filter's configuration.
     pub(crate) configuration: Value,
-    /// The base URL behind each cluster's name.
+    /// The base URL for each cluster's name.
     pub(crate) clusters: HashMap<String, String>,
-    /// The authority that those URLs' certificates are of.
+    /// The authority that issued the certificates of those URLs.
     pub(crate) ca_pem: String,
 }
 
 impl Authorizer {
-    /// Serves on a socket that listens already.
+    /// Serves on a socket that is listening already.
     pub(crate) fn start(listener: &TcpListener, settings: &Settings, threads: usize) -> Result<Self, Error> {
         listener.set_nonblocking(true)?;
         let threads = (0..threads).map(|_| {
@@ -81,7 +82,7 @@ async fn serve(listener: TcpListener, settings: Settings) -> Result<(), Error> {
         });
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         tokio::task::spawn_local(async move {
-            // Envoy closes its connections when it likes to.
+            // Envoy may close a connection at any time.
             drop(connection.await);
         });
     }
@@ -109,7 +110,7 @@ async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Respo
     response(gate.serve(&endpoint, &Request { head, body: received }).await)
 }
 
-/// The certificate that Envoy writes for this connection, if it has the hash that Envoy states.
+/// The certificate that Envoy writes for this connection. `None` if it does not have the hash that Envoy states.
 fn certificate(headers: &HeaderMap) -> Option<Certificate> {
     let element = xfcc::parse(headers.get("x-forwarded-client-cert")?.as_bytes()).ok()?.pop()?;
     let hash = element.hash?;
@@ -129,7 +130,7 @@ fn response(decision: Decision) -> Response<Full<Bytes>> {
     builder.body(Full::from(answer.body)).unwrap_or_default()
 }
 
-/// Sockets and the system's clock instead of Envoy.
+/// A host that uses sockets and the system's clock instead of Envoy.
 #[derive(Clone)]
 struct Native(Rc<Surroundings>);
 
@@ -156,7 +157,7 @@ impl Host for Native {
             let body = response.bytes().await?.to_vec();
             Ok::<_, reqwest::Error>(CallResponse { status: Some(status), headers, body })
         };
-        // As Envoy answers for an upstream that does not.
+        // Envoy answers in the same way for an upstream that does not answer.
         let silence = CallResponse { status: Some(503), headers: Vec::new(), body: Vec::new() };
         Ok(answered.await.unwrap_or(silence))
     }

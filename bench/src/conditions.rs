@@ -1,4 +1,4 @@
-//! Where and with what it was measured: part of every figure.
+//! The conditions of the measurement. Every figure depends on them.
 
 use std::path::Path;
 use std::process::Command;

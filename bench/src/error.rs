@@ -1,2 +1,2 @@
-/// Whatever ends the measuring early: each comes with words for whoever runs it.
+/// Why the measurement ended early. The message is for the person who started it.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;

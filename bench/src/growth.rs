@@ -1,4 +1,4 @@
-//! What a token costs as the gateway's world grows: more connections, more clients, more key sets, more keys in a set.
+//! The cost of a token with more connections, more clients, more key sets, and more keys in a set.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,46 +25,46 @@ use crate::rows::median;
 use crate::scene::{Clients, connect_to_gateway, requests, start_gateway};
 use crate::screen;
 
-/// Rounds of each size; a figure is their median.
+/// Rounds of each size. A figure is their median.
 const ROUNDS: usize = 3;
 
-/// Requests of a round, but at least one a client or key set.
+/// Requests of a round. There is at least one for each client or key set.
 const REQUESTS: usize = 2_000;
 
 /// The most requests of a round.
 const MOST: usize = 10_000;
 
-/// Registrations sent to the store at once.
+/// Registrations that are sent to the store at the same time.
 const AT_ONCE: usize = 64;
 
-/// Third parties at a time.
+/// The numbers of third parties that call at the same time.
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 
-/// Clients in the store.
+/// The numbers of clients in the store.
 const CLIENTS: [usize; 3] = [1, 1_000, 100_000];
 
-/// Key sets, one a client; the last is more than the filter keeps.
+/// The numbers of key sets, one for each client. The last is more than the filter keeps.
 const KEY_SETS: [usize; 3] = [1, 1_000, 10_000];
 
-/// Keys in the one key set.
+/// The numbers of keys in the only key set.
 const KEYS: [usize; 3] = [1, 10, 100];
 
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    /// `connections`, `clients`, `key_sets` or `keys_in_set`.
+    /// The dimension: `connections`, `clients`, `key_sets` or `keys_in_set`.
     pub(crate) of: &'static str,
-    /// How many.
+    /// The size in this dimension.
     pub(crate) number: usize,
-    /// Tokens a second.
+    /// Tokens per second.
     pub(crate) rate: f64,
-    /// Half of the tokens were issued within this many microseconds.
+    /// The median latency, in microseconds.
     pub(crate) p50_us: f64,
-    /// Processor time a token in Envoy, in microseconds.
+    /// Envoy's processor time for each token, in microseconds.
     pub(crate) envoy_us: f64,
 }
 
-/// Measures all sizes of all dimensions, with a gateway of its own.
+/// Measures all sizes of all dimensions, with its own gateway.
 pub(crate) async fn measure(
     pki: &Arc<Pki>,
     es256: &SigningKey,
@@ -112,14 +112,14 @@ struct World {
     gateway: Gateway,
     requests: Arc<Requests>,
     load: Load,
-    /// A registration as the store takes it.
+    /// A registration in the form that the store accepts.
     template: NewClient<Value>,
     /// The third party's public key.
     key: Value,
 }
 
 impl World {
-    /// Puts clients into the store, each with the key set of its number, or that of the template.
+    /// Puts clients into the store. Each has the key set for its number, or the key set of the template.
     async fn register(&self, number: usize, key_set: impl Fn(usize) -> Option<String>) -> Result<Vec<String>, Error> {
         let tls = client_config(&self.gateway.pki().server_ca.certificate_pem, None)?;
         let http = reqwest::Client::builder().tls_backend_preconfigured(tls).build()?;
@@ -145,18 +145,18 @@ impl World {
         stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Publishes the third party's key behind others, and returns the set's URL.
+    /// Publishes a set with other keys and then the third party's key. Returns the URL of the set.
     fn publish(&self, path: &str, others: Vec<Value>) -> String {
         let keys: Vec<Value> = others.into_iter().chain([self.key.clone()]).collect();
         self.gateway.directory().publish(path, json!({ "keys": keys }));
         format!("{}{path}", self.gateway.directory().url())
     }
 
-    /// Tokens of all clients, one after the other.
+    /// Requests tokens for all clients, one after the other.
     async fn measure(&mut self, of: &'static str, number: usize, clients: &[String]) -> Result<Point, Error> {
         let make = tokens(self.requests.clone(), clients.to_vec());
         let requests = clients.len().clamp(REQUESTS, MOST);
-        // Once for whatever is kept of clients and key sets.
+        // A first run fills the caches of clients and key sets.
         self.load.run(prepare(requests, &make)?).await.map_err(|error| format!("{number} {of}: {error}"))?;
         let (mut rates, mut p50, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -179,7 +179,7 @@ impl World {
     }
 }
 
-/// The registration of a client, as it would be sent to the store again.
+/// The registration of a client, in the form in which it can be sent to the store again.
 async fn template(gateway: &Gateway, client_id: &str) -> Result<NewClient<Value>, Error> {
     let tpp = gateway.client(None)?;
     let url = format!("{}/v1/clients/{client_id}", gateway.store_url());
@@ -194,7 +194,7 @@ async fn template(gateway: &Gateway, client_id: &str) -> Result<NewClient<Value>
     })
 }
 
-/// Tokens for these clients in turn. They all are the same third party's, so its key signs for each.
+/// Requests for tokens, for each of these clients in turn. All belong to the same third party, so its key signs for each.
 fn tokens(requests: Arc<Requests>, clients: Vec<String>) -> Make {
     let next = AtomicUsize::new(0);
     Box::new(move || {
@@ -204,7 +204,7 @@ fn tokens(requests: Arc<Requests>, clients: Vec<String>) -> Make {
     })
 }
 
-/// A public key of nobody's: an odd number of 2048 bits.
+/// A public key without a private key: a random odd number of 2048 bits.
 fn stranger() -> Result<Value, Error> {
     let mut modulus = [0; 256];
     SystemRandom::new().fill(&mut modulus).map_err(|_| "the system gave no random bytes")?;

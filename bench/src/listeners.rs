@@ -1,4 +1,4 @@
-//! The listeners that are measured: each is `envoy.yaml`'s, with the same TLS, limits and access log, and another filter in the place of
+//! The measured listeners. Each is the one in `envoy.yaml`, with the same TLS, limits and access log, but with another filter in place of
 //! dcr-gate.
 
 use std::collections::HashMap;
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 
 use crate::authorizer::INSTEAD_OF_200;
 
-/// A listener, by the filter in it.
+/// A listener, named by its filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Listener {
-    /// No filter; Envoy itself answers.
+    /// No filter. Envoy itself answers.
     NoFilter,
-    /// A WebAssembly filter that does nothing; then Envoy itself answers.
+    /// A WebAssembly filter that does nothing. Then Envoy itself answers.
     NoopWasm,
-    /// Envoy's `jwt_authn`; then Envoy itself answers.
+    /// Envoy's `jwt_authn`. Then Envoy itself answers.
     JwtAuthn,
-    /// `ext_authz`, which asks the native build of the same policy.
+    /// `ext_authz`, which calls the native build of the same policy.
     ExtAuthz,
-    /// No filter; node-oidc-provider is the upstream.
+    /// No filter. node-oidc-provider is the upstream.
     OidcProvider,
     /// dcr-gate.
     Gateway,
 }
 
-/// What stands beside dcr-gate in one Envoy.
+/// The other modules and services of the same Envoy.
 #[derive(Clone)]
 pub(crate) struct Beside {
     /// `dcr_bench_noop.wasm`.
@@ -40,10 +40,10 @@ pub(crate) struct Beside {
     pub(crate) oidc_provider: u16,
 }
 
-/// A path that is none of the gateway's endpoints.
+/// A path that does not belong to the gateway's endpoints.
 pub(crate) const OTHER_PATH: &str = "/open-banking/v3.1/aisp/accounts";
 
-/// The routes in a connection manager.
+/// The routes of a connection manager.
 const ROUTES: &str = "/route_config/virtual_hosts/0/routes";
 
 const ADDED: [Listener; 5] =
@@ -82,7 +82,7 @@ pub(crate) fn add_all(envoy: &mut EnvoyConfiguration, beside: &Beside) -> Result
     append(envoy, "/static_resources/clusters", clusters.map(|(name, port)| cluster(name, port)).into())
 }
 
-/// Has Envoy itself answer the upstream's path behind dcr-gate, as it does behind the other filters.
+/// Makes Envoy itself answer the upstream's path behind dcr-gate, as it does behind the other filters.
 fn answer_other_path(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
     let routes = envoy.connection_manager("gateway")?.pointer_mut(ROUTES).and_then(Value::as_array_mut);
     let routes = routes.ok_or_else(|| Error::Configuration("the gateway has no routes".into()))?;
@@ -92,20 +92,20 @@ fn answer_other_path(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives each of Envoy's workers as many connections as the next; chance would make some rounds slower than others.
+/// Gives all of Envoy's workers the same number of connections. Otherwise some rounds would be slower than others by chance.
 pub(crate) fn spread_evenly(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
     merge(envoy.listener("gateway")?, json!({ "connection_balance_config": { "exact_balance": {} } }));
     Ok(())
 }
 
-/// Takes dcr-gate out of the shipped listener; Envoy itself answers.
+/// Removes dcr-gate from the shipped listener. Envoy itself answers.
 pub(crate) fn without_filter(envoy: &mut EnvoyConfiguration) -> Result<(), Error> {
     let manager = envoy.connection_manager("gateway")?;
     merge(manager, json!({ "http_filters": [router()] }));
     set(manager, ROUTES, json!([answered_by_envoy()]))
 }
 
-/// The ports all listeners got, as Envoy's admin page tells.
+/// The ports of all listeners, from Envoy's admin page.
 pub(crate) async fn ports(gateway: &Gateway) -> Result<HashMap<Listener, u16>, crate::error::Error> {
     let listening = gateway.admin("/listeners?format=json").await?.json();
     let entries = listening.get("listener_statuses").and_then(Value::as_array);
@@ -142,19 +142,19 @@ fn variant(shipped: &Value, listener: Listener, beside: &Beside) -> Value {
     variant
 }
 
-/// A route that needs no upstream, with a body as long as a token's answer.
+/// A route without an upstream. Its body is as long as the answer with a token.
 fn answered_by_envoy() -> Value {
     let body = json!({ "access_token": "-".repeat(43), "token_type": "Bearer", "expires_in": 600, "scope": "openid accounts payments" });
     json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200, "body": { "inline_string": body.to_string() } } })
 }
 
-/// The filter that comes last.
+/// The last filter of a chain.
 pub(crate) fn router() -> Value {
     let typed = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     json!({ "name": "envoy.filters.http.router", "typed_config": { "@type": typed } })
 }
 
-/// A WebAssembly filter in a VM of its own, with a text as its configuration.
+/// A WebAssembly filter in its own VM, with a text as its configuration.
 pub(crate) fn wasm(name: &str, file: &Path, configuration: &str) -> Value {
     let typed = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
     json!({ "name": name, "typed_config": { "@type": typed, "config": {
@@ -170,7 +170,7 @@ pub(crate) fn wasm(name: &str, file: &Path, configuration: &str) -> Value {
     } } })
 }
 
-/// The audience is checked, the issuer is whoever signed: a client is its own.
+/// `jwt_authn` checks the audience. It accepts any issuer, because a client is its own issuer.
 fn jwt_authn(key_set: &Value) -> Value {
     let typed = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
     json!({ "name": "envoy.filters.http.jwt_authn", "typed_config": {

@@ -1,7 +1,7 @@
-//! The load: a fixed number of third parties, each with one connection over mutual TLS that it keeps, each sending its next request when
-//! the last one is answered (a closed loop).
+//! The load: a fixed number of third parties. Each keeps one connection over mutual TLS, and sends its next request when the last one is
+//! answered (a closed loop).
 //!
-//! HTTP/1.1 by hyper, on the thread that calls. Requests are built and signed before the clock starts.
+//! It uses HTTP/1.1 by hyper, on the calling thread. Requests are built and signed before the clock starts.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,21 +22,21 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::Error;
 
-/// A request, whole.
+/// A complete request.
 pub(crate) type Request = hyper::Request<Full<Bytes>>;
 
-/// A request, and the status it must be answered with.
+/// A request, and the expected status of its answer.
 pub(crate) type Expecting = (Request, u16);
 
-/// How much of a wrong answer is shown.
+/// How many characters of a wrong answer are shown.
 const SHOWN: usize = 300;
 
-/// The third parties of one listener, connected.
+/// The connected third parties of one listener.
 pub(crate) struct Load {
     connections: Vec<SendRequest<Full<Bytes>>>,
 }
 
-/// An answer that was waited for.
+/// A complete answer.
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
@@ -44,12 +44,12 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// How a number of requests went.
+/// The results of a number of requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
-    /// From the first request to the last answer.
+    /// The time from the first request to the last answer.
     pub(crate) elapsed: Duration,
-    /// One entry a request, shortest first.
+    /// One entry for each request, the shortest first.
     latencies: Vec<Duration>,
 }
 
@@ -66,7 +66,7 @@ impl Load {
         Ok(Self { connections })
     }
 
-    /// Sends all requests, and fails if one is answered with another status than is expected.
+    /// Sends all requests. It fails if an answer does not have the expected status.
     pub(crate) async fn run(&mut self, requests: Vec<Expecting>) -> Result<Run, Error> {
         let queue = Rc::new(RefCell::new(VecDeque::from(requests)));
         let started = Instant::now();
@@ -84,19 +84,19 @@ impl Load {
 }
 
 impl Run {
-    /// Adds what went on later.
+    /// Adds the results of later requests.
     pub(crate) fn extend(&mut self, later: Self) {
         self.elapsed += later.elapsed;
         self.latencies.extend(later.latencies);
         self.latencies.sort_unstable();
     }
 
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.elapsed.as_secs_f64()
     }
 
-    /// How many requests would have been answered in that time.
+    /// How many requests would have been answered in this time.
     pub(crate) fn requests_in(&self, time: Duration) -> usize {
         let each = self.elapsed.as_nanos() / u128::try_from(self.latencies.len().max(1)).unwrap_or(u128::MAX);
         usize::try_from(time.as_nanos() / each.max(1)).unwrap_or(usize::MAX)
@@ -107,14 +107,14 @@ impl Run {
         self.latencies.len()
     }
 
-    /// The latency, in microseconds, that this share of the requests did not exceed: exact, not of a histogram.
+    /// The latency that this percentage of the requests did not exceed, in microseconds. It is exact, not from a histogram.
     pub(crate) fn quantile_us(&self, per_cent: usize) -> f64 {
         let rank = (self.latencies.len() * per_cent).div_ceil(100).max(1) - 1;
         self.latencies.get(rank).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
     }
 }
 
-/// A count as a floating-point number: exact up to 2^32, which no run reaches.
+/// A count as a floating-point number. It is exact up to 2^32, which no run reaches.
 pub(crate) fn count(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::MAX, f64::from)
 }
@@ -125,7 +125,7 @@ async fn connect(port: u16, tls: TlsConnector) -> Result<SendRequest<Full<Bytes>
     let stream = tls.connect(ServerName::try_from("localhost")?, stream).await?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
-        // What went wrong is told by the request that was under way.
+        // The request that was under way reports the failure.
         drop(connection.await);
     });
     Ok(sender)

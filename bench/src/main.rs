@@ -1,4 +1,4 @@
-//! `dcr-bench`: dcr-gate side by side with what a user would take instead, in one run, behind one Envoy, on the same processors.
+//! `dcr-bench`: measures dcr-gate side by side with the alternatives, in one run, behind one Envoy, on the same processors.
 
 mod arguments;
 mod authorizer;
@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     let outcome = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
         (Ok(mut interrupted), Ok(mut terminated)) => tokio::select! {
             outcome = run(Arguments::parse()) => outcome,
-            // What was started ends with the future that is dropped here.
+            // Everything that was started stops when the future is dropped here.
             _ = interrupted.recv() => Err("interrupted; everything that was started is stopped".into()),
             _ = terminated.recv() => Err("told to end; everything that was started is stopped".into()),
         },
@@ -82,13 +82,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     Ok(if missed > 0 && bench.arguments.strict { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Verifications are measured in one of so many rounds.
+/// Verifications are measured in one of this many rounds.
 const VERIFICATIONS_EVERY: usize = 4;
 
 struct Bench {
     arguments: Arguments,
     installation: Installation,
-    /// `target/bench`: the report, and each part's database and logs.
+    /// `target/bench`: the report, and the database and logs of each part.
     folder: PathBuf,
     pki: Arc<Pki>,
     es256: SigningKey,

@@ -1,4 +1,4 @@
-//! Requests by the thousand: who makes them, and which status each must be answered with.
+//! Makes thousands of requests, each with the expected status of its answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,36 +9,36 @@ use crate::load::{Expecting, Request};
 use crate::requests::{By, Requests};
 use crate::scene::Scene;
 
-/// Makes one request, new and signed.
+/// Makes one new, signed request.
 pub(crate) type Make = Box<dyn Fn() -> Result<Expecting, Error> + Send + Sync>;
 
-/// Makers of every kind of request, for one third party.
+/// Makers for every kind of request, for one third party.
 pub(crate) struct Makes(Arc<Requests>);
 
 impl Makes {
-    /// For the scene's third party.
+    /// The makers for the scene's third party.
     pub(crate) fn of(scene: &Scene) -> Self {
         Self(scene.requests.clone())
     }
 
-    /// For whoever these requests are signed for.
+    /// The makers for the third party of these requests.
     pub(crate) fn new(requests: Arc<Requests>) -> Self {
         Self(requests)
     }
 
-    /// See [`Requests::assertion_in_header`]. `jwt_authn` looks at the audience, not at the client.
+    /// See [`Requests::assertion_in_header`]. `jwt_authn` checks the audience, not the client.
     pub(crate) fn assertion_in_header(&self, by: By) -> Make {
         self.make(200, "00000000000000000000000000000000", move |requests, client| {
             requests.assertion_in_header(client, by)
         })
     }
 
-    /// The same where nobody looks at it. So a few of them are signed and come again and again.
+    /// The same for a server that does not read the assertions. So only a few are signed, and they are sent again and again.
     pub(crate) fn unread_assertion_in_header(&self) -> Result<Make, Error> {
         again_and_again(&self.assertion_in_header(By::Ps256))
     }
 
-    /// See [`Requests::other_path`]. Nobody looks at these assertions either.
+    /// See [`Requests::other_path`]. These assertions are not read either.
     pub(crate) fn other_path(&self) -> Result<Make, Error> {
         again_and_again(&self.make(200, "00000000000000000000000000000000", Requests::other_path))
     }
@@ -74,7 +74,7 @@ impl Makes {
         self.make(405, "", |requests, _| requests.wrong_method())
     }
 
-    /// See [`Requests::oidc_token`]; for the client of the moment.
+    /// See [`Requests::oidc_token`]. The requests are for the current client.
     pub(crate) fn oidc_token(&self, client_id: &Arc<RwLock<String>>) -> Make {
         let client_id = client_id.clone();
         self.make(200, "", move |requests, _| {
@@ -98,7 +98,7 @@ impl Makes {
     }
 }
 
-/// How many requests stand for all, where nobody looks at what is in them.
+/// How many requests are signed if their content is not read.
 const A_FEW: usize = 256;
 
 fn again_and_again(make: &Make) -> Result<Make, Error> {
@@ -109,7 +109,7 @@ fn again_and_again(make: &Make) -> Result<Make, Error> {
     }))
 }
 
-/// Makes so many requests, on all processors.
+/// Makes this many requests, on all processors.
 pub(crate) fn prepare(number: usize, make: &Make) -> Result<Vec<Expecting>, Error> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = number.div_ceil(threads);

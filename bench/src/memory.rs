@@ -1,4 +1,4 @@
-//! What a VM of the filter takes of memory when it is warm, and whether it grows.
+//! The memory of a VM of the filter when it is warm, and its growth.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::requests::By;
 use crate::scene::{Clients, connect_to_gateway, requests, start_gateway};
 use crate::screen;
 
-/// Connections: enough that each worker gets some.
+/// The number of connections. It is large enough that each worker gets some.
 const CONNECTIONS: usize = 32;
 
-/// Requests after which a VM counts as warm, for each worker.
+/// After this many requests for each worker, a VM counts as warm.
 const WARM: usize = 20_000;
 
-/// Requests before the soak begins: as many as fill the caches that are bounded. The slowest to be full is that of verified statements, 4096
-/// of them, and one request in twenty brings one.
+/// The requests before the soak begins. They fill the bounded caches. The cache of verified statements fills last: it has 4096 entries, and
+/// one request in twenty adds one.
 const FILL: usize = 80_000;
 
-/// Requests of a mix that are made at once.
+/// How many requests of a mix are made at the same time.
 const PORTION: usize = 2_000;
 
-/// What one more VM, and what many requests, add to Envoy's resident memory, in bytes.
+/// The resident memory of Envoy, in bytes: for one more VM, and for many more requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Of Envoy with one worker, and with [`MORE`] workers, with the filter.
+    /// With the filter: Envoy with one worker, and with [`MORE`] workers.
     pub(crate) with_filter: [f64; 2],
     /// The same without the filter.
     pub(crate) without_filter: [f64; 2],
-    /// What the requests of the soak added, with the filter and without.
+    /// The growth during the soak, with the filter and without.
     pub(crate) growth: [f64; 2],
 }
 
@@ -44,21 +44,21 @@ pub(crate) struct Memory {
 const MORE: u32 = 3;
 
 impl Memory {
-    /// Resident memory that one VM adds: what a worker with the filter adds, less what a worker adds anyway.
+    /// The resident memory of one VM: the memory of a worker with the filter, minus the memory of a worker without it.
     pub(crate) fn of_vm(&self) -> f64 {
         let [one, more] = self.with_filter;
         let [bare_one, bare_more] = self.without_filter;
         ((more - one) - (bare_more - bare_one)) / f64::from(MORE - 1)
     }
 
-    /// What the requests of the soak added because of the filter.
+    /// The growth during the soak that the filter caused.
     pub(crate) fn soak_growth(&self) -> f64 {
         let [with, without] = self.growth;
         with - without
     }
 }
 
-/// Starts Envoy four times, and sends each a mix of requests; to those with one worker, and so one VM, `soak` more.
+/// Starts Envoy four times and sends each a mix of requests. Those with one worker, and so with one VM, get `soak` more.
 pub(crate) async fn measure(pki: &Arc<Pki>, es256: &SigningKey, folder: &Path, soak: usize) -> Result<Memory, Error> {
     let mut bare = Subject::start(pki, es256, folder, 1, false).await?;
     let (one_bare, grown_bare) = (bare.warm().await?, bare.soak(soak).await?);
@@ -69,7 +69,7 @@ pub(crate) async fn measure(pki: &Arc<Pki>, es256: &SigningKey, folder: &Path, s
     Ok(Memory { with_filter: [one, more], without_filter: [one_bare, more_bare], growth: [grown, grown_bare] })
 }
 
-/// An Envoy under observation.
+/// An Envoy that is measured.
 struct Subject {
     title: String,
     gateway: Gateway,
@@ -105,7 +105,7 @@ impl Subject {
         Ok(Self { title, gateway, load, mix, warm: WARM * usize::try_from(workers)? })
     }
 
-    /// Resident memory when warm.
+    /// The resident memory when warm.
     async fn warm(&mut self) -> Result<f64, Error> {
         self.send(self.warm).await?;
         let warm = resident_bytes(self.gateway.envoy_id())?;
@@ -113,7 +113,7 @@ impl Subject {
         Ok(warm)
     }
 
-    /// What so many requests more add to it, once its caches are full.
+    /// The growth after this many further requests, once the caches are full.
     async fn soak(mut self, requests: usize) -> Result<f64, Error> {
         self.send(FILL).await?;
         let before = resident_bytes(self.gateway.envoy_id())?;
@@ -137,7 +137,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Requests of all kinds, each kind's spread over the whole.
+    /// Requests of all kinds. Each kind is spread evenly.
     fn portion(&self) -> Result<Vec<Expecting>, Error> {
         let mut placed = Vec::with_capacity(PORTION);
         for (per_cent, make) in &self.mix {
@@ -150,7 +150,7 @@ impl Subject {
     }
 }
 
-/// What of a hundred requests is of which kind.
+/// The number of requests of each kind in a hundred.
 fn mix(make: &Makes, clients: &Clients) -> Vec<(usize, Make)> {
     vec![
         (5, make.token(&clients.ps256, By::Ps256)),
@@ -163,7 +163,7 @@ fn mix(make: &Makes, clients: &Clients) -> Vec<(usize, Make)> {
     ]
 }
 
-/// Bytes for people.
+/// Bytes as text for people.
 pub(crate) fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
 }

@@ -1,4 +1,4 @@
-//! node-oidc-provider, started as a user starts it, in a process of its own.
+//! node-oidc-provider, started in the usual way, in its own process.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use dcr_dev::process::{Process, leashed, wait_for};
 
 use crate::error::Error;
 
-/// What it is told to be; clients sign for this audience.
+/// Its issuer. Clients sign for this audience.
 pub(crate) const ISSUER: &str = "https://oidc-provider.example";
 
-/// The program: Node.js is given this text and looks for the library where it runs.
+/// The program. Node.js reads it as text and looks for the library in the current folder.
 const PROGRAM: &str = include_str!("../oidc-provider/server.mjs");
 
-/// A running node-oidc-provider. Dropping it ends it.
+/// A running node-oidc-provider. It stops when it is dropped.
 pub(crate) struct OidcProvider {
     process: Process,
     port: u16,
 }
 
 impl OidcProvider {
-    /// Starts it on a free port, with its log in `folder`, and waits until it serves.
+    /// Starts it on a free port with its log in `folder`, and waits until it serves.
     pub(crate) async fn start(folder: &Path) -> Result<Self, Error> {
         let installed = project_folder().join(".tools/oidc-provider");
         if !installed.join("node_modules").is_dir() {

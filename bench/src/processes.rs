@@ -1,13 +1,13 @@
-//! What Linux says of a process: the time its threads spent on a processor, and its resident memory.
+//! Process data from Linux: the processor time of the threads, and the resident memory.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// The time all threads of a process have spent on a processor so far, in user and kernel mode; threads that have ended are not in it.
+/// The processor time of all threads of a process so far, in user and kernel mode. Threads that have ended are not included.
 ///
-/// From `schedstat`, which counts nanoseconds; `stat` counts hundredths of a second.
+/// It comes from `schedstat`, which counts nanoseconds; `stat` counts only hundredths of a second.
 pub(crate) fn cpu_time(id: u32) -> Result<Duration, Error> {
     let tasks = format!("/proc/{id}/task");
     let mut nanoseconds = 0;

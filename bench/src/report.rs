@@ -1,4 +1,4 @@
-//! What was measured, put together: the figures by name, the table, the targets, and the file.
+//! The results: the figures by name, the table, the targets, and the file.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::rows::Figures;
 use crate::screen;
 use crate::verification::{OPENSSL, Verifications};
 
-/// Everything that was measured; what was not asked for is missing.
+/// All results. Parts that were not requested are missing.
 #[derive(Default)]
 pub(crate) struct Report {
     /// The rows by their keys and titles, in the table's order.
@@ -22,15 +22,15 @@ pub(crate) struct Report {
     pub(crate) wasm_bytes: Option<f64>,
     /// Memory.
     pub(crate) memory: Option<Memory>,
-    /// Requests of the soak.
+    /// The number of requests in the soak.
     pub(crate) soak_requests: usize,
-    /// Growth of cost with size.
+    /// The cost at different sizes.
     pub(crate) growth: Vec<Point>,
     /// The machine, the versions and the settings.
     pub(crate) conditions: Map<String, Value>,
 }
 
-/// A bound that a figure should keep.
+/// A bound for a figure.
 struct Target {
     figure: &'static str,
     is: Bound,
@@ -62,7 +62,7 @@ const TARGETS: [Target; 10] = [
 ];
 
 impl Report {
-    /// The figures whose names are fixed: whoever reads the report by program finds them at the top level.
+    /// The figures with fixed names. Programs that read the report find them at the top level.
     pub(crate) fn figures(&self) -> Map<String, Value> {
         let verification = |name: &str| self.verifications.get(name).copied();
         let own = |row: &str| self.row(row)?.above_us;
@@ -114,7 +114,7 @@ impl Report {
         table
     }
 
-    /// The further figures, as Markdown lists and tables.
+    /// The other figures, as Markdown lists and tables.
     pub(crate) fn further(&self) -> String {
         let mut text = String::new();
         for (name, figure) in &self.verifications {
@@ -148,7 +148,7 @@ impl Report {
         text
     }
 
-    /// Shows every target whose figure was measured; how many are missed.
+    /// Prints every target whose figure was measured. Returns how many were missed.
     pub(crate) fn show_targets(&self) -> usize {
         let figures = self.figures();
         let mut missed = 0;
@@ -211,7 +211,7 @@ fn jwt_authn_beside(row: &str) -> &'static str {
     if row.ends_with("es256") { "jwt_authn_es256" } else { "jwt_authn_ps256" }
 }
 
-/// The row of node-oidc-provider that does the same.
+/// The row of node-oidc-provider that does the same work.
 fn oidc_provider_beside(row: &str) -> Option<&'static str> {
     match row {
         "token_ps256" | "token_es256" | "token_tls_client_auth" | "ext_authz_token_ps256" => {

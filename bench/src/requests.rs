@@ -1,4 +1,4 @@
-//! The requests that are sent: real ones, each assertion and each registration signed for this one use.
+//! The requests. They are real: each assertion and each registration is signed for one use.
 
 use dcr_cli::client::{Endpoints, JWT_BEARER};
 use dcr_cli::keys::SigningKey;
@@ -21,7 +21,7 @@ pub(crate) const JWT_AUTHN_AUDIENCE: &str = "https://jwt-authn.example";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Everything that is needed to sign for one third party.
+/// The keys and URLs that are needed to sign for one third party.
 pub(crate) struct Requests {
     software: dcr_cli::software::Software,
     directory_url: String,
@@ -29,11 +29,11 @@ pub(crate) struct Requests {
     directory: Signer,
     ps256: Signer,
     es256: Signer,
-    /// The keys' public halves, for a server that takes them with the registration.
+    /// The public keys, for a server that receives them with the registration.
     key_set: Value,
 }
 
-/// The key a client signs its assertions with.
+/// The key that signs a client's assertions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By {
     /// RSA of 2048 bits.
@@ -43,7 +43,7 @@ pub(crate) enum By {
 }
 
 impl Requests {
-    /// The PKI's first third party, with an ES256 key beside its own.
+    /// The PKI's first third party, with its own key and an ES256 key.
     pub(crate) fn new(pki: &Pki, es256: &SigningKey, gateway: Endpoints, directory_url: String) -> Result<Self, Error> {
         Ok(Self {
             software: pki.tpp.software.clone(),
@@ -56,7 +56,7 @@ impl Requests {
         })
     }
 
-    /// A registration at the gateway: a fresh statement in a fresh request, both signed with PS256.
+    /// A registration at the gateway: a new statement in a new request, both signed with PS256.
     pub(crate) fn registration(&self, change: impl Fn(Token) -> Token) -> Result<Request, Error> {
         let statement = self.directory.sign(&mint::software_statement(&self.software, &self.directory_url))?;
         let request = mint::registration_request(&self.software, &self.gateway.issuer, &statement);
@@ -64,12 +64,12 @@ impl Requests {
         post(&self.gateway.registration, "application/jwt", request)
     }
 
-    /// The same registration as node-oidc-provider takes it: the metadata as JSON, with the keys and the statement in it.
+    /// The same registration in the form that node-oidc-provider accepts: the metadata as JSON, with the keys and the statement.
     pub(crate) fn oidc_registration(&self) -> Result<Request, Error> {
         let statement = self.directory.sign(&mint::software_statement(&self.software, &self.directory_url))?;
         let request = mint::registration_request(&self.software, &self.gateway.issuer, &statement);
         let mut metadata: Map<String, Value> = request.claims().clone();
-        // What makes the claims a JWT, and the authorization server's own features that it would have to be given.
+        // The claims of a JWT, and members that the other server would need extra features for.
         for name in ["iss", "iat", "exp", "jti", "aud"] {
             metadata.shift_remove(name);
         }
@@ -79,36 +79,36 @@ impl Requests {
         post(&format!("{}/reg", oidc_provider::ISSUER), "application/json", Value::Object(metadata).to_string())
     }
 
-    /// A token by `private_key_jwt` at the gateway.
+    /// Gets a token at the gateway with `private_key_jwt`.
     pub(crate) fn token(&self, client_id: &str, by: By) -> Result<Request, Error> {
         self.token_of(&self.gateway.token, &mint::client_assertion(client_id, &self.gateway.issuer), by)
     }
 
-    /// The same at node-oidc-provider.
+    /// Gets a token at node-oidc-provider with `private_key_jwt`.
     pub(crate) fn oidc_token(&self, client_id: &str) -> Result<Request, Error> {
         let url = format!("{}/token", oidc_provider::ISSUER);
         self.token_of(&url, &mint::client_assertion(client_id, oidc_provider::ISSUER), By::Ps256)
     }
 
-    /// A token by an assertion that expired an hour ago.
+    /// Asks for a token with an assertion that expired one hour ago.
     pub(crate) fn expired_token(&self, client_id: &str) -> Result<Request, Error> {
         let assertion = mint::client_assertion(client_id, &self.gateway.issuer);
         let expired = assertion.claim("iat", mint::now() - 7200).claim("exp", mint::now() - 3600);
         self.token_of(&self.gateway.token, &expired, By::Ps256)
     }
 
-    /// A token by `tls_client_auth`.
+    /// Gets a token with `tls_client_auth`.
     pub(crate) fn token_by_certificate(&self, client_id: &str) -> Result<Request, Error> {
         let form = format!("grant_type=client_credentials&scope=accounts&client_id={client_id}");
         post(&self.gateway.token, FORM, form)
     }
 
-    /// An assertion where `jwt_authn` looks for it.
+    /// An assertion in the header that `jwt_authn` reads.
     pub(crate) fn assertion_in_header(&self, client_id: &str, by: By) -> Result<Request, Error> {
         self.assertion_to("https://jwt-authn.example/token", client_id, by)
     }
 
-    /// The same to a path that is none of the gateway's endpoints.
+    /// The same, to a path that does not belong to the gateway's endpoints.
     pub(crate) fn other_path(&self, client_id: &str) -> Result<Request, Error> {
         self.assertion_to(&format!("https://jwt-authn.example{OTHER_PATH}"), client_id, By::Ps256)
     }
@@ -118,7 +118,7 @@ impl Requests {
         get(&self.gateway.client(client_id), access_token)
     }
 
-    /// A method that the token endpoint does not have.
+    /// A request with a method that the token endpoint does not have.
     pub(crate) fn wrong_method(&self) -> Result<Request, Error> {
         Ok(request(Method::GET, &self.gateway.token).body(Full::default())?)
     }
@@ -153,7 +153,7 @@ fn post(url: &str, media_type: &str, body: String) -> Result<Request, Error> {
     Ok(request(Method::POST, url).header(CONTENT_TYPE, media_type).body(Full::new(Bytes::from(body)))?)
 }
 
-/// A request as HTTP/1.1 writes it: the path in the first line, the authority in `host`.
+/// A request in the form of HTTP/1.1: the path in the first line, the authority in `host`.
 fn request(method: Method, url: &str) -> hyper::http::request::Builder {
     let rest = url.strip_prefix("https://").unwrap_or(url);
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));

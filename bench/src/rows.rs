@@ -1,8 +1,8 @@
-//! The rows of the table: who is asked for what. All are warm before the first round counts, and every round measures all of them in
-//! turn, so that whatever else the machine does hits all alike. A figure is the median of the rounds.
+//! The rows of the table, each with its listener and its requests. All are warm before the first round, and every round measures all of
+//! them in turn. So other load on the machine affects all rows alike. A figure is the median of the rounds.
 //!
-//! Rows that a microsecond matters to take turns within a round, many times: the machine's speed changes by more than that from one
-//! second to the next, but rarely within hundredths of one.
+//! Rows whose difference is about a microsecond take turns many times within a round. The speed of the machine can change by more than that
+//! within a second, but rarely within hundredths of a second.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::requests::By;
 use crate::scene::Scene;
 use crate::screen;
 
-/// Requests of each row before the first round, and the least of a round.
+/// Requests of each row before the first round, and the fewest in a round.
 const FEW: usize = 400;
 
-/// The most requests of a round: they are all in memory.
+/// The most requests in a round. They are all in memory.
 const MANY: usize = 60_000;
 
-/// How often the rows that take turns do so in a round.
+/// How many turns such rows take in a round.
 const TURNS: usize = 10;
 
-/// The row that the others' processor time is compared with.
+/// The other rows' processor time is compared with this row.
 const NO_FILTER: &str = "no_filter";
 
 /// One row.
@@ -35,7 +35,7 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     listener: Listener,
     make: Make,
-    /// Whether it takes turns with its neighbours in the table that do too.
+    /// Whether it takes turns with the neighbouring rows that do so too.
     takes_turns: bool,
     rounds: Vec<Round>,
 }
@@ -43,39 +43,40 @@ pub(crate) struct Row {
 #[derive(Default)]
 struct Round {
     run: Run,
-    /// Processor time: in Envoy; in the store or in node-oidc-provider; in this process, which is the load and the ext_authz service.
+    /// The processor time in Envoy, in the store or node-oidc-provider, and in this process, which contains the load and the ext_authz
+    /// service.
     spent: [Duration; 3],
 }
 
-/// A row's part in a round.
+/// The data of a row in one round.
 struct Part<'a> {
     row: &'a Row,
-    /// Envoy, the service, this one.
+    /// The process ids of Envoy, of the service, and of this process.
     processes: [Option<u32>; 3],
     load: Load,
-    /// Those of each turn to come.
+    /// The requests of each turn that is still to come.
     requests: Vec<Vec<Expecting>>,
     round: Round,
 }
 
-/// What a row came to: medians of the rounds.
+/// The results of a row: medians of the rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: f64,
-    /// Half of the requests were answered within this many microseconds.
+    /// The median latency, in microseconds.
     pub(crate) p50_us: f64,
-    /// 99 of 100 were answered within this many microseconds.
+    /// The latency that 99 of 100 requests did not exceed, in microseconds.
     pub(crate) p99_us: f64,
-    /// Processor time a request in Envoy, all its threads, in microseconds.
+    /// The processor time of Envoy for each request, over all its threads, in microseconds.
     pub(crate) envoy_us: f64,
-    /// How much that is more than without a filter, round by round: what slows the machine for a while slows both.
+    /// The difference to the row without a filter, round by round. A slow phase of the machine affects both.
     pub(crate) above_us: Option<f64>,
-    /// Processor time a request in the store (or in node-oidc-provider), in microseconds.
+    /// The processor time of the store (or of node-oidc-provider) for each request, in microseconds.
     pub(crate) service_us: f64,
-    /// Processor time a request in this program, which is the third parties and the ext_authz service, in microseconds.
+    /// The processor time of this program for each request, in microseconds. It contains the third parties and the ext_authz service.
     pub(crate) own_us: f64,
-    /// Requests measured in all rounds.
+    /// The number of requests in all rounds.
     pub(crate) requests: usize,
 }
 
@@ -120,7 +121,7 @@ pub(crate) fn all(scene: &Scene) -> Result<Vec<Row>, Error> {
     ])
 }
 
-/// Warms all rows up, then measures each in every round for about so long.
+/// Warms all rows up, then measures each for about this long in every round.
 pub(crate) async fn measure(
     scene: &Scene,
     rows: &mut [Row],
@@ -138,7 +139,7 @@ pub(crate) async fn measure(
             _ => format!("round {number} of {rounds}:"),
         });
         let mut groups: Vec<_> = rows.chunk_by_mut(|one, next| one.takes_turns && next.takes_turns).collect();
-        // Each round begins with others, so that none is always the one that follows the busiest.
+        // Each round begins with another row, so that the same row does not always follow the busiest one.
         let first = number % groups.len().max(1);
         groups.rotate_left(first);
         for group in groups {
@@ -156,7 +157,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// Measures each of the rows for about so long, or with a few requests where no time is given. One alone has one turn.
+/// Measures each of the rows for about this long, or with a few requests if there is no time. A single row has one turn.
 async fn take_turns(
     scene: &Scene,
     rows: &[Row],
@@ -177,7 +178,7 @@ async fn take_turns(
     Ok(parts.into_iter().map(|part| part.round).collect())
 }
 
-/// What all rows came to, with their keys and titles.
+/// The results of all rows, with their keys and titles.
 pub(crate) fn figures(rows: &[Row]) -> Vec<(&'static str, &'static str, Figures)> {
     let no_filter = rows.iter().find(|row| row.key == NO_FILTER);
     let others = |row: &&Row| no_filter.filter(|_| row.key != NO_FILTER);
@@ -185,7 +186,7 @@ pub(crate) fn figures(rows: &[Row]) -> Vec<(&'static str, &'static str, Figures)
 }
 
 impl Row {
-    /// The medians of its rounds, beside the rounds of the row without a filter.
+    /// The medians of the row's rounds, compared with the rounds of the row without a filter.
     fn figures(&self, no_filter: Option<&Row>) -> Figures {
         let of = |figure: fn(&Round) -> f64| median(self.rounds.iter().map(figure).collect());
         let above = |no_filter: &Row| {
@@ -208,13 +209,13 @@ impl Row {
         Self { takes_turns: true, ..self }
     }
 
-    /// As many requests as the row answered in that time in its last round.
+    /// As many requests as the row answered in this time in its last round.
     fn requests_for(&self, round: Duration) -> usize {
         let answered = self.rounds.last().map_or(FEW, |last| last.run.requests_in(round));
         answered.clamp(FEW, MANY)
     }
 
-    /// Gets ready for a round of so many requests.
+    /// Prepares a round with this many requests.
     async fn part(&self, scene: &Scene, requests: usize, turns: usize, connections: usize) -> Result<Part<'_>, Error> {
         let service = match self.listener {
             Listener::OidcProvider => Some(scene.oidc_provider.id()),
@@ -228,7 +229,7 @@ impl Row {
         let at_a_turn = requests.div_ceil(turns);
         let requests = (0..turns).map(|_| prepare(at_a_turn, &self.make)).collect::<Result<_, _>>()?;
         let mut load = scene.connect(self.listener, connections).await?;
-        // Handshakes are not what is measured.
+        // The first requests make the handshakes, which are not measured.
         load.run(first).await.map_err(|error| format!("{}: {error}", self.title))?;
         Ok(Part { row: self, processes, load, requests, round: Round::default() })
     }
@@ -242,7 +243,7 @@ impl Part<'_> {
         let after = self.used()?;
         self.round.run.extend(run);
         for ((spent, before), after) in self.round.spent.iter_mut().zip(before).zip(after) {
-            // A thread that has ended takes its time with it.
+            // If a thread has ended, its processor time is lost.
             *spent += after.saturating_sub(before);
         }
         Ok(())
@@ -254,7 +255,7 @@ impl Part<'_> {
 }
 
 impl Round {
-    /// Processor time a request, in microseconds: in Envoy, in the service, in this process.
+    /// The processor time for each request, in microseconds: in Envoy, in the service, in this process.
     fn each_us(&self) -> [f64; 3] {
         self.spent.map(|spent| spent.as_secs_f64() * 1e6 / count(self.run.requests()))
     }
@@ -265,7 +266,7 @@ impl Round {
     }
 }
 
-/// The middle one; of an even number, the lower of the two.
+/// The middle value. Of an even number of values, it is the lower of the two middle ones.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Everything that is measured side by side, running at once: one Envoy with a listener for each contender, the store, the ext_authz
-//! service, node-oidc-provider, and the clients registered with each.
+//! Everything that is measured side by side, running at the same time: one Envoy with a listener for each alternative, the store, the
+//! ext_authz service, node-oidc-provider, and the clients that are registered with each.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -19,15 +19,15 @@ use crate::load::{Load, Request};
 use crate::oidc_provider::OidcProvider;
 use crate::requests::{By, Requests};
 
-/// What runs, and who is registered.
+/// The running programs and the registered clients.
 pub(crate) struct Scene {
     /// Signs for the third party.
     pub(crate) requests: Arc<Requests>,
-    /// The clients at the gateway, which the ext_authz service shares with it.
+    /// The clients at the gateway. The ext_authz service uses the same store.
     pub(crate) clients: Clients,
-    /// The client at node-oidc-provider, see [`Scene::renew_oidc_client`].
+    /// The client at node-oidc-provider. See [`Scene::renew_oidc_client`].
     pub(crate) oidc_client: Arc<RwLock<String>>,
-    /// Envoy and all that belongs to it.
+    /// Envoy and the programs around it.
     pub(crate) gateway: Gateway,
     /// The other authorization server.
     pub(crate) oidc_provider: OidcProvider,
@@ -43,12 +43,12 @@ pub(crate) struct Clients {
     pub(crate) es256: String,
     /// Authenticates by `tls_client_auth`.
     pub(crate) certificate: String,
-    /// An access token of the first.
+    /// An access token of the first client.
     pub(crate) access_token: String,
 }
 
 impl Scene {
-    /// Starts everything in `folder`, Envoy with so many workers, and registers the clients.
+    /// Starts everything in `folder`, with this many workers in Envoy, and registers the clients.
     pub(crate) async fn start(
         pki: &Arc<Pki>,
         es256: &SigningKey,
@@ -78,8 +78,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Registers the client at node-oidc-provider again. Its in-memory adapter keeps a thousand entries of each kind or a little more, so
-    /// that it forgets a client once others have registered.
+    /// Registers the client at node-oidc-provider again. Its in-memory adapter keeps about a thousand entries of each kind, so it forgets a
+    /// client after other registrations.
     pub(crate) async fn renew_oidc_client(&self) -> Result<(), Error> {
         let mut tpp = self.connect(Listener::OidcProvider, 1).await?;
         let client_id = member(&mut tpp, self.requests.oidc_registration()?, "client_id").await?;
@@ -95,7 +95,7 @@ impl Scene {
 }
 
 impl Clients {
-    /// Registers a client of each kind at the gateway, and has a token issued.
+    /// Registers a client of each kind at the gateway, and gets a token.
     pub(crate) async fn register(gateway: &Gateway, requests: &Requests) -> Result<Self, Error> {
         let subject = gateway.pki().tpp.transport.subject_dn()?;
         let mut tpp = connect_to_gateway(gateway, 1).await?;
@@ -110,7 +110,7 @@ impl Clients {
     }
 }
 
-/// A gateway whose directory publishes the third party's ES256 key too.
+/// A gateway whose directory also publishes the third party's ES256 key.
 pub(crate) async fn start_gateway(
     pki: &Arc<Pki>,
     es256: &SigningKey,
@@ -118,7 +118,7 @@ pub(crate) async fn start_gateway(
     workers: u32,
     change: impl FnOnce(&mut EnvoyConfiguration) -> Result<(), dcr_dev::Error> + Send + 'static,
 ) -> Result<Gateway, Error> {
-    // A database that an earlier run filled would make this one slower.
+    // A database with the rows of an earlier run would be slower.
     for name in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -131,7 +131,7 @@ pub(crate) async fn start_gateway(
     Ok(gateway)
 }
 
-/// What signs for a gateway's third party.
+/// The requests of the gateway's third party.
 pub(crate) fn requests(gateway: &Gateway, es256: &SigningKey) -> Result<Requests, Error> {
     Requests::new(gateway.pki(), es256, gateway.endpoints(), gateway.directory().url())
 }

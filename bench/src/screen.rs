@@ -1,4 +1,4 @@
-//! What the terminal shows while it is measured.
+//! Prints to the terminal during the measurement.
 
 use std::io::Write;
 
@@ -16,14 +16,14 @@ pub(crate) fn line(text: &str) {
     anstream::println!("{text}");
 }
 
-/// A piece of a line, shown at once.
+/// Prints a part of a line at once.
 pub(crate) fn progress(text: &str) {
     anstream::print!("{text}");
-    // Progress that cannot be shown is not worth stopping for.
+    // A failure to print must not stop the measurement.
     drop(std::io::stdout().flush());
 }
 
-/// A target, kept or missed.
+/// Prints a target that was met or missed.
 pub(crate) fn verdict(kept: bool, text: &str) {
     let (style, word) = if kept { (GOOD, "pass") } else { (BAD, "MISS") };
     anstream::println!("  {style}{word}{style:#}  {text}");

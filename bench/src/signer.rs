@@ -1,4 +1,4 @@
-//! Signing as fast as the machine can: a round needs thousands of tokens, each signed once and used once.
+//! Fast signing. A round needs thousands of tokens, and each is signed once and used once.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_cli::keys::{Algorithm, SigningKey};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// A signing key, parsed once.
+/// A signing key that is parsed only once.
 pub(crate) struct Signer {
     /// The protected header, encoded, with the dot behind it.
     header: String,
@@ -40,7 +40,7 @@ impl Signer {
         Ok(Self { header: format!("{}.", encode(header.to_string().as_bytes())), key: pair, random })
     }
 
-    /// Signs the token's claims; what is odd about its header is left out.
+    /// Signs the token's claims. Changes to its header are ignored.
     pub(crate) fn sign(&self, token: &Token) -> Result<String, Error> {
         let claims = Value::Object(token.claims().clone()).to_string();
         let input = format!("{}{}", self.header, encode(claims.as_bytes()));

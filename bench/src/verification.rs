@@ -1,6 +1,6 @@
-//! What one verification costs inside Envoy's V8, beside OpenSSL on the same processor in the same minute.
+//! The cost of one verification inside Envoy's V8, compared with OpenSSL on the same processor in the same minute.
 //!
-//! In Envoy it is the plugin `dcr-probe` that verifies, with the filter's code: a whole verification, the hash of the message among it.
+//! In Envoy the plugin `dcr-probe` verifies with the filter's code. It measures a whole verification, including the hash of the message.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,22 +18,23 @@ use crate::requests::JWT_AUTHN_AUDIENCE;
 use crate::rows::median;
 use crate::screen;
 
-/// Verifications between two looks at the clock: well below a slice of time, so that most looks are not interrupted by another process.
+/// Verifications between two readings of the clock. They take much less than a time slice, so most readings are not interrupted by another
+/// process.
 const BATCH: u32 = 10;
 
-/// Looks at the clock, for each case, until V8 has compiled what is used often once more, and better.
+/// Readings for each case before the measurement. After them, V8 has compiled the frequent code again with optimisation.
 const COLD: usize = 100;
 
-/// Looks that count, for each case.
+/// Readings that count, for each case.
 const WARM: usize = 200;
 
-/// Medians by case, in microseconds a verification; OpenSSL's own figure among them.
+/// Medians by case, in microseconds for each verification. They include OpenSSL's own figure.
 pub(crate) type Verifications = BTreeMap<&'static str, f64>;
 
-/// `openssl speed rsa2048`, verification.
+/// The name of the result of `openssl speed rsa2048` for verification.
 pub(crate) const OPENSSL: &str = "openssl_rsa_2048";
 
-/// The plugin, and what it verifies.
+/// The plugin and its signatures.
 pub(crate) struct Probe {
     envoy: PathBuf,
     bootstrap: PathBuf,
@@ -41,7 +42,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Makes the keys and signatures, and Envoy's configuration in `folder`.
+    /// Makes the keys and signatures, and writes Envoy's configuration to `folder`.
     pub(crate) fn new(
         envoy: &Path,
         module: PathBuf,
@@ -79,8 +80,8 @@ impl Probe {
         Ok(figures.into_iter().map(|(name, rounds)| (name, median(rounds))).collect())
     }
 
-    /// All looks at the clock, case by case in turn, in microseconds a verification. The plugin does everything while it is configured, so
-    /// Envoy need not serve.
+    /// All readings, case by case in turn, in microseconds for each verification. The plugin does all work while it is configured, so Envoy
+    /// need not serve.
     fn looks(&self) -> Result<Vec<f64>, Error> {
         let output = Command::new(&self.envoy).args(["--mode", "validate", "-c"]).arg(&self.bootstrap).output()?;
         let log = String::from_utf8_lossy(&output.stderr);
@@ -101,7 +102,7 @@ fn us_of(result: &Value) -> Option<f64> {
     verifies.then_some(nanoseconds / f64::from(BATCH) / 1e3)
 }
 
-/// A client assertion, taken apart for the plugin.
+/// A client assertion, split into the parts that the plugin needs.
 fn signature(key: &SigningKey) -> Result<Value, Error> {
     let assertion = mint::client_assertion("00000000000000000000000000000000", JWT_AUTHN_AUDIENCE).sign(key)?;
     let (message, signature) = assertion.rsplit_once('.').ok_or("a JWT without dots")?;
@@ -109,7 +110,7 @@ fn signature(key: &SigningKey) -> Result<Value, Error> {
     Ok(json!({ "jwk": key.public_jwk(), "message": message, "signature": signature, "times": BATCH }))
 }
 
-/// An Envoy with one listener, whose one filter is the plugin.
+/// An Envoy with one listener. The plugin is its only filter.
 fn bootstrap_of(module: &Path, configuration: &Value) -> Value {
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -124,11 +125,11 @@ fn bootstrap_of(module: &Path, configuration: &Value) -> Value {
     }] } })
 }
 
-/// OpenSSL's own measurement, for a second, in microseconds a verification: one RSA operation with PKCS#1 padding and a digest that is
-/// there already, so a little less work than PS256.
+/// OpenSSL's own measurement over one second, in microseconds for each verification. It is one RSA operation with PKCS#1 padding and a
+/// ready digest, so it does a little less work than PS256.
 fn openssl_us() -> Result<f64, Error> {
     let report = openssl(&["speed", "-mr", "-seconds", "1", "rsa2048"])?;
-    // +F2:<number>:2048:<signatures a second>:<verifications a second>
+    // The format is +F2:<number>:2048:<signatures per second>:<verifications per second>.
     let line = report.lines().find(|line| line.starts_with("+F2:")).unwrap_or_default();
     let per_second: f64 =
         line.split(':').nth(4).unwrap_or_default().parse().map_err(|_| "cannot read `openssl speed`")?;

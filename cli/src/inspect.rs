@@ -1,4 +1,4 @@
-//! What a token taken apart says, times in words, and what a profile wants of it. Nothing is verified.
+//! The content of a token, with times in words, and the demands of a profile on it. Nothing is verified.
 
 mod expectations;
 
@@ -12,48 +12,48 @@ use serde_json::{Map, Value, json};
 
 use self::expectations::{expectations, mismatches};
 
-/// A claim that a profile speaks of, and how the token stands to it.
+/// A claim that a profile makes demands on, and its state in the token.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The claim.
+    /// The name of the claim.
     pub claim: String,
     /// The rule's id.
     pub rule: &'static str,
-    /// What the profile says.
+    /// The demand of the profile, for people.
     pub wanted: String,
-    /// Whether it is there, and of a form that can be right.
+    /// The state of the claim.
     pub state: State,
 }
 
-/// How a token stands to a wanted claim.
+/// The state of a claim in a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There, and plausible.
+    /// The claim is present and plausible.
     Present,
-    /// Not there; the profile can do without.
+    /// The claim is absent, and the profile does not require it.
     Absent,
-    /// Not there, and demanded.
+    /// The claim is absent, but the profile requires it.
     Missing,
-    /// There, but cannot be right.
+    /// The claim is present, but its value cannot be right.
     Wrong,
 }
 
-/// A token compared with a profile.
+/// Compares a token with a profile.
 pub trait CompareWithProfile {
-    /// The built-in profile that this token looks like one of: the first whose software statements are most like this one or the one
-    /// inside; the first of all for a token without statement.
+    /// The built-in profile that probably belongs to this token: the first one whose software statements are most like this one, or like
+    /// the one inside. Without a statement, it is the first profile.
     ///
     /// # Errors
-    /// A built-in profile that cannot be read: a fault of this program.
+    /// A built-in profile cannot be read. That is a fault of this program.
     fn likely_profile(&self) -> Result<Profile, Error>;
 
-    /// What a profile wants of a token of this kind. `now` is in Unix seconds.
+    /// The demands of a profile on a token of this kind, and their states. `now` is in Unix seconds.
     fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding>;
 
-    /// Everything as text for people, compared with a profile. `now` is in Unix seconds.
+    /// The whole comparison as text for people. `now` is in Unix seconds.
     fn report(&self, profile: &Profile, now: u64) -> String;
 
-    /// Everything as JSON for machines, compared with a profile. `now` is in Unix seconds.
+    /// The whole comparison as JSON for programs. `now` is in Unix seconds.
     fn to_json(&self, profile: &Profile, now: u64) -> Value;
 }
 
@@ -67,7 +67,7 @@ impl CompareWithProfile for Inspected {
         let profiles = Profile::names().map(|name| Profile::named(name).map_err(|_| unreadable(name)));
         let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
         let likely = profiles.into_iter().min_by_key(|profile| {
-            // Of equals the first is the least.
+            // `min_by_key` returns the first of several equal ones.
             statement.as_ref().map_or(0, |statement| mismatches(statement, profile))
         });
         likely.ok_or_else(|| unreadable("none"))
@@ -125,7 +125,7 @@ impl CompareWithProfile for Inspected {
 }
 
 impl State {
-    /// The word for it.
+    /// The name of the state.
     pub fn name(self) -> &'static str {
         match self {
             Self::Present => "present",
@@ -171,7 +171,7 @@ fn write_findings(text: &mut String, findings: &[Finding]) {
 
 /// `2026-11-20T10:00:00Z, expires in 4 min`
 fn time_in_words(claim: &str, value: &Value, now: u64) -> String {
-    // Past the year 9999 there is no text for it.
+    // There is no text for a time after the year 9999.
     let Some(time) = value.as_u64().filter(|time| *time < 253_402_300_800) else {
         return "no time anybody means".into();
     };
@@ -188,7 +188,7 @@ fn time_in_words(claim: &str, value: &Value, now: u64) -> String {
     format!("{date}, {words}")
 }
 
-/// A length of time in its largest unit.
+/// A length of time, in its largest unit.
 fn in_words(seconds: u64) -> String {
     const UNITS: [(u64, &str, &str); 4] =
         [(365 * 86_400, "year", "years"), (86_400, "day", "days"), (3600, "hour", "hours"), (60, "min", "min")];
@@ -202,7 +202,7 @@ fn in_words(seconds: u64) -> String {
     format!("{seconds} s")
 }
 
-/// What a token says must not steer the terminal it is printed on.
+/// Removes control characters, because the text of a token must not control the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{FFFD}' } else { letter }).collect()
 }

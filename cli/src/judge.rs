@@ -1,6 +1,7 @@
-//! The gateway's own policy, run here: what would it say of this request, over this certificate, at this time?
+//! Runs the gateway's own policy: its decision about this request, over this certificate, at this time.
 //!
-//! The journeys are the filter's, over a host that needs no network: key sets come from files, and a store that accepts everything.
+//! The journeys are those of the filter. They run over a host that needs no network: key sets come from files, and the store accepts
+//! everything.
 
 mod client;
 mod listing;
@@ -27,53 +28,53 @@ use self::client::RegisteredClient;
 pub use self::listing::{JudgedRule, Outcome};
 use self::listing::{Kind, list};
 
-/// What is judged, and by what.
+/// The settings of a judgement.
 #[derive(Debug)]
 pub struct Case {
     /// The gateway's configuration.
     pub config: Config,
-    /// The transport certificate, if one is presented.
+    /// The transport certificate. `None` if the request comes without one.
     pub certificate: Option<Certificate>,
     /// The time, in Unix seconds.
     pub at: Timestamp,
-    /// Key sets by their URLs; the one without URL serves for all others.
+    /// Key sets by their URLs. A key set without a URL is used for all other URLs.
     pub key_sets: Vec<(Option<String>, Value)>,
 }
 
-/// What the gateway would say, and why.
+/// The decision of the gateway, and its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// What it would answer.
+    /// The answer that the gateway would give.
     pub verdict: Verdict,
-    /// Every rule of the catalogue that concerns such a request under this configuration, in the catalogue's order. One about any signed
-    /// document stands there once a document.
+    /// Every rule of the catalogue that concerns such a request under this configuration, in the catalogue's order. A rule about all signed
+    /// documents is listed once for each document.
     pub rules: Vec<JudgedRule>,
 }
 
-/// What the gateway would answer.
+/// The answer that the gateway would give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The registration would be made, or the token issued.
+    /// The client would be registered, or the token would be issued.
     Accepted,
-    /// It would be refused.
+    /// The request would be refused.
     Refused(Refusal),
 }
 
 impl Case {
-    /// Judges a registration request: a compact JWS, or the JSON object of ecosystems that do not sign requests.
+    /// Judges a registration request: a compact JWS, or the JSON object of an ecosystem that does not sign requests.
     ///
     /// # Errors
-    /// [`Error::Content`] where a key set is not at hand or of no use, so that the gateway would answer 503; [`Error::Key`] where the policy
-    /// waits for something that is not there: a fault of this program.
+    /// [`Error::Content`] if a key set is missing or unusable, so that the gateway would answer 503. [`Error::Key`] if the policy waits for
+    /// something that never comes, which is a fault of this program.
     pub fn judge_registration(self, request: &str) -> Result<Judgement, Error> {
         self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None)
     }
 
-    /// Judges the client assertion of a token request for `client_credentials`. `registration` is the gateway's answer to registering the
-    /// client; `client_id`, `token_endpoint_auth_method` and `software_statement` suffice.
+    /// Judges the client assertion of a token request for `client_credentials`. `registration` is the gateway's answer to the registration
+    /// of the client; it needs only `client_id`, `token_endpoint_auth_method` and `software_statement`.
     ///
     /// # Errors
-    /// As [`Case::judge_registration`], and [`Error::Content`] where `registration` does not hold what it takes.
+    /// As [`Case::judge_registration`], and [`Error::Content`] if `registration` lacks one of these members.
     pub fn judge_assertion(self, registration: &Value, assertion: &str) -> Result<Judgement, Error> {
         let client = RegisteredClient::read(registration, &self.config)?;
         let form = [
@@ -135,10 +136,10 @@ struct Offline(Rc<Surroundings>);
 struct Surroundings {
     now: Timestamp,
     key_sets: Vec<(Option<String>, Value)>,
-    /// Who authenticates, where somebody does.
+    /// The client that authenticates, in the judgement of an assertion.
     client: Option<RegisteredClient>,
     refusal: RefCell<Option<Refusal>>,
-    /// The first key set that was asked for and is not here, by its URL.
+    /// The URL of the first key set that was needed but not given.
     missing: RefCell<Option<String>>,
 }
 
@@ -171,7 +172,7 @@ impl Surroundings {
         }
     }
 
-    /// Nobody can be judged for a key set that is not here.
+    /// Without a key set there is no verdict.
     fn all_at_hand(&self) -> Result<(), Error> {
         let wrong = |problem| Err(Error::Content { path: "--jwks".into(), problem });
         match (&*self.refusal.borrow(), &*self.missing.borrow()) {
@@ -196,7 +197,7 @@ impl Host for Offline {
     }
 
     fn in_background(&self, work: Background) {
-        // No call here takes time, so the work ends at once.
+        // No call takes time here, so the work ends at once.
         work.now_or_never();
     }
 
@@ -221,7 +222,7 @@ impl Host for Offline {
     }
 }
 
-/// What the store answers to a registration.
+/// The store's answer to a registration.
 fn created(body: &[u8]) -> Result<Clients<Reply<WrittenClient>>, CallNotSent> {
     let asked: Clients<NewClient<Value>> = serde_json::from_slice(body).map_err(|_| CallNotSent)?;
     let created = |new: NewClient<Value>| {
@@ -236,7 +237,7 @@ fn created(body: &[u8]) -> Result<Clients<Reply<WrittenClient>>, CallNotSent> {
     Ok(Clients { clients: asked.clients.into_iter().map(created).collect() })
 }
 
-/// What it answers when it is asked for a token.
+/// The store's answer to a token request.
 fn issued(client_id: String) -> Tokens<Reply<IssuedToken>> {
     let token = IssuedToken {
         client_id,
@@ -248,7 +249,7 @@ fn issued(client_id: String) -> Tokens<Reply<IssuedToken>> {
     Tokens { tokens: vec![Reply::made(token)] }
 }
 
-/// What it answers of a client that it does not have.
+/// The store's answer about an unknown client.
 fn unknown_client() -> ErrorBody<&'static str> {
     ErrorBody { error: StoreErrorCode::UnknownClient, error_description: "", replayed: None }
 }

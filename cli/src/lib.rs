@@ -1,8 +1,8 @@
-//! What a developer of Dynamic Client Registration needs on a laptop: keys and certificates, software statements and
-//! requests signed with them (or broken on purpose), a directory that publishes the key sets, and a third party to act with.
-//! Then a look at what they made, and a judgement of it by the gateway's own code.
+//! Tools for a developer of Dynamic Client Registration: keys and certificates, software statements and requests that are signed with them
+//! (or broken on purpose), a directory that publishes the key sets, and a third party. Tokens can be inspected, and judged by the gateway's
+//! own code.
 //!
-//! What is minted comes from `dcr-mint`, who acts from `dcr-parties`; both are here under the names of their modules.
+//! The tokens come from `dcr-mint` and the parties from `dcr-parties`. This crate re-exports the modules of both.
 
 pub mod inspect;
 pub mod judge;

@@ -1,4 +1,4 @@
-//! `dcr`: keys, software statements and requests for Dynamic Client Registration, a mock directory, and a third party to act with.
+//! `dcr`: keys, software statements and requests for Dynamic Client Registration, a mock directory, and a third party.
 
 mod commands;
 

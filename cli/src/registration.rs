@@ -1,4 +1,4 @@
-//! What a third party keeps of a registration that has its own URL and token (RFC 7592 section 3).
+//! The registrations of a third party that have their own URL and token (RFC 7592 section 3).
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,20 +9,20 @@ use dcr_mint::pki::files::{read_text, write_secret};
 use dcr_parties::client::Answer;
 use serde::{Deserialize, Serialize};
 
-/// A registration and how to manage it, kept as `<client_id>.json` in a folder, readable by its owner only.
+/// A registration, with the data to manage it. It is kept as `<client_id>.json` in a folder, and only its owner can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// The client.
+    /// The client's id.
     pub client_id: String,
-    /// The client's own resource.
+    /// The URL of the client's own resource.
     pub registration_client_uri: String,
-    /// The token for it.
+    /// The token for that URL.
     pub registration_access_token: String,
 }
 
 impl Registration {
-    /// What an answer to a registration, retrieval or update tells; nothing where the server has no tokens of this kind. A server may
-    /// answer with new ones at any time, and the old ones are then to be forgotten (RFC 7592 section 3).
+    /// Reads an answer to a registration, a retrieval or an update. `None` if the server has no tokens of this kind. A server may answer
+    /// with a new token at any time; the old one must then be forgotten (RFC 7592 section 3).
     pub fn of_answer(answer: &Answer) -> Option<Self> {
         let member = |name| answer.member(name).filter(|_| answer.is_success());
         Some(Self {
@@ -32,10 +32,10 @@ impl Registration {
         })
     }
 
-    /// Keeps it in `folder`, in place of what was kept of this client.
+    /// Keeps it in `folder`, and replaces the old file of this client.
     ///
     /// # Errors
-    /// A `registration_client_uri` that is no https URL, a `client_id` that cannot be a file's name, or a folder that cannot be written to.
+    /// `registration_client_uri` is not an https URL, `client_id` cannot be the name of a file, or the folder cannot be written to.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = path(folder, &self.client_id)?;
         if !self.registration_client_uri.starts_with("https://") {
@@ -47,10 +47,10 @@ impl Registration {
         write_secret(&path, &text)
     }
 
-    /// What `folder` keeps of a client, if anything.
+    /// Reads the registration of a client from `folder`. `None` if there is no file.
     ///
     /// # Errors
-    /// A file that is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn read(folder: &Path, client_id: &str) -> Result<Option<Self>, Error> {
         let Ok(path) = path(folder, client_id) else { return Ok(None) };
         let text = match read_text(&path) {
@@ -61,10 +61,10 @@ impl Registration {
         serde_json::from_str(&text).map(Some).map_err(content)
     }
 
-    /// Forgets a client, known or not.
+    /// Removes the registration of a client, if there is one.
     ///
     /// # Errors
-    /// A file that cannot be removed.
+    /// The file cannot be removed.
     pub fn forget(folder: &Path, client_id: &str) -> Result<(), Error> {
         let Ok(path) = path(folder, client_id) else { return Ok(()) };
         match fs::remove_file(&path) {
@@ -74,7 +74,7 @@ impl Registration {
     }
 }
 
-/// The server chooses the `client_id`: one that is more than a plain name must not choose the file too.
+/// The server chooses the `client_id`. An id that is not a plain name must not choose the path of the file.
 fn path(folder: &Path, client_id: &str) -> Result<PathBuf, Error> {
     let is_name = (1..=128).contains(&client_id.len())
         && client_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

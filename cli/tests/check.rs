@@ -1,4 +1,4 @@
-//! `dcr check`: every rule and what became of it, over minted requests and over real tokens with verdicts set by hand.
+//! `dcr check`: every rule and its result, for minted requests and for real tokens with verdicts that were set by hand.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ const DIRECTORY: &str = "https://localhost:8444";
 
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::generate().unwrap());
 
-/// A folder for the command's files, removed at the end.
+/// A folder for the files of the command. It is removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -67,7 +67,7 @@ fn configuration(profile: &str, more: &Value) -> Value {
     configuration
 }
 
-/// A bank of one profile, and a third party there.
+/// A bank with one profile, and a third party.
 struct Scene {
     folder: Folder,
     profile: &'static str,
@@ -299,7 +299,7 @@ fn as_text_it_is_a_table_with_the_verdict_last() {
     assert!(verdict.starts_with("refused by rule MD-15 (scope_beyond_roles)\n  status             400\n"), "{verdict}");
 }
 
-/// Real tokens and certificates lie beside the project's folder, not in it.
+/// Real tokens and certificates are beside the project's folder, and not a part of it.
 #[test]
 fn every_verdict_set_by_hand_comes_out_of_the_command() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
@@ -312,7 +312,8 @@ fn every_verdict_set_by_hand_comes_out_of_the_command() {
     let verdicts = expected["verdicts"].as_array().unwrap();
     assert!(verdicts.len() >= 10, "the verdicts are there");
     let folder = Folder::new();
-    // Where a verdict does not depend on the certificate it names none, and an assertion's on no registration: both are the one software's.
+    // If a verdict does not depend on the certificate, it names none. The verdict of an assertion names no registration. All of them use
+    // the same software.
     let any = "certificates/ob-transport-sgsMuc8ACBgBzinpr8oJ8B.pem";
     let registration = dcr_cli::inspect::Inspected::parse_jws(&read("jws/003-05.jwt")).unwrap().claims;
     for verdict in verdicts {
@@ -347,7 +348,7 @@ fn every_verdict_set_by_hand_comes_out_of_the_command() {
             );
         } else {
             assert_eq!(output.status.code(), Some(1), "{verdict}: {judgement}");
-            // A verdict may leave open which of several rules comes first.
+            // A verdict may leave open which of several rules is checked first.
             for member in ["rule", "error"] {
                 let found = judgement[member].as_str().unwrap();
                 assert!(text(member).split(" or ").any(|one| one == found), "{verdict}: {member} {found}");

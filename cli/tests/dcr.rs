@@ -1,4 +1,4 @@
-//! The commands of `dcr` that need no gateway, one feeding the next.
+//! The commands of `dcr` that need no gateway. The output of one is the input of the next.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use dcr_cli::pki::TransportShape;
 use serde_json::json;
 use server::Server;
 
-/// A folder with a development PKI, removed at the end.
+/// A folder with a development PKI. It is removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! What stands behind the gateway in development: it answers every request with what reached it, and remembers it.
+//! The backend behind the gateway in development. It answers every request with a description of it, and records it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 
-/// A running backend on a thread of its own. Dropping it ends it.
+/// A running backend on its own thread. It stops when it is dropped.
 pub struct Backend {
     port: u16,
     seen: Arc<Mutex<Vec<Value>>>,
@@ -21,7 +21,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Listens on `address` (plain HTTP/1.1 and HTTP/2); port 0 takes a free one.
+    /// Listens on `address` (plain HTTP/1.1 and HTTP/2). With port 0 it uses a free port.
     pub fn start(address: SocketAddr) -> Result<Self, Error> {
         let listener = TcpListener::bind(address).map_err(|source| dcr_parties::Error::Listen { address, source })?;
         let local = listener.local_addr().map_err(|source| dcr_parties::Error::Listen { address, source })?;
@@ -39,12 +39,12 @@ impl Backend {
         Ok(Self { port: local.port(), seen, _server: server })
     }
 
-    /// The port it listens on.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Every request whose headers have reached the backend, oldest first: `method`, `path` (with the query), `headers` (an object of
+    /// All requests whose headers have reached the backend, oldest first: `method`, `path` (with the query), `headers` (an object of
     /// arrays), `body_bytes` and `body_sha256`.
     pub fn requests(&self) -> Vec<Value> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -65,7 +65,7 @@ async fn echo(
             values.push(String::from_utf8_lossy(value.as_bytes()).into());
         }
     }
-    // A body that broke off counts as none; that it was begun is what the entry tells.
+    // A body that broke off counts as empty. The entry shows that the request reached the backend.
     let body = body.unwrap_or_default();
     let request = json!({
         "method": method.as_str(),
@@ -78,7 +78,7 @@ async fn echo(
     Json(json!({ "backend": "echo", "request": request }))
 }
 
-/// SHA-256 in hexadecimal digits.
+/// The SHA-256 digest in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

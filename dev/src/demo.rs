@@ -1,4 +1,4 @@
-//! `dcr-dev demo`: five steps and three refusals, each checked.
+//! `dcr-dev demo`: five steps and three refusals. Each is checked.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 
 use crate::screen;
 
-/// What of a registration request is worth a line.
+/// The claims of a registration request that are shown.
 const REQUEST: [&str; 7] =
     ["iss", "aud", "scope", "token_endpoint_auth_method", "redirect_uris", "software_statement", STATEMENT_URIS];
 
-/// A claim of the software statement, shown below those of the request.
+/// A claim of the software statement. It is shown below the claims of the request.
 const STATEMENT_URIS: &str = "  software_redirect_uris";
 
-/// What of a registration is worth a line.
+/// The members of a registration that are shown.
 const REGISTRATION: [&str; 6] =
     ["client_id", "client_id_issued_at", "software_id", "redirect_uris", "scope", "token_endpoint_auth_method"];
 
-/// The demonstration as it goes: how many steps were told, and which did not go as told.
+/// The state of the demonstration: the number of steps so far, and the steps that failed.
 struct Demo {
     gateway: Gateway,
     tpp: Tpp,
@@ -32,7 +32,7 @@ struct Demo {
     failed: Vec<String>,
 }
 
-/// Starts a gateway, walks through everything, stops it. Success only if every step came out as told.
+/// Starts a gateway, runs through all steps, and stops it. The exit code is 0 only if every step had the expected result.
 pub(crate) async fn demo(port: Option<u16>) -> Result<ExitCode, Error> {
     let mut demo = Demo::start(port).await?;
 
@@ -191,7 +191,7 @@ impl Demo {
         self.refusal(&second, 401, "invalid_client", "CA-12").await
     }
 
-    /// Stops everything and says how it went.
+    /// Stops everything and prints the result.
     fn finish(self) -> ExitCode {
         let reached = self.gateway.backend().requests().len();
         let failed = self.failed.len() + reached;
@@ -219,7 +219,7 @@ impl Demo {
         screen::heading(self.step, text);
     }
 
-    /// Signs a request with the third party's key, shows and sends it.
+    /// Signs a request with the third party's key, prints it and sends it.
     async fn post_request(&self, request: &Token, over: &Tpp) -> Result<Answer, Error> {
         let jwt = request.sign(&self.gateway.pki().tpp.signing)?;
         screen::sent("POST", &over.endpoints.registration, &screen::signature_of(&jwt));
@@ -231,7 +231,7 @@ impl Demo {
         Ok(self.gateway.client_assertion(client_id).sign(&self.gateway.pki().tpp.signing)?)
     }
 
-    /// Shows an assertion and sends it to the token endpoint.
+    /// Prints an assertion and sends it to the token endpoint.
     async fn post_assertion(&self, assertion: &str, scope: Option<&str>) -> Result<Answer, Error> {
         let sent = format!("grant_type=client_credentials, {}", screen::signature_of(assertion));
         screen::sent("POST", &self.tpp.endpoints.token, &sent);
@@ -241,7 +241,7 @@ impl Demo {
         Ok(self.tpp.token_by_assertion(assertion, scope).await?)
     }
 
-    /// Shows why a request was refused, to the third party and to the operator, and checks that it was for that.
+    /// Prints the reason of a refusal, for the third party and for the operator, and checks that it is the expected one.
     async fn refusal(&mut self, answer: &Answer, status: u16, error: &str, rule: &str) -> Result<(), Error> {
         screen::received(answer);
         let body = answer.json();

@@ -1,4 +1,4 @@
-//! `envoy/envoy.yaml` as a document that can be changed: ports, files, the filter's configuration.
+//! `envoy/envoy.yaml` as a document that can be changed: ports, files and the filter's configuration.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ impl EnvoyConfiguration {
         Ok(Self { document })
     }
 
-    /// The document as JSON, which Envoy reads as well; on one line, as Envoy quotes it in errors.
+    /// The document as JSON, which Envoy reads too. It is on one line, because Envoy quotes it in errors.
     pub fn to_json(&self) -> String {
         self.document.to_string()
     }
@@ -48,38 +48,38 @@ impl EnvoyConfiguration {
         at(named(manager, "/http_filters", "dcr_gate")?, "/typed_config/config")
     }
 
-    /// The configuration the filter reads.
+    /// The filter's own configuration.
     pub fn plugin_configuration(&mut self) -> Result<&mut Value, Error> {
         at(self.plugin()?, "/configuration/value")
     }
 
-    /// What it says of the first directory.
+    /// The entry of the first directory in it.
     pub fn directory(&mut self) -> Result<&mut Value, Error> {
         at(self.plugin_configuration()?, "/directories/0")
     }
 
-    /// Where Envoy's admin page listens.
+    /// Sets the port of Envoy's admin page.
     pub fn set_admin_port(&mut self, port: u16) -> Result<(), Error> {
         set_port(at(&mut self.document, "/admin")?, port)
     }
 
-    /// Where a listener listens.
+    /// Sets the port of a listener.
     pub fn set_listener_port(&mut self, listener: &str, port: u16) -> Result<(), Error> {
         set_port(self.listener(listener)?, port)
     }
 
-    /// Where the one endpoint of a cluster is.
+    /// Sets the port of the only endpoint of a cluster.
     pub fn set_cluster_port(&mut self, cluster: &str, port: u16) -> Result<(), Error> {
         set_port(at(self.cluster(cluster)?, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint")?, port)
     }
 
-    /// Changes every string of the document, such as file names.
+    /// Changes every string in the document, such as file names.
     pub fn rewrite_strings(&mut self, rewrite: impl Fn(&str) -> String) {
         rewrite_strings(&mut self.document, &rewrite);
     }
 }
 
-/// Lays `patch` over `target`: members of objects are merged, `null` takes a member out, all else is replaced (RFC 7396).
+/// Applies `patch` to `target`: members of objects are merged, `null` removes a member, and other values replace the old ones (RFC 7396).
 pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

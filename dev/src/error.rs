@@ -2,20 +2,20 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a gateway did not start, or could not be asked.
+/// Why a gateway did not start, or could not be called.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something that is built or installed beforehand is not there.
+    /// A file that must be built or installed first is missing.
     #[error("{what} is not at {}; `{remedy}` puts it there", path.display())]
     Missing {
-        /// What is missing.
+        /// The missing file, for people.
         what: &'static str,
-        /// Where it was looked for.
+        /// Where it was expected.
         path: PathBuf,
         /// The command that makes it.
         remedy: &'static str,
     },
-    /// A program ended that should serve.
+    /// A program ended that should keep running.
     #[error("{program} ended ({status}); its log ends with:\n{tail}")]
     Ended {
         /// The program.
@@ -25,28 +25,28 @@ pub enum Error {
         /// The last lines of its log.
         tail: String,
     },
-    /// A condition was waited for in vain.
+    /// A condition was not met in time.
     #[error("{what}: waited {waited:?} in vain; see the logs in {}", folder.display())]
     Waited {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// For how long.
+        /// How long it was waited for.
         waited: Duration,
-        /// Where the logs are.
+        /// The folder with the logs.
         folder: PathBuf,
     },
-    /// `envoy.yaml` is not as expected.
+    /// `envoy.yaml` does not have the expected content.
     #[error("envoy configuration: {0}")]
     Configuration(String),
-    /// A file, a process or a socket.
+    /// An operation on a file, a process or a socket failed.
     #[error("{what}: {source}")]
     System {
-        /// What was tried.
+        /// The operation.
         what: String,
         /// The system's answer.
         source: std::io::Error,
     },
-    /// Keys, tokens, the directory or a call.
+    /// A failure with keys, tokens, the directory or a call.
     #[error(transparent)]
     Parties(#[from] dcr_parties::Error),
 }

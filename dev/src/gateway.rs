@@ -1,4 +1,4 @@
-//! Starting and holding a whole gateway.
+//! Starts a whole gateway and keeps it running.
 
 mod folder;
 mod port;
@@ -27,7 +27,7 @@ use crate::process::{Process, leashed, wait_for};
 const SHIPPED: Ports =
     Ports { gateway: Some(8443), directory: Some(8444), store: Some(8082), backend: Some(8081), admin: Some(9901) };
 
-/// A running gateway. Dropping it ends everything it started, Envoy first.
+/// A running gateway. When it is dropped, it stops everything that it has started, Envoy first.
 pub struct Gateway {
     envoy: Process,
     store: Option<StoreProcess>,
@@ -42,7 +42,7 @@ pub struct Gateway {
     folder: Folder,
 }
 
-/// What a gateway is started with.
+/// The settings of a gateway that is about to be started.
 #[must_use = "nothing runs before `start`"]
 pub struct GatewayBuilder {
     pki: Arc<Pki>,
@@ -61,25 +61,25 @@ type Change = Box<dyn FnOnce(&mut EnvoyConfiguration) -> Result<(), Error> + Sen
 /// The ports on 127.0.0.1; `None` takes a free one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ports {
-    /// Where third parties come in.
+    /// The port for third parties.
     pub gateway: Option<u16>,
-    /// The mock directory.
+    /// The port of the mock directory.
     pub directory: Option<u16>,
-    /// The store.
+    /// The port of the store.
     pub store: Option<u16>,
-    /// The echo behind the gateway.
+    /// The port of the backend behind the gateway.
     pub backend: Option<u16>,
-    /// Envoy's admin page.
+    /// The port of Envoy's admin page.
     pub admin: Option<u16>,
 }
 
-/// Which store the gateway talks to.
+/// The store that the gateway uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Store {
-    /// A `dcr-store` of its own, with a database in the gateway's folder.
+    /// A `dcr-store` that the gateway starts, with a database in the gateway's folder.
     #[default]
     Started,
-    /// Whatever listens on this port of 127.0.0.1, or nothing does.
+    /// The service at this port of 127.0.0.1. There may be no service at all.
     At(u16),
 }
 
@@ -89,45 +89,45 @@ struct StoreProcess {
 }
 
 impl Ports {
-    /// The ports that `envoy/envoy.yaml` names.
+    /// The ports in `envoy/envoy.yaml`.
     pub fn shipped() -> Self {
         SHIPPED
     }
 }
 
 impl GatewayBuilder {
-    /// Keeps keys, database, configuration and logs in this folder, and leaves them there. Without it, everything is in a temporary
-    /// folder that goes with the gateway (and stays if the test that holds it panics).
+    /// Keeps keys, database, configuration and logs in this folder. By default they are in a temporary folder that is removed with the
+    /// gateway, unless the test that holds the gateway panics.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Where to listen. Free ports by default.
+    /// Sets the ports. By default free ports are used.
     pub fn ports(mut self, ports: Ports) -> Self {
         self.ports = ports;
         self
     }
 
-    /// Changes the filter's configuration: a JSON merge patch over the one in `envoy/envoy.yaml` (`null` takes a member out).
+    /// Changes the filter's configuration: a JSON merge patch for the one in `envoy/envoy.yaml` (`null` removes a member).
     pub fn plugin(mut self, patch: Value) -> Self {
         self.plugin.push(patch);
         self
     }
 
-    /// Changes what the filter's configuration says of the directory: a JSON merge patch over its entry in `directories`.
+    /// Changes the entry of the directory in the filter's configuration: a JSON merge patch for its entry in `directories`.
     pub fn directory(mut self, patch: Value) -> Self {
         self.directory.push(patch);
         self
     }
 
-    /// Changes anything else of Envoy's configuration, after everything else is in place.
+    /// Changes the rest of Envoy's configuration, after all other changes.
     pub fn envoy(mut self, change: impl FnOnce(&mut EnvoyConfiguration) -> Result<(), Error> + Send + 'static) -> Self {
         self.changes.push(Box::new(change));
         self
     }
 
-    /// Which store to use.
+    /// Selects the store.
     pub fn store(mut self, store: Store) -> Self {
         self.store = store;
         self
@@ -139,13 +139,16 @@ impl GatewayBuilder {
         self
     }
 
-    /// How many worker threads Envoy has, each with its own copy of the filter. Two by default.
+    /// Sets the number of Envoy's worker threads. Each has its own copy of the filter. The default is two.
     pub fn workers(mut self, workers: u32) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Starts everything and waits until it is ready. An Envoy that refuses its configuration is [`Error::Ended`] with the end of its log.
+    /// Starts everything and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with the end of its log if Envoy refuses its configuration. Other errors say which part did not start.
     pub async fn start(self) -> Result<Gateway, Error> {
         let installation = Installation::find()?;
         let folder = Folder::new(self.folder)?;
@@ -208,7 +211,7 @@ impl GatewayBuilder {
 }
 
 impl Gateway {
-    /// A gateway for these keys and certificates. Share the PKI among tests: making one takes seconds.
+    /// A gateway with these keys and certificates. Tests should share one PKI, because making one takes seconds.
     pub fn builder(pki: Arc<Pki>) -> GatewayBuilder {
         GatewayBuilder {
             pki,
@@ -228,12 +231,12 @@ impl Gateway {
         &self.url
     }
 
-    /// Where to register, get tokens and so on.
+    /// The URLs of the gateway's endpoints.
     pub fn endpoints(&self) -> Endpoints {
         Endpoints::of(&self.url)
     }
 
-    /// Envoy's admin page.
+    /// The URL of Envoy's admin page.
     pub fn admin_url(&self) -> &str {
         &self.admin_url
     }
@@ -248,17 +251,17 @@ impl Gateway {
         &self.pki
     }
 
-    /// The directory, to count its fetches or to make it misbehave.
+    /// The directory. It can count its fetches, and it can be told to misbehave.
     pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// What stands behind the gateway, to see what reached it.
+    /// The backend behind the gateway. It shows the requests that reached it.
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
 
-    /// Where configuration, database and logs are.
+    /// The folder with configuration, database and logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -268,62 +271,62 @@ impl Gateway {
         self.envoy.id()
     }
 
-    /// The store's process id, if this gateway started it.
+    /// The store's process id. `None` if this gateway did not start it.
     pub fn store_id(&self) -> Option<u32> {
         self.store.as_ref().map(|store| store.process.id())
     }
 
-    /// A client that presents the given transport certificate, or none.
+    /// A client that presents this transport certificate, or no certificate.
     pub fn client(&self, transport: Option<&Identity>) -> Result<Tpp, Error> {
         self.client_speaking(transport, HttpVersion::Negotiated)
     }
 
-    /// A client that speaks a given version of HTTP.
+    /// A client that uses this version of HTTP.
     pub fn client_speaking(&self, transport: Option<&Identity>, version: HttpVersion) -> Result<Tpp, Error> {
         Ok(Tpp::with_http_version(self.endpoints(), &self.pki.server_ca.certificate_pem, transport, version)?)
     }
 
-    /// A software statement for a third party, to be signed with `pki().directory`.
+    /// A software statement for a third party. Sign it with `pki().directory`.
     pub fn software_statement(&self, party: &ThirdParty) -> Token {
         mint::software_statement(&party.software, &self.directory.url())
     }
 
-    /// A registration request with a fresh software statement, to be signed with the third party's key.
+    /// A registration request with a new software statement. Sign it with the third party's key.
     pub fn registration_request(&self, party: &ThirdParty) -> Result<Token, Error> {
         let statement = self.software_statement(party).sign(&self.pki.directory)?;
         Ok(mint::registration_request(&party.software, &self.url, &statement))
     }
 
-    /// A client assertion for this gateway, to be signed with the third party's key.
+    /// A client assertion for this gateway. Sign it with the third party's key.
     pub fn client_assertion(&self, client_id: &str) -> Token {
         mint::client_assertion(client_id, &self.url)
     }
 
-    /// Everything Envoy has logged so far, the filter's lines among it.
+    /// Envoy's log so far. It includes the lines of the filter.
     pub fn envoy_log(&self) -> String {
         std::fs::read_to_string(self.folder().join("envoy.log")).unwrap_or_default()
     }
 
-    /// The access log so far, a JSON object per request, oldest first.
+    /// The access log so far: a JSON object for each request, oldest first.
     pub fn access_log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder().join("access.log")).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Waits for a line of the access log (Envoy writes it after the answer).
+    /// Waits for a line of the access log. Envoy writes it after the answer.
     pub async fn access_logged(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value, Error> {
         let find = async || Ok(self.access_log().into_iter().rev().find(&wanted));
         wait_for("the line in the access log", self.folder(), find).await
     }
 
-    /// The rule and the reason by which the filter refused the request of a line of the access log.
+    /// The rule and the reason of the refusal in a line of the access log.
     pub fn broken_rule(line: &Value) -> Option<(&str, &str)> {
         let details = line.get("details")?.as_str()?;
         let broken = details.strip_prefix("dcr_denied{").or_else(|| details.strip_prefix("dcr_error{"))?;
         broken.strip_suffix('}')?.split_once(':')
     }
 
-    /// Waits until Envoy's log holds the text.
+    /// Waits until Envoy's log contains the text.
     pub async fn envoy_logged(&self, text: &str) -> Result<(), Error> {
         let find = async || Ok(self.envoy_log().contains(text).then_some(()));
         wait_for(&format!("`{text}` in Envoy's log"), self.folder(), find).await
@@ -344,14 +347,14 @@ impl Gateway {
         Ok(counted.filter_map(|(name, value)| Some((name.to_string(), value.parse().ok()?))).collect())
     }
 
-    /// Ends the store as `kill -9` does.
+    /// Ends the store at once, as `kill -9` does.
     pub fn kill_store(&mut self) {
         if let Some(store) = &mut self.store {
             store.process.kill();
         }
     }
 
-    /// Starts the store again, on the same port and database.
+    /// Starts the store again, with the same port and database.
     pub async fn restart_store(&mut self) -> Result<(), Error> {
         if let Some(store) = self.store.take() {
             let program = store.program.clone();
@@ -362,7 +365,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// An error if Envoy or the store has ended.
+    /// Checks that Envoy and the store are still running.
     pub fn still_runs(&mut self) -> Result<(), Error> {
         self.envoy.still_runs()?;
         self.store.as_mut().map_or(Ok(()), |store| store.process.still_runs())
@@ -370,7 +373,7 @@ impl Gateway {
 }
 
 impl StoreProcess {
-    /// Starts `dcr-store` on a database in `folder` and waits for the file in which it says where it listens.
+    /// Starts `dcr-store` with a database in `folder`, and waits for the file in which it writes its address.
     async fn start(program: &Path, folder: &Path, port: Option<u16>) -> Result<(Self, u16), Error> {
         let ready = folder.join("store.url");
         remove(&ready)?;
@@ -395,13 +398,13 @@ fn start_envoy(mut command: Command, folder: &Path, workers: u32) -> Result<Proc
     command.arg("-c").arg(folder.join("envoy.json"));
     command.arg("--admin-address-path").arg(folder.join("admin.address"));
     command.args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--log-level", "info"]);
-    // The access log is read while Envoy runs.
+    // Tests read the access log while Envoy runs.
     command.args(["--file-flush-interval-msec", "50"]);
     command.current_dir(project_folder());
     Process::start("envoy", command, &folder.join("envoy.log"))
 }
 
-/// Waits until Envoy says it is ready, and returns the URL of its admin page.
+/// Waits until Envoy is ready, and returns the URL of its admin page.
 async fn envoy_is_ready(envoy: &mut Process, operator: &Tpp, folder: &Path) -> Result<String, Error> {
     let address = folder.join("admin.address");
     let url = wait_for("Envoy's admin page", folder, async || {
@@ -419,7 +422,7 @@ async fn envoy_is_ready(envoy: &mut Process, operator: &Tpp, folder: &Path) -> R
     Ok(url)
 }
 
-/// File names of `envoy.yaml` as they are for this gateway.
+/// Replaces the file names of `envoy.yaml` with those of this gateway.
 fn relocate(text: &str, folder: &Path, filter: &Path) -> String {
     match text {
         "/dev/stdout" => folder.join("access.log").display().to_string(),

@@ -1,23 +1,23 @@
-//! Where the programs are: Envoy, the filter and the store. Each can be named by an environment variable.
+//! Finds the programs: Envoy, the filter and the store. An environment variable can name each of them.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The programs a gateway is made of.
+/// The programs of a gateway.
 #[derive(Clone, Debug)]
 pub struct Installation {
-    /// Envoy: `$ENVOY`, else what `make tools` installed.
+    /// Envoy: `$ENVOY`, or else the one that `make tools` has installed.
     pub envoy: PathBuf,
-    /// The filter: `$DCR_GATE_WASM`, else what `make wasm` built.
+    /// The filter: `$DCR_GATE_WASM`, or else the one that `make wasm` has built.
     pub filter: PathBuf,
-    /// The store: `$DCR_STORE`, else what `make programs` built, beside the running program.
+    /// The store: `$DCR_STORE`, or else the one that `make programs` has built, beside the running program.
     pub store: PathBuf,
 }
 
 impl Installation {
-    /// Finds everything, or says what is missing and which command makes it.
+    /// Finds all programs. An error names the missing one and the command that makes it.
     pub fn find() -> Result<Self, Error> {
         let target = target_folder();
         let installed = project_folder().join(".tools/envoy/envoy/_bin/envoy");
@@ -31,7 +31,7 @@ impl Installation {
     }
 }
 
-/// The project's own folder.
+/// The root folder of the project.
 pub fn project_folder() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
@@ -39,19 +39,19 @@ pub fn project_folder() -> PathBuf {
 
 fn locate(what: &'static str, variable: &str, usual: PathBuf, remedy: &'static str) -> Result<PathBuf, Error> {
     let path = env::var_os(variable).map_or(usual, PathBuf::from);
-    // Envoy runs in another folder, so a relative name must not be relative to that.
+    // Envoy runs in another folder, so the path must be absolute.
     let path = std::path::absolute(&path).unwrap_or(path);
     if path.is_file() { Ok(path) } else { Err(Error::Missing { what, path, remedy }) }
 }
 
-/// Cargo's target folder: the one above the running program, test or not, that bears cargo's mark.
+/// Cargo's target folder: the folder above the running program that contains cargo's marker file.
 pub fn target_folder() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
     marked.map_or_else(|| project_folder().join("target"), Path::to_path_buf)
 }
 
-/// `debug` or `release`: the running program's own, so that what was built together runs together.
+/// `debug` or `release`, as for the running program, so that programs that were built together run together.
 fn build_profile(target: &Path) -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let below = program.strip_prefix(target).ok().and_then(|below| below.components().next());

@@ -1,5 +1,5 @@
-//! A whole gateway on loopback: a real Envoy with the filter, the store, a mock directory and a backend that echoes.
-//! What `make demo` and `make run` start, and what the end-to-end tests talk to.
+//! A whole gateway on loopback: a real Envoy with the filter, the store, a mock directory, and a backend that describes each request.
+//! `make demo` and `make run` start it, and the end-to-end tests call it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), dcr_dev::Error> {

@@ -1,4 +1,4 @@
-//! `dcr-dev`: a whole gateway on this machine, to watch (`demo`) or to talk to (`run`).
+//! `dcr-dev`: a whole gateway on this machine, to watch (`demo`) or to call (`run`).
 
 mod demo;
 mod run;
@@ -18,7 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// A third party registers, gets a token, retrieves, updates and deletes; then three refusals. Exits with 0 only if all went as told
+    /// A third party registers, gets a token, retrieves, updates and deletes; then three refusals. Exits with 0 only if each step has the
+    /// expected result
     Demo {
         /// The gateway's port [default: a free one]
         #[arg(long)]

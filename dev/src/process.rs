@@ -1,4 +1,4 @@
-//! Child processes: their output goes to a file, and they do not outlive us.
+//! Child processes. Their output goes to a file, and they end when this process ends.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 
-/// How many lines of a log an error shows, and how many characters of each: Envoy repeats its whole configuration in some.
+/// How many lines of a log an error shows, and how many characters of each line. Some lines contain Envoy's whole configuration.
 const TAIL_LINES: usize = 12;
 const TAIL_WIDTH: usize = 500;
 
-/// The longest that a condition is waited for. Envoy compiles the filter at start.
+/// The longest time to wait for a condition. Envoy compiles the filter at start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a condition is looked at while it is waited for.
+/// How often a condition is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A running program. Dropping it kills it.
+/// A running program. It is killed when it is dropped.
 pub struct Process {
     program: &'static str,
     child: Child,
@@ -29,17 +29,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with both its outputs in the file `log`.
+    /// Starts a program. Both of its outputs go to the file `log`.
     pub fn start(program: &'static str, mut command: Command, log: &Path) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::system(log.display().to_string()))?;
         let also = output.try_clone().map_err(Error::system(log.display().to_string()))?;
-        // A group of its own: Ctrl-C in the terminal is for us, who then stop our children in order.
+        // The program gets its own process group: Ctrl-C in the terminal then reaches only this process, which stops its children in order.
         command.stdin(Stdio::null()).stdout(output).stderr(also).process_group(0);
         let child = spawn_from_keeper(command).map_err(Error::system(format!("cannot start {program}")))?;
         Ok(Self { program, child, log: log.into() })
     }
 
-    /// An error with the end of the log if the program has ended.
+    /// Checks that the program is still running.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with the end of the log.
     pub fn still_runs(&mut self) -> Result<(), Error> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -48,9 +51,9 @@ impl Process {
         }
     }
 
-    /// Ends the program at once, as `kill -9` does, and waits until it is gone.
+    /// Ends the program at once, as `kill -9` does, and waits until it has ended.
     pub fn kill(&mut self) {
-        // Both fail only where the program has ended already.
+        // Both fail only if the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -74,10 +77,10 @@ impl Drop for Process {
     }
 }
 
-/// Looks again and again until there is something to see, or something is wrong.
+/// Checks a condition again and again, until `look` returns a value or an error.
 ///
 /// # Errors
-/// What looking says, or after a minute [`Error::Waited`] with the name of `what` and the `folder` of the logs.
+/// The error of `look`, or after one minute [`Error::Waited`] with the name `what` and the `folder` of the logs.
 pub async fn wait_for<T>(
     what: &str,
     folder: &Path,
@@ -95,8 +98,8 @@ pub async fn wait_for<T>(
     }
 }
 
-/// `setpriv` gives a program a signal for the death of its parent, which would otherwise leave it behind. Linux has it in util-linux;
-/// elsewhere children are killed by `Drop` only.
+/// With `setpriv`, a program gets a signal when its parent dies. Without it, the program would keep running. Linux has it in util-linux; on
+/// other systems only `Drop` ends children.
 pub fn leashed(program: &Path) -> Command {
     static SETPRIV: LazyLock<bool> = LazyLock::new(|| {
         let mut probe = Command::new("setpriv");
@@ -113,14 +116,15 @@ pub fn leashed(program: &Path) -> Command {
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// The signal of [`leashed`] comes when the *thread* ends that started the program. Tests run on threads that end while a gateway they
-/// share goes on, so every program is started from one thread that lasts as long as we do.
+/// The signal of [`leashed`] comes when the *thread* ends that started the program. Tests run on threads that end while other tests still
+/// use the same gateway. So every program is started from one thread that lasts as long as this process.
 fn spawn_from_keeper(command: Command) -> io::Result<Child> {
     static KEEPER: LazyLock<Sender<Order>> = LazyLock::new(|| {
         let (orders, incoming) = channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, answer) in incoming {
-                // Nobody listens if whoever asked is gone; the child is then dropped, not killed, and its leash holds.
+                // If the caller has ended, the answer is lost. The child is then dropped and not killed, but it still ends with this
+                // process.
                 let _ = answer.send(command.spawn());
             }
         });

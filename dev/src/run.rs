@@ -1,4 +1,4 @@
-//! `dcr-dev run`: serves until Ctrl-C, and tells what to try.
+//! `dcr-dev run`: serves until Ctrl-C, and prints commands to try.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,13 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::screen;
 
-/// Starts a gateway on the shipped ports (but for its own), writes what a client needs, and serves.
+/// Starts a gateway on the shipped ports, except for its own port, writes the files that a client needs, and serves.
 pub(crate) async fn run(port: u16) -> Result<ExitCode, Error> {
     let folder = project_folder().join("target/dev");
     let pki = Arc::new(Pki::reuse_or_generate(&folder)?);
     let ports = Ports { gateway: Some(port), ..Ports::shipped() };
     let system = |source| Error::System { what: "waiting for signals".into(), source };
-    // Before there is a child, so that none ends unnoticed.
+    // The signal handler is installed before there is a child, so that the end of every child is noticed.
     let mut child_ended = signal(SignalKind::child()).map_err(system)?;
     let mut gateway = Gateway::builder(pki).folder(&folder).ports(ports).start().await?;
     write_client_files(&gateway, &folder)?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(port: u16) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The software statements and `gateway.env`; keys and certificates are there already.
+/// Writes the software statements and `gateway.env`. The keys and certificates exist already.
 fn write_client_files(gateway: &Gateway, folder: &Path) -> Result<(), Error> {
     let pki = gateway.pki();
     for (name, party) in [("tpp", &pki.tpp), ("other-tpp", &pki.other_tpp)] {
@@ -71,7 +71,7 @@ fn tell(gateway: &Gateway, folder: &Path) {
     screen::line(&curl_lines(&relative(folder), &dcr()));
 }
 
-/// Lines for a POSIX shell that work as they are, one after the other.
+/// Lines for a POSIX shell. They work without changes, one after the other.
 fn curl_lines(folder: &str, dcr: &str) -> String {
     format!(
         r#". {folder}/gateway.env
@@ -96,13 +96,13 @@ tpp -H "authorization: Bearer $TOKEN" -X DELETE -w '%{{http_code}}' $REGISTRATIO
     )
 }
 
-/// The command line tool, which is built beside this program.
+/// The path of the command line tool, which is built beside this program.
 fn dcr() -> String {
     let program = std::env::current_exe().unwrap_or_default();
     relative(&program.with_file_name("dcr"))
 }
 
-/// A path as short as it can be said from the project's folder.
+/// The shortest form of a path, seen from the project's folder.
 fn relative(path: &Path) -> String {
     path.strip_prefix(project_folder()).unwrap_or(path).display().to_string()
 }

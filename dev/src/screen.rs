@@ -1,4 +1,4 @@
-//! What the terminal shows. Colours go when the output is not a terminal, or with NO_COLOR.
+//! Prints to the terminal. There are no colours if the output is not a terminal, or with NO_COLOR.
 
 use anstyle::{AnsiColor, Style};
 use dcr_mint::inspect::Inspected;
@@ -22,17 +22,17 @@ pub(crate) fn heading(number: usize, text: &str) {
     anstream::println!("\n{BOLD}{number}  {text}{BOLD:#}");
 }
 
-/// A fact of the overview: `   store      http://…`
+/// One line of the overview: `   store      http://…`.
 pub(crate) fn fact(name: &str, value: &str) {
     anstream::println!("   {DIM}{name:<10}{DIM:#} {value}");
 }
 
-/// What is sent: method, URL and what is said of the rest.
+/// A request: method, URL and a description of the rest.
 pub(crate) fn sent(method: &str, url: &str, rest: &str) {
     anstream::println!("   → {method} {url}\n     {DIM}{rest}{DIM:#}");
 }
 
-/// What came back, and how long it took.
+/// An answer, and how long it took.
 pub(crate) fn received(answer: &Answer) {
     let style = if answer.is_success() { GOOD } else { BAD };
     let reason = reqwest::StatusCode::from_u16(answer.status).ok();
@@ -41,7 +41,7 @@ pub(crate) fn received(answer: &Answer) {
     anstream::println!("   ← {style}{} {reason}{style:#}  {DIM}{milliseconds:.1} ms{DIM:#}", answer.status);
 }
 
-/// Some members of a JSON object, one a line; those that are absent are left out.
+/// Some members of a JSON object, one on each line. Absent members are left out.
 pub(crate) fn members<'a>(names: &[&str], value: impl Fn(&str) -> Option<&'a Value>) {
     let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     for name in names {
@@ -51,7 +51,7 @@ pub(crate) fn members<'a>(names: &[&str], value: impl Fn(&str) -> Option<&'a Val
     }
 }
 
-/// How a JWT is signed, in a few words.
+/// The signature algorithm of a JWT, in a few words.
 pub(crate) fn signature_of(token: &str) -> String {
     let Ok(inspected) = Inspected::parse(token) else { return "not a JWT".into() };
     let parameter = |name| inspected.header.get(name).map_or("none".into(), shown);
@@ -70,7 +70,7 @@ pub(crate) fn line(text: &str) {
     anstream::println!("{text}");
 }
 
-/// Strings without quotes, lists with commas, none of it with control characters.
+/// A value as text: strings without quotes, lists with commas, and no control characters.
 fn shown(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),

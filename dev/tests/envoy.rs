@@ -1,4 +1,4 @@
-//! The shipped `envoy.yaml` without the filter: what Envoy itself does around it.
+//! The shipped `envoy.yaml` without the filter, to test Envoy's own behaviour around it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "clippy takes helpers beside tests for code")]
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));
 
-/// Everything passes to the backend; nothing listens where the store should be.
+/// Every request passes to the backend. No store is running.
 fn bare() -> GatewayBuilder {
     Gateway::builder(PKI.clone()).store(Store::At(1)).envoy(|envoy| {
         let manager = envoy.connection_manager("gateway")?;
@@ -54,7 +54,7 @@ async fn no_certificate_is_let_in_and_a_foreign_one_is_not() {
     let gateway = bare().start().await.unwrap();
     assert_eq!(gateway.client(None).unwrap().discover().await.unwrap().status, 200);
     let stranger = Pki::generate().unwrap();
-    // In TLS 1.3 the client learns of it after its handshake: as an alert, or as a connection that ends.
+    // In TLS 1.3 the client learns of the refusal after its handshake, as an alert or as a closed connection.
     let error = gateway.client(Some(&stranger.tpp.transport)).unwrap().discover().await.unwrap_err();
     assert!(matches!(error, dcr_parties::Error::Http { .. }), "{error}");
     assert_eq!(gateway.stats("^listener.*ssl.fail_verify_error$").await.unwrap().into_values().sum::<u64>(), 1);

@@ -1,4 +1,4 @@
-//! The whole gateway, as `make demo` and the end-to-end tests start it.
+//! The whole gateway, started in the same way as for `make demo` and the end-to-end tests.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes helpers beside tests for code")]
 

@@ -1,4 +1,4 @@
-//! The RSA public operation, in both arithmetics, against num-bigint, on moduli and signatures of the fuzzer's choice.
+//! Compares the RSA public operation in both arithmetics with num-bigint. The fuzzer chooses moduli and signatures.
 
 #![no_main]
 
@@ -13,7 +13,7 @@ fuzz_target!(|input: (Vec<u8>, [u8; 4], Vec<u8>)| {
     let (modulus, exponent) = (BigUint::from_bytes_be(&n), BigUint::from_bytes_be(&e));
     let length = key.modulus_bits().div_ceil(8);
 
-    // As long as the modulus, so that most inputs get as far as the arithmetic.
+    // As long as the modulus, so that most inputs reach the arithmetic.
     let signature: Vec<u8> = signature.into_iter().chain(std::iter::repeat(0)).take(length).collect();
     let number = BigUint::from_bytes_be(&signature);
     let expected = (number < modulus).then(|| {

@@ -1,4 +1,4 @@
-//! Whatever arrives as a token, a key set or JSON ends in a value or an error, and a token's parts are those it was made of.
+//! Reading any input as a token, a key set or JSON ends in a value or an error. The parts of a token are those of its text.
 
 #![no_main]
 

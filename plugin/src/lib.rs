@@ -1,7 +1,7 @@
-//! The filter as Envoy loads it: its entry point, and nothing else. What it does is `dcr_gate`'s.
+//! The module that Envoy loads. It contains only the entry point; `dcr_gate` does the work.
 //!
-//! It is a crate of its own because a build with link-time optimisation takes its level from the last crate: this one is built for speed,
-//! which the arithmetic keeps, while the functions of the crates below stay as small as they were told to be.
+//! It is a crate of its own because a build with link-time optimisation uses the optimisation level of the last crate. This crate is built
+//! for speed, and the arithmetic keeps that level. The functions of the other crates keep their own level and stay small.
 
 #[cfg(target_os = "wasi")]
 mod entry {

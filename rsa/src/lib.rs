@@ -1,8 +1,8 @@
 //! PS256 verification: the RSA public-key operation (RFC 8017, section 5.2.2) and EMSA-PSS (section 9.1.2).
 //!
-//! This is the filter's hot spot. It runs in Envoy's V8, where the libraries at hand take two to sixteen times as long,
-//! and it sees public data only; hence arithmetic of our own, in `montgomery`. It is a crate of its own so that it can be
-//! compiled for speed while the rest of the filter is compiled for size; `dcr_gate::jose::rsa` is its name elsewhere.
+//! This code takes most of the filter's time. In Envoy's V8 the existing libraries take two to sixteen times as long. It works on public
+//! data only, so it need not run in constant time. These are the reasons for the arithmetic in `montgomery`. It is a crate of its own so
+//! that it can be compiled for speed while the rest of the filter is compiled for size. Other crates use it as `dcr_jose::rsa`.
 
 mod montgomery;
 mod pss;
@@ -17,12 +17,12 @@ use sha2::{Digest, Sha256};
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 4096;
-/// Larger exponents gain nothing and cost the verifier: whoever publishes the key would choose how long this gateway works.
+/// The largest exponent. Larger ones give no more security. With them, the owner of a key would decide how long the gateway must compute.
 const MAX_EXPONENT: u32 = 65537;
 
-/// The signature does not hold for this message and key.
+/// The signature does not verify with this message and key.
 ///
-/// It says no more on purpose: why a signature fails (length, range, padding, digest) is of use only to a forger.
+/// The error has no details on purpose: the reason (length, range, padding, digest) would be useful only to a forger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadSignature;
 
@@ -34,7 +34,7 @@ impl fmt::Display for BadSignature {
 
 impl core::error::Error for BadSignature {}
 
-/// An RSA public key with the constants its arithmetic needs, computed once.
+/// An RSA public key, with the constants for its arithmetic, which are computed once.
 #[derive(Clone, Debug)]
 pub struct RsaPublicKey {
     modulus: Modulus,
@@ -42,7 +42,7 @@ pub struct RsaPublicKey {
     exponent: u32,
 }
 
-/// Why the components of a key are refused (RFC 7518, section 3.5; this module's limits).
+/// Why a key is refused (RFC 7518, section 3.5, and the limits of this crate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsaKeyError {
     /// The modulus is shorter than 2048 bits.
@@ -51,24 +51,24 @@ pub enum RsaKeyError {
     TooLarge,
     /// The exponent is even, below 3 or above 65537.
     Exponent,
-    /// The modulus is even, so not a product of odd primes.
+    /// The modulus is even, so it is not a product of odd primes.
     EvenModulus,
 }
 
 impl RsaPublicKey {
-    /// A key from the big-endian octets of `n` and `e`, as a JWK carries them. Leading zero octets are tolerated.
+    /// A key from the big-endian octets of `n` and `e`, as in a JWK. Leading zero octets are allowed.
     ///
-    /// `n` is odd and 2048 to 4096 bits long. `e` is odd and from 3 to 65537: nearly always 65537, for which
-    /// verification takes 18 multiplications; but 3, 17 and others are met, and take two for each bit at most. Whether
-    /// `n` is a product of two primes can't be told from the outside.
+    /// `n` must be odd and have 2048 to 4096 bits. `e` must be odd and from 3 to 65537. Nearly all keys have 65537, for which verification
+    /// needs 18 multiplications. Other exponents, such as 3 and 17, need at most two for each bit. It cannot be checked that `n` is a
+    /// product of two primes.
     ///
     /// # Errors
-    /// Says which of these conditions is not met.
+    /// The condition that the key does not meet.
     pub fn from_components(n: &[u8], e: &[u8]) -> Result<RsaPublicKey, RsaKeyError> {
         Self::computing(Arithmetic::chosen(), n, e)
     }
 
-    /// The same, whichever arithmetic was chosen.
+    /// Like [`from_components`](Self::from_components), with this arithmetic instead of the chosen one.
     ///
     /// # Errors
     /// As [`from_components`](Self::from_components).
@@ -88,15 +88,15 @@ impl RsaPublicKey {
         Ok(RsaPublicKey { modulus: Modulus::new(arithmetic, n), modulus_bits, exponent })
     }
 
-    /// The length of the modulus in bits, 2048 to 4096.
+    /// The length of the modulus in bits: 2048 to 4096.
     pub fn modulus_bits(&self) -> usize {
         self.modulus_bits
     }
 
-    /// The message representative of a signature: RSAVP1 of RFC 8017, section 5.2.2, in as many octets as the modulus.
+    /// The message representative of a signature: RSAVP1 of RFC 8017, section 5.2.2. It has as many octets as the modulus.
     ///
     /// # Errors
-    /// [`BadSignature`] where the signature is not as long as the modulus, or not a number below it.
+    /// [`BadSignature`] if the signature does not have the length of the modulus, or is not a number below it.
     pub fn public_operation(&self, signature: &[u8]) -> Result<Vec<u8>, BadSignature> {
         if signature.len() != self.modulus_bits.div_ceil(8) {
             return Err(BadSignature);
@@ -104,24 +104,24 @@ impl RsaPublicKey {
         self.modulus.power(signature, self.exponent).ok_or(BadSignature)
     }
 
-    /// Verifies a PS256 signature (RFC 7518, section 3.5): RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32
-    /// octets.
+    /// Verifies a PS256 signature (RFC 7518, section 3.5): RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 octets.
     ///
     /// # Errors
-    /// [`BadSignature`], whatever is wrong: the signature is not as long as the modulus, not a number below it, or not
-    /// of this message and key.
+    /// [`BadSignature`] for every reason: the signature does not have the length of the modulus, is not a number below it, or was not made
+    /// with this message and key.
     pub fn verify_pss_sha256(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         self.verify_pss_sha256_digest(&Sha256::digest(message).into(), signature)
     }
 
-    /// The same for a message of which the SHA-256 digest is known.
+    /// Like [`verify_pss_sha256`](Self::verify_pss_sha256), for a message whose SHA-256 digest is known.
     ///
     /// # Errors
     /// As [`verify_pss_sha256`](Self::verify_pss_sha256).
     pub fn verify_pss_sha256_digest(&self, digest: &[u8; 32], signature: &[u8]) -> Result<(), BadSignature> {
         let representative = self.public_operation(signature)?;
 
-        // The encoded message has one bit less than the modulus: it lacks the first octet if that bit was alone in it.
+        // The encoded message is one bit shorter than the modulus. If that bit is alone in the first octet, the first octet must be zero
+        // and is dropped.
         let encoded_bits = self.modulus_bits - 1;
         let (excess, encoded) =
             representative.split_at_checked(representative.len() - encoded_bits.div_ceil(8)).ok_or(BadSignature)?;

@@ -1,11 +1,11 @@
 //! Modular exponentiation with an odd modulus `n` of 2048 to 4096 bits, by Montgomery's method.
 //!
-//! `R` is a power of two, `4·n <= R`. Montgomery's product of `a` and `b` is `a·b/R` modulo `n`: to the full product add that multiple `q·n`,
-//! `q < R`, which makes the lower half zero, and drop that half. For `a, b < 2n` the result `(a·b + q·n)/R` is below `(4n² + R·n)/R <= 2n`:
-//! an operand again, without a comparison in between.
+//! `R` is a power of two, and `4·n <= R`. Montgomery's product of `a` and `b` is `a·b/R` modulo `n`. To compute it, add the multiple `q·n`
+//! with `q < R` that makes the lower half of the full product zero, and drop that half. For `a, b < 2n` the result `(a·b + q·n)/R` is below
+//! `(4n² + R·n)/R <= 2n`. So it can be an operand again, and no comparison is needed in between.
 //!
-//! There are two arithmetics for it. Both add up columns of products and take carries late, and each shows why nothing is lost. [`integers`]
-//! runs anywhere. [`floats`] takes two thirds of the time in V8, but needs a processor that multiplies and adds with one rounding.
+//! There are two arithmetics. Both add up columns of products and carry late, and each proves that no bit is lost. [`integers`] runs on
+//! every machine. [`floats`] takes two thirds of the time in V8, but it needs a processor that multiplies and adds with one rounding.
 
 mod floats;
 mod integers;
@@ -22,24 +22,24 @@ use std::sync::OnceLock;
 
 pub(super) use limbs::bit_length;
 
-/// How products of large numbers are computed.
+/// The arithmetic for products of large numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// In 64-bit integers.
+    /// 64-bit integers.
     Integers,
-    /// In pairs of floating-point numbers, by multiplications and additions that are rounded once.
+    /// Pairs of floating-point numbers. A multiplication with an addition is rounded once.
     Floats,
 }
 
 impl Arithmetic {
-    /// Has keys made from now on compute in floating-point numbers, if this machine does so rightly; and says which way it is. The first
-    /// call decides, for as long as the program runs; until then it is integers. Worth calling in WebAssembly: elsewhere the
-    /// instructions that this is about are functions.
+    /// Lets keys that are made from now on use floating-point numbers, if this machine computes correctly with them. Returns the
+    /// arithmetic. The first call decides for as long as the program runs; before it, integers are used. Call it in WebAssembly only:
+    /// elsewhere the needed instructions are slow functions.
     pub fn choose() -> Self {
         *CHOICE.get_or_init(|| if floats::agree_with_integers() { Self::Floats } else { Self::Integers })
     }
 
-    /// What was chosen.
+    /// The chosen arithmetic.
     pub(super) fn chosen() -> Self {
         CHOICE.get().copied().unwrap_or(Self::Integers)
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Arithmetic {
     }
 }
 
-/// An odd modulus, and what depends on it alone.
+/// An odd modulus, and the values that depend only on it.
 #[derive(Clone, Debug)]
 pub(super) enum Modulus {
     Integers(integers::Modulus),
@@ -64,7 +64,7 @@ pub(super) enum Modulus {
 }
 
 impl Modulus {
-    /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
+    /// `big_endian` has the octets of an odd number of 2048 to 4096 bits, without leading zeros.
     pub(super) fn new(arithmetic: Arithmetic, big_endian: &[u8]) -> Self {
         match arithmetic {
             Arithmetic::Integers => Self::Integers(integers::Modulus::new(big_endian)),
@@ -72,9 +72,9 @@ impl Modulus {
         }
     }
 
-    /// `base^exponent mod n`, big-endian, in as many octets as `base` has; `None` if the base is not below `n`.
+    /// `base^exponent mod n`, big-endian, in as many octets as `base` has. `None` if the base is not below `n`.
     ///
-    /// `base` is as many octets as the modulus; `exponent` is odd and at least 3.
+    /// `base` has as many octets as the modulus. `exponent` is odd and at least 3.
     pub(super) fn power(&self, base: &[u8], exponent: u32) -> Option<Vec<u8>> {
         match self {
             Self::Integers(modulus) => power(modulus, base, exponent),
@@ -83,23 +83,23 @@ impl Modulus {
     }
 }
 
-/// What an arithmetic brings: numbers below 2n in a form of its own, and Montgomery's product.
+/// The operations of an arithmetic: numbers below 2n in its own form, and Montgomery's product.
 trait Montgomery {
     /// A number below 2n.
     type Number: Clone;
-    /// Room to work in.
+    /// Memory for intermediate results.
     type Room;
 
-    /// The number of these octets, big-endian; `None` if it is not below `n`.
+    /// The number with these big-endian octets. `None` if it is not below `n`.
     fn number(&self, big_endian: &[u8]) -> Option<Self::Number>;
-    /// R² mod n, the factor that brings a number into Montgomery's form, that is, multiplies it by R.
+    /// R² mod n. Montgomery's product with it brings a number into Montgomery's form: it multiplies the number by R.
     fn r_squared(&self) -> &Self::Number;
     fn room(&self) -> Self::Room;
     /// `a := a·b/R mod n`
     fn multiply(&self, a: &mut Self::Number, b: &Self::Number, room: &mut Self::Room);
     /// `a := a²/R mod n`
     fn square(&self, a: &mut Self::Number, room: &mut Self::Room);
-    /// The number modulo n, big-endian, in so many octets.
+    /// The number modulo n, big-endian, in `length` octets.
     fn octets(&self, number: Self::Number, length: usize) -> Vec<u8>;
 }
 
@@ -109,7 +109,7 @@ fn power<M: Montgomery>(modulus: &M, base: &[u8], exponent: u32) -> Option<Vec<u
     let mut base_form = plain.clone();
     modulus.multiply(&mut base_form, modulus.r_squared(), &mut room);
 
-    // The exponent's bits between its first and its last. In 65537 none is set: squarings only.
+    // The bits of the exponent between its first and its last. In 65537 these are all zero, so there are only squarings.
     let mut result = base_form.clone();
     for bit in (1..exponent.ilog2()).rev() {
         modulus.square(&mut result, &mut room);
@@ -117,7 +117,7 @@ fn power<M: Montgomery>(modulus: &M, base: &[u8], exponent: u32) -> Option<Vec<u
             modulus.multiply(&mut result, &base_form, &mut room);
         }
     }
-    // The last bit is set. To multiply by the plain base also takes the result out of Montgomery's form.
+    // The last bit is set. The multiplication by the plain base also brings the result out of Montgomery's form.
     modulus.square(&mut result, &mut room);
     modulus.multiply(&mut result, &plain, &mut room);
     Some(modulus.octets(result, base.len()))

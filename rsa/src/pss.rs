@@ -1,4 +1,4 @@
-//! EMSA-PSS-VERIFY of RFC 8017, section 9.1.2, with SHA-256 for both the hash and MGF1, and a salt of 32 octets.
+//! EMSA-PSS-VERIFY of RFC 8017, section 9.1.2, with SHA-256 for the hash and for MGF1, and with a salt of 32 octets.
 
 use sha2::{Digest, Sha256};
 
@@ -10,10 +10,10 @@ const HASH_OCTETS: usize = 32;
 const SALT_OCTETS: usize = 32;
 const TRAILER: u8 = 0xbc;
 
-/// Checks that `encoded`, the encoded message EM of `encoded_bits` (emBits) in ⌈emBits / 8⌉ octets, is an encoding of
-/// the message with this digest (step 2).
+/// Checks that `encoded` is an encoding of the message with this digest (step 2). It is the encoded message EM with `encoded_bits` (emBits)
+/// bits, in ⌈emBits / 8⌉ octets.
 ///
-/// Whatever disagrees, the answer is the same `BadSignature`.
+/// Every mismatch gives the same `BadSignature`.
 pub(super) fn verify(
     message_hash: &[u8; HASH_OCTETS],
     encoded: &[u8],
@@ -25,7 +25,7 @@ pub(super) fn verify(
     let [masked_data_and_hash @ .., TRAILER] = encoded else { return Err(BadSignature) };
     let (masked_data, hash) = masked_data_and_hash.split_last_chunk::<HASH_OCTETS>().ok_or(BadSignature)?;
 
-    // Steps 6 to 9: the bits of its first octet beyond emBits are zero in maskedDB, and made zero in DB.
+    // Steps 6 to 9: the bits of the first octet beyond emBits must be zero in maskedDB, and are set to zero in DB.
     let used_in_first = 0xff_u8 >> unused_bits;
     let mut data = masked_data.to_vec();
     if data.first().is_none_or(|first| first & !used_in_first != 0) {
@@ -48,7 +48,7 @@ pub(super) fn verify(
     if expected.as_slice() == hash { Ok(()) } else { Err(BadSignature) }
 }
 
-/// Takes the mask MGF1(seed, length of `data`) off `data` (RFC 8017, appendix B.2.1).
+/// Removes the mask MGF1(seed, length of `data`) from `data` (RFC 8017, appendix B.2.1).
 fn unmask(data: &mut [u8], seed: &[u8; HASH_OCTETS]) {
     for (counter, chunk) in (0_u32..).zip(data.chunks_mut(HASH_OCTETS)) {
         let mask = Sha256::new().chain_update(seed).chain_update(counter.to_be_bytes()).finalize();

@@ -1,5 +1,5 @@
-//! Wycheproof's PSS sets; the exponentiation against `num-bigint`; every step of EMSA-PSS by an encoding that breaks it
-//! alone.
+//! Wycheproof's PSS sets, the exponentiation compared with `num-bigint`, and each step of EMSA-PSS with an encoding that breaks only this
+//! step.
 
 use num_bigint::BigUint;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ const EXPONENT: u32 = 65537;
 
 // --- Wycheproof ---
 
-/// What Wycheproof says of these sets is what we say, signature by signature.
+/// For each signature, the result must be the one that Wycheproof states.
 #[test]
 fn wycheproof_ps256_sets() {
     let sets = [
@@ -30,7 +30,7 @@ fn wycheproof_ps256_sets() {
     }
 }
 
-/// Other hashes, other mask generation, other salt lengths: a valid signature of another kind is a bad PS256 signature.
+/// Other hashes, mask generations and salt lengths: a valid signature of another kind is not a valid PS256 signature.
 #[test]
 fn wycheproof_sets_of_other_parameters() {
     let sets = [
@@ -62,7 +62,7 @@ fn wycheproof_sets_of_other_parameters() {
     }
 }
 
-/// Verifies a whole set, asserting each verdict; counts the signatures accepted and refused.
+/// Verifies a whole set and checks each result. Returns how many signatures were accepted and how many were refused.
 fn judge(set: Set, inspect: impl Fn(&Both)) -> (usize, usize) {
     let (mut accepted, mut refused) = (0, 0);
     for group in rsa_pss_verify::TestSet::load(set).unwrap().test_groups {
@@ -81,8 +81,8 @@ fn judge(set: Set, inspect: impl Fn(&Both)) -> (usize, usize) {
     (accepted, refused)
 }
 
-/// Whether PS256 should accept it: a valid signature of a group with PS256's parameters, or one that is invalid in its
-/// group only because it was made with the salt length of PS256.
+/// Whether PS256 should accept the signature: it is valid in a group with PS256's parameters, or it is invalid in its group only because it
+/// has the salt length of PS256.
 fn is_sound_ps256(group: &rsa_pss_verify::TestGroup, test: &rsa_pss_verify::Test) -> bool {
     let sha256 = group.hash == Sha2_256 && group.mgf_hash == Some(Sha2_256);
     let sound = match group.salt_size {
@@ -94,8 +94,8 @@ fn is_sound_ps256(group: &rsa_pss_verify::TestGroup, test: &rsa_pss_verify::Test
 
 // --- The exponentiation against another implementation ---
 
-/// Set DCR_RSA_CASES for another number of powers. Most are of the exponent 3, which goes the same ways as any and is quickest to
-/// check by. Each modulus serves for several powers, because its constants take longer to compute than a power does.
+/// Set DCR_RSA_CASES to change the number of powers. Most cases use the exponent 3: it takes the same code paths as any exponent, and its
+/// checks are the quickest. Each modulus is used for several powers, because its constants take longer to compute than a power does.
 #[test]
 fn power_agrees_with_num_bigint() {
     const POWERS_OF_A_MODULUS: usize = 4;
@@ -155,7 +155,7 @@ fn power_of_edge_bases() {
     }
 }
 
-/// A base that shares a factor with the modulus can reach 0 as n, which must come out as 0.
+/// If a base shares a factor with the modulus, the result can be n in place of 0. The returned value must be 0.
 #[test]
 fn power_that_is_a_multiple_of_the_modulus() {
     let factor = Random::new("multiple").odd(1100);
@@ -231,8 +231,8 @@ fn each_flaw_of_an_encoding_is_refused() {
     }
 }
 
-/// The encoded message has one bit less than the modulus. That bit is the first of an octet that is not the encoding's
-/// in a modulus of 2049 bits, and in the encoding's first octet elsewhere.
+/// The encoded message is one bit shorter than the modulus. For a modulus of 2049 bits, that bit is in an octet in front of the encoding.
+/// Otherwise it is in the first octet of the encoding.
 #[test]
 fn bit_above_the_encoding_is_refused() {
     for bits in [2048, 2049, 2055, 4096] {
@@ -264,12 +264,12 @@ fn signature_of_another_length_or_representative_is_refused() {
     assert!(key.verify_pss_sha256(b"message", &[0xff; 256]).is_err());
     assert!(key.verify_pss_sha256(b"message", &octets(&signer.modulus, 256)).is_err());
 
-    // The right residue, but not below the modulus: with 2050 bits there is room for s + n.
+    // The right residue, but not below the modulus. A modulus of 2050 bits leaves space for s + n.
     let signer = Signer::new(2050, EXPONENT);
     let shifted = BigUint::from_bytes_be(&signer.sign(&Encoding::of(b"message"))) + &signer.modulus;
     assert!(signer.public().verify_pss_sha256(b"message", &octets(&shifted, 257)).is_err());
 
-    // The right number without its leading zero octet. With 2049 bits every other signature has one.
+    // The right number without its leading zero octet. With 2049 bits, every second signature has one.
     let signer = Signer::new(2049, EXPONENT);
     let signature = (0..)
         .map(|salt| signer.sign(&Encoding { salt: vec![salt; 32], ..Encoding::of(b"message") }))
@@ -332,7 +332,7 @@ fn arbitrary_octets_never_panic() {
     }
 }
 
-/// Until it is chosen, it is integers; a machine that rounds once can have it otherwise.
+/// The arithmetic is integers until it is chosen. A machine that rounds once can then choose floating-point numbers.
 #[test]
 fn arithmetic_is_chosen_once() {
     assert_eq!(Arithmetic::chosen(), Arithmetic::Integers);
@@ -351,7 +351,7 @@ fn machine_that_rounds_twice_is_found_out() {
 
 const BOTH: [Arithmetic; 2] = [Arithmetic::Integers, Arithmetic::Floats];
 
-/// A key for each arithmetic. They always agree.
+/// A key in each arithmetic. Both must always give the same result.
 struct Both([RsaPublicKey; 2]);
 
 impl Both {
@@ -371,10 +371,10 @@ impl Both {
     }
 }
 
-// --- A signer that can also sign what it should not ---
+// --- A signer that can also make invalid signatures ---
 
-/// A private key made of many small primes: worthless as a secret, but of any length and made in no time. The public
-/// operation can't tell.
+/// A private key made of many small primes. It is no secret, but it can have any length and is made quickly. The public operation does not
+/// notice the difference.
 struct Signer {
     modulus: BigUint,
     exponent: u32,
@@ -392,7 +392,7 @@ impl Signer {
             modulus *= prime;
             totient *= prime - 1;
         }
-        // The last prime brings the modulus to its length, with its two topmost bits set.
+        // The last prime brings the modulus to its length. The two topmost bits are then set.
         let wanted = (BigUint::from(7_u32) << (bits - 3)) / &modulus;
         let wanted = u64::try_from(&wanted).unwrap();
         let last = (wanted..).filter(|&n| is_prime(n)).find(usable).unwrap();
@@ -427,7 +427,7 @@ fn is_coprime(a: u64, b: u64) -> bool {
     if b == 0 { a == 1 } else { is_coprime(b, a % b) }
 }
 
-/// EMSA-PSS-ENCODE (RFC 8017, section 9.1.1), with every part open to change.
+/// EMSA-PSS-ENCODE (RFC 8017, section 9.1.1). Every part can be changed.
 struct Encoding {
     message: Vec<u8>,
     salt: Vec<u8>,
@@ -483,7 +483,7 @@ impl Random {
         Random { seed, stream: 0, counter: 0 }
     }
 
-    /// The same test's numbers for another thread.
+    /// Numbers of the same test for another thread.
     fn and(self, stream: usize) -> Random {
         Random { stream: u64::try_from(stream).unwrap(), ..self }
     }
@@ -504,7 +504,7 @@ impl Random {
         usize::try_from(u64::from_be_bytes(octets) % u64::try_from(bound).unwrap()).unwrap()
     }
 
-    /// Random, odd, and exactly that long.
+    /// A random odd number with exactly this many bits.
     fn odd(&mut self, bits: usize) -> BigUint {
         let mut number = BigUint::from_bytes_be(&self.octets(513)) >> (513 * 8 - bits);
         number.set_bit(u64::try_from(bits).unwrap() - 1, true);
@@ -512,7 +512,7 @@ impl Random {
         number
     }
 
-    /// Odd, of any length allowed; one in two is full of ones or of zeros.
+    /// An odd modulus of any allowed length. One in two consists mostly of ones or of zeros.
     fn modulus(&mut self) -> BigUint {
         let bits = [2048, 2049, 3000, 3072, 4095, 4096, 2048 + self.below(2049)][self.below(7)];
         let top = BigUint::from(1_u32) << (bits - 1);
@@ -533,7 +533,7 @@ impl Random {
         }
     }
 
-    /// Below the modulus; one in two is near 0, near the modulus, or a run of ones.
+    /// A base below the modulus. One in two is near 0, near the modulus, or a run of ones.
     fn base(&mut self, modulus: &BigUint) -> BigUint {
         let small = BigUint::from(self.below(1000));
         match self.below(6) {

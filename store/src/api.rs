@@ -1,4 +1,4 @@
-//! The routes: what each takes and answers. `request` holds the bounds of what comes in, `problem` every answer that is not a
+//! The routes of the API, with what each accepts and answers. `request` checks what comes in. `problem` makes every answer that is not a
 //! success.
 
 mod observe;
@@ -26,8 +26,7 @@ use crate::model::{
     ActiveToken, Client, Confirmation, Kind, NewClient, NewToken, Replacement, TokenType, TokenUse, WrittenClient,
 };
 
-/// The whole API over a database. With a credential, each call under `/v1` has to show it; `/healthz`, `/readyz` and `/metrics`
-/// stay open.
+/// The whole API over a database. With a credential, each call under `/v1` must present it. `/healthz`, `/readyz` and `/metrics` stay open.
 pub fn router(database: Database, credential: Option<Credential>) -> Router {
     let store = Arc::new(Store { database, metrics: Metrics::new(), credential });
     Router::new()
@@ -48,7 +47,7 @@ pub fn router(database: Database, credential: Option<Credential>) -> Router {
         .with_state(store)
 }
 
-/// A request clones the state several times: one counter goes up each time, instead of one for each member.
+/// A request clones the state several times. With one `Arc`, a clone changes one counter instead of one for each member.
 type Shared = Arc<Store>;
 
 struct Store {
@@ -93,8 +92,8 @@ async fn issue_tokens(State(store): State<Shared>, Checked(batch): Checked<Batch
 }
 
 impl Store {
-    /// Handles each item as if it had come alone: what becomes of one says nothing about the others. Those that can be done go to the
-    /// database together; for the others the reply is known already.
+    /// Handles each item as if it had come alone. The items that are valid go to the database together. For the others the reply is known
+    /// already.
     async fn reply_to_each<N, D>(
         &self,
         kind: Kind,
@@ -154,7 +153,7 @@ async fn ready(State(store): State<Shared>) -> Answer {
     Ok(Json(json!({ "status": "ready" })).into_response())
 }
 
-/// The counters are worth reading while the database fails, so the gauges then keep what they last showed.
+/// The counters are useful while the database fails. The gauges then keep their last values.
 async fn metrics_text(State(store): State<Shared>) -> Response {
     match store.database.counts().await {
         Ok(counts) => store.metrics.kept(counts),
@@ -166,13 +165,13 @@ async fn metrics_text(State(store): State<Shared>) -> Response {
     }
 }
 
-/// A client as read and update answer it.
+/// A client, as read and update answer it.
 fn described(client: &Client) -> Response {
     (etag(client), Json(client)).into_response()
 }
 
 impl PrefersMinimal {
-    /// The body for a client that was updated: all of it, or no more than has to be (RFC 7240 section 4.2).
+    /// The body for an updated client: the whole client, or only the necessary members (RFC 7240 section 4.2).
     fn body(self, client: Client) -> Response {
         if !self.0 {
             return Json(client).into_response();
@@ -181,7 +180,7 @@ impl PrefersMinimal {
     }
 }
 
-/// A client's version as entity tag.
+/// The version of a client as an entity tag.
 fn etag(client: &Client) -> [(header::HeaderName, String); 1] {
     [(header::ETAG, entity_tag(client.version))]
 }
@@ -193,7 +192,7 @@ async fn authorize(State(store): State<Shared>, request: Request, next: Next) ->
     }
 }
 
-/// Tokens must not be cached (RFC 6749 section 5.1), and the rest is stale as soon as it is read.
+/// Tokens must not be cached (RFC 6749 section 5.1). The other answers are out of date as soon as they are read.
 async fn uncached(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -1,4 +1,4 @@
-//! The command line, and what is refused of it before anything is opened.
+//! The command line. Arguments that cannot work are refused before anything is opened.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DCR_STORE_DATABASE", value_name = "URL", default_value = "sqlite:./dcr-store.db")]
     pub(crate) database: String,
 
-    /// File with the credential that every call under /v1 has to show as `Authorization: Bearer <content>`
+    /// File with the credential that every call under /v1 must present as `Authorization: Bearer <content>`
     #[arg(long, env = "DCR_STORE_CREDENTIAL_FILE", value_name = "FILE")]
     credential_file: Option<PathBuf>,
 
-    /// Listen beyond this machine without a credential: whoever reaches the port can register clients and issue tokens
+    /// Listen beyond this machine without a credential: every caller that reaches the port can register clients and issue tokens
     #[arg(long, env = "DCR_STORE_DANGER_NO_CREDENTIAL", conflicts_with = "credential_file")]
     danger_no_credential: bool,
 
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DCR_STORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug, or a list of targets and levels as `warn,dcr_store=info`
+    /// The log level: error, warn, info, debug, or a list of targets and levels such as `warn,dcr_store=info`
     #[arg(long, env = "DCR_STORE_LOG", value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,
 }
@@ -74,7 +74,8 @@ pub(crate) enum ArgumentError {
 }
 
 impl Arguments {
-    /// The credential that callers have to show, if any; none is fine only where no other machine can call.
+    /// The credential that callers must present. `None` is accepted only if no other machine can call the store, or if the operator allows
+    /// it.
     pub(crate) fn credential(&self) -> Result<Option<Credential>, ArgumentError> {
         match &self.credential_file {
             Some(path) => read_credential(path).map(Some),

@@ -1,4 +1,4 @@
-//! Where the time comes from, so that a test can say what time it is.
+//! The source of the current time. Tests can set the time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     ///
-    /// A clock set before 1970 reads as 0: every `jti` is then refused as too far ahead, and nothing is purged.
+    /// A clock before 1970 reads as 0. Every `jti` is then refused as too far ahead, and nothing is purged.
     #[must_use]
     pub fn system() -> Self {
         Self::from_fn(|| {
@@ -20,7 +20,7 @@ impl Clock {
         })
     }
 
-    /// A clock that shows what `now` returns: Unix seconds.
+    /// A clock that shows the result of `now`, in Unix seconds.
     pub fn from_fn(now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

@@ -1,4 +1,4 @@
-//! The credential that callers of the API show: `Authorization: Bearer <credential>` (RFC 6750 section 2.1).
+//! The credential that callers of the API present: `Authorization: Bearer <credential>` (RFC 6750 section 2.1).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 const MIN_LENGTH: usize = 32;
 const MAX_LENGTH: usize = 512;
 
-/// A shared credential, kept as its digest: what is compared has one length, whatever a caller sends.
+/// A shared credential. It is kept as its digest, so that the comparison always has the same length.
 #[derive(Clone)]
 pub struct Credential {
     digest: [u8; 32],
@@ -18,19 +18,19 @@ pub struct Credential {
 /// Why the content of a credential file cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// Guessable, or too long for a header.
+    /// It is short enough to guess, or too long for a header.
     #[error("the credential must be 32 to 512 characters long; make one with `openssl rand -hex 32`")]
     Length,
-    /// A header could not carry it.
+    /// It has characters that a header cannot carry.
     #[error("the credential may hold only letters, digits and `-._~+/=`; make one with `openssl rand -hex 32`")]
     Characters,
 }
 
 impl Credential {
-    /// Reads the content of a credential file; white space around it, such as the newline at its end, is left out.
+    /// Reads the content of a credential file. White space around it, such as the newline at its end, is removed.
     ///
     /// # Errors
-    /// When it is too short to be safe or could not be sent as a bearer token.
+    /// It is too short to be safe, or it cannot be sent as a bearer token.
     pub fn parse(content: &str) -> Result<Self, CredentialError> {
         let credential = content.trim();
         if !(MIN_LENGTH..=MAX_LENGTH).contains(&credential.len()) {
@@ -42,7 +42,7 @@ impl Credential {
         Ok(Self { digest: Sha256::digest(credential).into() })
     }
 
-    /// Whether the request shows this credential, once; compared in constant time.
+    /// Whether the request presents this credential exactly once. The comparison takes constant time.
     #[must_use]
     pub fn is_shown_in(&self, headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();

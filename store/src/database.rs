@@ -1,5 +1,5 @@
-//! The store's memory. [`Database`] is the interface that the rest of the program knows; behind it stands the database that the URL names
-//! (`backend` says what one has to do, `sqlite` does it).
+//! The database of the store. The rest of the program knows only [`Database`]. The URL selects the database behind it (`backend` is the
+//! trait that each implements, and `sqlite` implements it).
 
 mod backend;
 mod failure;
@@ -15,7 +15,7 @@ use self::sqlite::Sqlite;
 use crate::clock::Clock;
 use crate::model::{ActiveToken, Client, IssuedToken, NewClient, NewToken, Replacement, WrittenClient};
 
-/// A handle to the database, cheap to clone.
+/// A handle to the database. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database(Arc<dyn Backend>);
 
@@ -26,16 +26,16 @@ pub struct Counts {
     pub clients: i64,
     /// Access tokens that have not expired.
     pub live_tokens: i64,
-    /// `jti` kept, expired ones that await the purge included.
+    /// The kept `jti`, including expired ones that the purge has not removed yet.
     pub jti_kept: i64,
 }
 
 impl Database {
-    /// Opens the database that `url` names, creates it when it is missing, and brings its schema up to date. The scheme of the URL says
-    /// which kind of database it is: `sqlite:PATH` is a SQLite file.
+    /// Opens the database at `url`, creates it if it is missing, and brings its schema up to date. The scheme of the URL selects the kind
+    /// of database: `sqlite:PATH` is a SQLite file.
     ///
     /// # Errors
-    /// A URL of another kind, or a database that cannot be used; the message says what to do.
+    /// The URL has another scheme, or the database cannot be used. The message says what to do.
     pub async fn open(url: &str, clock: Clock) -> Result<Self, OpenError> {
         let scheme = url.split_once(':').map(|(scheme, _)| scheme);
         let backend: Arc<dyn Backend> = match scheme {
@@ -47,13 +47,13 @@ impl Database {
         Ok(Self(backend))
     }
 
-    /// Creates clients, each for itself: of one that is refused nothing has happened, and the others are not affected. A client is at version
-    /// 1, its `jti` are consumed, and where a registration access token is asked for it has one: 256 random bits as base64url, of which
-    /// only the digest is kept. The results are in the order of what was asked.
+    /// Creates clients, each independently of the others. If one is refused, nothing is changed for it. A client starts at version 1, and
+    /// its `jti` are consumed. If a registration access token is requested, it is 256 random bits as base64url, and only its digest is
+    /// kept. The results have the order of the requests.
     ///
     /// # Errors
-    /// For one: [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`], [`Refusal::DuplicateSoftware`]. For all,
-    /// failures of the database: then none was created.
+    /// For one client: [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`], [`Refusal::DuplicateSoftware`]. For
+    /// all: failures of the database. Then no client was created.
     pub async fn create_clients(&self, every: Vec<NewClient>) -> Result<Vec<Result<WrittenClient, Refusal>>, Failure> {
         let draw = |new: NewClient| {
             let registration_access_token = new.registration_access_token.then(NewSecret::draw).transpose()?;
@@ -62,7 +62,7 @@ impl Database {
         self.0.create_clients(every.into_iter().map(draw).collect::<Result<_, Failure>>()?).await
     }
 
-    /// The client as it is now.
+    /// The current state of the client.
     ///
     /// # Errors
     /// [`Refusal::UnknownClient`].
@@ -70,17 +70,17 @@ impl Database {
         self.0.client(client_id).await
     }
 
-    /// Consumes the `jti` and replaces the whole record of a client that is at `version`; its tokens stay, the registration access token
-    /// among them.
+    /// Consumes the `jti` and replaces the whole record of a client that is at `version`. Its tokens stay valid, and so does its
+    /// registration access token.
     ///
     /// # Errors
-    /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::SoftwareMismatch`],
-    /// [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`].
+    /// In this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::SoftwareMismatch`], [`Refusal::JtiExpired`],
+    /// [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`].
     pub async fn replace_client(&self, client_id: String, version: i64, new: Replacement) -> Result<Client, Failure> {
         self.0.replace_client(client_id, version, new).await
     }
 
-    /// Deletes a client, and with it every token it holds.
+    /// Deletes a client and all of its tokens.
     ///
     /// # Errors
     /// [`Refusal::UnknownClient`].
@@ -88,18 +88,18 @@ impl Database {
         self.0.delete_client(client_id).await
     }
 
-    /// Issues access tokens, each for itself: of one that is refused nothing has happened, and the others are not affected. The token is 256
-    /// random bits as base64url, of which only the digest is kept; its `jti` are consumed. The results are in the order of what was asked.
+    /// Issues access tokens, each independently of the others. If one is refused, nothing is changed for it. A token is 256 random bits as
+    /// base64url, and only its digest is kept. Its `jti` are consumed. The results have the order of the requests.
     ///
     /// # Errors
-    /// For one, in this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::JtiExpired`],
-    /// [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`]. For all, failures of the database: then none was issued.
+    /// For one token, in this order: [`Refusal::UnknownClient`], [`Refusal::VersionMismatch`], [`Refusal::JtiExpired`],
+    /// [`Refusal::JtiTooFarAhead`], [`Refusal::Replayed`]. For all: failures of the database. Then no token was issued.
     pub async fn issue_tokens(&self, every: Vec<NewToken>) -> Result<Vec<Result<IssuedToken, Refusal>>, Failure> {
         let draw = |new| Ok(TokenToIssue { access_token: NewSecret::draw()?, new });
         self.0.issue_tokens(every.into_iter().map(draw).collect::<Result<_, Failure>>()?).await
     }
 
-    /// What is known of a token; `None` when it is unknown, expired or revoked (RFC 7662 section 2.2).
+    /// The data of a token. `None` if it is unknown, expired or revoked (RFC 7662 section 2.2).
     ///
     /// # Errors
     /// Only failures of the database.
@@ -107,7 +107,7 @@ impl Database {
         self.0.introspect(digest(token)).await
     }
 
-    /// Deletes a token of either use; one that is unknown is no error (RFC 7009 section 2.2).
+    /// Deletes a token of either use. An unknown token is not an error (RFC 7009 section 2.2).
     ///
     /// # Errors
     /// Only failures of the database.
@@ -115,7 +115,7 @@ impl Database {
         self.0.revoke(digest(token)).await
     }
 
-    /// Deletes at most `batch` expired `jti` and `batch` expired tokens; returns how many rows went.
+    /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -123,7 +123,7 @@ impl Database {
         self.0.purge_expired(batch).await
     }
 
-    /// Succeeds when the database can be written to.
+    /// Checks that the database can be written to.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -131,7 +131,7 @@ impl Database {
         self.0.ready().await
     }
 
-    /// Counts what is kept.
+    /// Counts the rows.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -139,15 +139,15 @@ impl Database {
         self.0.counts().await
     }
 
-    /// Waits for running transactions, then closes the database. Operations that come later fail.
+    /// Waits for running transactions, then closes the database. Later operations fail.
     ///
     /// # Errors
-    /// When it could not be closed in good order. Nothing is lost by that.
+    /// The database could not be closed properly. No data is lost.
     pub async fn close(self) -> Result<(), Failure> {
         self.0.close().await
     }
 
-    /// Does, for as long as the future is polled, what the database needs done beside its operations. Answers never depend on it.
+    /// Does the work that the database needs beside its operations, as long as the future is polled. Answers never depend on it.
     pub async fn housekeeping(self) {
         self.0.housekeeping().await;
     }

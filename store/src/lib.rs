@@ -1,16 +1,16 @@
-//! The record of dcr-gate: registered clients, used `jti` and access tokens, behind a small HTTP API.
+//! The records of dcr-gate: registered clients, used `jti` and access tokens, behind a small HTTP API.
 //!
-//! The gateways decide, the store remembers: it never looks into a client's record and knows no rule of any ecosystem. What it
-//! promises is atomicity. Every operation is one transaction, so a `jti` is consumed if and only if what it was consumed for
-//! happened, however many gateways ask at once, and what was answered 201 survives a crash.
+//! The gateways decide and the store remembers. It never reads a client's record, and it knows no rule of any ecosystem. It guarantees
+//! atomicity: every operation is one transaction. A `jti` is consumed if and only if the operation that carried it succeeded, however many
+//! gateways call at the same time. Data that was answered with 201 survives a crash.
 //!
-//! - [`api`]: the routes, what each takes and answers
-//! - [`database`]: one function for each operation, one transaction each, over the database that a URL names
-//! - [`model`]: the values that pass between the two, in the shapes of the protocol
-//! - [`credential`]: the bearer credential that callers show
-//! - [`metrics`]: what Prometheus reads
-//! - [`purge`]: the task that forgets what has expired
-//! - [`clock`]: where the time comes from
+//! - [`api`]: the routes, with what each accepts and answers
+//! - [`database`]: one function for each operation, each in one transaction, over the database that a URL names
+//! - [`model`]: the values that the two exchange, in the shapes of the protocol
+//! - [`credential`]: the bearer credential that callers present
+//! - [`metrics`]: the metrics for Prometheus
+//! - [`purge`]: the task that deletes expired rows
+//! - [`clock`]: the source of the current time
 
 pub mod api;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! `dcr-store`: reads its arguments, serves the API, stops in good order.
+//! `dcr-store`: reads its arguments, serves the API and stops in order.
 
 mod arguments;
 
@@ -22,13 +22,13 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::arguments::{ArgumentError, Arguments, LogFormat};
 
-/// How long running requests may take to finish once the store is told to stop.
+/// How long running requests may take after the store was told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long closing the database may take after that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the store did not start, or did not stop in good order.
+/// Why the store did not start, or did not stop in order.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -47,7 +47,7 @@ enum Error {
     CloseTimeout,
 }
 
-// One thread for HTTP: the database has threads of its own, and handing requests from one to another costs more than serving them.
+// One thread serves HTTP. The database has its own threads, and passing requests between threads costs more than serving them.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Starts, serves until a signal comes, stops.
+/// Starts, serves until a signal comes, and stops.
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let credential = arguments.credential()?;
     let signals = Signals::listen()?;
@@ -76,7 +76,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let (stop, stopped) = oneshot::channel::<()>();
     let app = api::router(database.clone(), credential);
     let listener = listener.tap_io(|connection| {
-        // Answers are one small write: waiting to fill a packet would only delay them.
+        // Answers are one small write. Waiting to fill a packet would only delay them.
         drop(connection.set_nodelay(true));
     });
     let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
@@ -123,7 +123,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for one; returns its name.
+    /// Waits for a signal and returns its name.
     async fn wait(mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -132,7 +132,7 @@ impl Signals {
     }
 }
 
-/// The file that tells a launcher where the store listens; removed when dropped.
+/// The file that tells a launcher the address of the store. It is removed when it is dropped.
 struct ReadyFile(Option<PathBuf>);
 
 impl ReadyFile {
@@ -146,7 +146,7 @@ impl ReadyFile {
         }
     }
 
-    /// Writes beside the file and renames, so that a launcher that sees the file sees all of it.
+    /// Writes to another file and renames it, so that a launcher never sees a part of the content.
     fn write(&self, url: &str) -> Result<(), Error> {
         let Some(path) = &self.0 else { return Ok(()) };
         let mut partial = path.clone().into_os_string();

@@ -1,4 +1,4 @@
-//! What Prometheus reads from `/metrics`.
+//! The metrics that Prometheus reads from `/metrics`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The `route` label of a request that no route matches.
 pub const UNMATCHED: &str = "unmatched";
 
-/// Upper bounds in seconds: a commit takes about a disk's flush, the last is beyond what a gateway waits.
+/// Upper bounds in seconds. A commit takes about as long as a flush of the disk. The last bound is longer than the timeout of a gateway.
 const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
-/// The store's counters, histograms and gauges; cheap to clone.
+/// The store's counters, histograms and gauges. It is cheap to clone.
 ///
 /// - `dcr_store_requests_total{route,method,status}`; status 499 counts callers that went away before the answer
 /// - `dcr_store_request_duration_seconds{route,method}`
-/// - `dcr_store_registrations_total{status}`, `dcr_store_tokens_total{status}`, each of those asked for in one request
+/// - `dcr_store_registrations_total{status}`, `dcr_store_tokens_total{status}`: every item of a batch is counted
 /// - `dcr_store_clients`, `dcr_store_live_tokens`, `dcr_store_jti_kept`
 #[derive(Clone)]
 pub struct Metrics {
@@ -62,7 +62,7 @@ struct DurationLabels {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// New metrics. All values are zero.
     #[must_use]
     pub fn new() -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
@@ -94,7 +94,7 @@ impl Metrics {
         }
     }
 
-    /// Counts one answered request. `route` is the template that matched, never the path that came.
+    /// Counts an answered request. `route` is the template that matched, never the path of the request.
     pub fn answered(&self, route: &str, method: &Method, status: u16, duration: Duration) {
         let method = method_label(method);
         let route = route.to_owned();
@@ -118,10 +118,10 @@ impl Metrics {
         self.jti_kept.set(counts.jti_kept);
     }
 
-    /// All of it in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// Only if a metric cannot be written as text.
+    /// A metric cannot be written as text.
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -141,7 +141,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// The method as label and in the log. A caller can make up methods without end, and each would be a new series.
+/// The method for labels and for the log. A caller can invent any number of methods, and each would be a new series.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,5 +1,5 @@
-//! The values that pass between the API and the database, already checked. Their shapes are those of the protocol
-//! ([`dcr_store_protocol`]), which has the bounds of each; here is what only the store knows.
+//! The checked values that the API and the database exchange. Their shapes come from the protocol ([`dcr_store_protocol`]), which also has
+//! their bounds. This module adds what only the store knows.
 
 use dcr_store_protocol as protocol;
 use serde::Serialize;
@@ -9,31 +9,31 @@ use serde_json::value::RawValue;
 pub use dcr_store_protocol::bounds::MAX_LIFETIME;
 pub use dcr_store_protocol::{Confirmation, IssuedToken, Jti, Kind, Software, TokenType, WrittenClient};
 
-/// What a registration asks to be created.
+/// A request to create a client.
 pub type NewClient = protocol::NewClient<Record>;
 
-/// What an update puts in place of a client's record.
+/// A request to replace a client's record.
 pub type Replacement = protocol::Replacement<Record>;
 
-/// What a token request asks to be issued.
+/// A request to issue a token.
 pub type NewToken = protocol::NewToken;
 
 /// A registered client.
 pub type Client = protocol::Client<Record>;
 
-/// What a gateway wants back of a client: the text of a JSON object. The store never looks inside.
+/// The record of a client: the text of a JSON object, which only the gateways read.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Record(Box<RawValue>);
 
 impl Record {
-    /// The record that came in a body, if it is a JSON object. It is kept and answered as it is written.
+    /// The record in a body. `None` if it is not a JSON object. The text is kept and answered unchanged.
     #[must_use]
     pub fn of_body(text: Box<RawValue>) -> Option<Self> {
         text.get().starts_with('{').then_some(Self(text))
     }
 
-    /// A record that was kept.
+    /// A record from the database.
     ///
     /// # Errors
     /// The text is not JSON.
@@ -54,29 +54,29 @@ impl PartialEq for Record {
     }
 }
 
-/// What is known of a token that is active.
+/// The data of an active token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveToken {
     /// The client it was issued to.
     pub client_id: String,
-    /// Unix seconds.
+    /// Unix time of the issue, in seconds.
     pub issued_at: i64,
-    /// What it is for.
+    /// The use of the token.
     pub token_use: TokenUse,
 }
 
-/// What a token is for.
+/// The use of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenUse {
     /// An access token (RFC 6749 section 1.4).
     Access {
-        /// Granted scope.
+        /// The granted scope.
         scope: String,
-        /// `x5t#S256` of the certificate it is bound to.
+        /// `x5t#S256` of the certificate that it is bound to.
         certificate_thumbprint: String,
-        /// Unix seconds; at this second it is no longer active.
+        /// Unix time of the expiry, in seconds. At this second the token is no longer active.
         expires_at: i64,
     },
-    /// The registration access token (RFC 7592 section 3), which lives as long as the client.
+    /// The registration access token (RFC 7592 section 3). It is valid as long as the client exists.
     Registration,
 }

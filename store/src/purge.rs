@@ -1,4 +1,4 @@
-//! The task that forgets what has expired. Answers never depend on it: what has expired counts as absent, purged or not.
+//! The task that deletes expired rows. Answers never depend on it, because expired rows count as absent.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::time::MissedTickBehavior;
 
 use crate::database::Database;
 
-/// How long the task sleeps between two rounds.
+/// The pause between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Rows of one kind that one transaction deletes at most, so that a request never waits long for the purge.
+/// The most rows of one kind that one transaction deletes, so that a request never waits long for the purge.
 pub const BATCH: u32 = 500;
 
-/// Purges every `interval`, for as long as the future is polled. A round that fails is logged and tried again at the next.
+/// Purges every `interval`, as long as the future is polled. A failed round is logged, and the next round tries again.
 pub async fn run(database: Database, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -26,10 +26,10 @@ pub async fn run(database: Database, interval: Duration) {
     }
 }
 
-/// Purges batch after batch until nothing expired is left; returns the number of rows deleted.
+/// Purges batch after batch until no expired row is left. Returns the number of deleted rows.
 ///
 /// # Errors
-/// The first failure of the database; what was deleted before stays deleted.
+/// The first failure of the database. The rows that were deleted before stay deleted.
 pub async fn purge_all(database: &Database) -> Result<usize, crate::database::Failure> {
     let mut purged = 0;
     loop {

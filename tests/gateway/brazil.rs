@@ -1,5 +1,5 @@
-//! Open Finance Brasil, where nobody signs a registration request: what stands between a stranger and somebody's registration is the
-//! directory's signature, the transport certificate, and the token that came with the registration.
+//! Open Finance Brasil. Its registration requests are not signed. The directory's signature, the transport certificate and the registration
+//! access token protect a registration from other parties.
 
 use dcr_cli::client::{Answer, Endpoints, Tpp};
 use dcr_cli::keys::SigningKey;
@@ -15,7 +15,7 @@ use crate::PKI;
 
 const INTERACTION_ID: &str = "x-fapi-interaction-id";
 
-/// A gateway of Open Finance Brasil.
+/// A gateway with the profile of Open Finance Brasil.
 struct Brazil {
     gateway: Gateway,
 }
@@ -50,7 +50,7 @@ impl Brazil {
         self.request_with(&self.statement(&PKI.tpp).sign(&PKI.directory).unwrap())
     }
 
-    /// Registers a third party; its client_id and its registration access token.
+    /// Registers a third party. Returns its client_id and its registration access token.
     async fn registered(&self, party: &ThirdParty) -> (Tpp, String, String) {
         let tpp = self.client(Some(&party.brcac));
         let statement = self.statement(party).sign(&PKI.directory).unwrap();
@@ -78,7 +78,7 @@ impl Brazil {
         }
     }
 
-    /// How many clients the store holds.
+    /// The number of clients in the store.
     async fn clients(&self) -> String {
         let operator = self.client(None);
         let url = format!("{}/metrics", self.gateway.store_url());
@@ -147,7 +147,7 @@ async fn nobody_registers_a_software_whose_certificate_it_does_not_have() {
         ("the UK transport certificate", &PKI.tpp.transport, "certificate_of_another_software"),
         ("the OBWAC", &PKI.tpp.obwac, "certificate_of_another_software"),
     ] {
-        // A statement that somebody overheard is good, and so is the request around it.
+        // A stolen statement is valid, and so is the request with it.
         let answer = brazil.client(Some(identity)).register(&brazil.request().to_json()).await.unwrap();
         brazil.assert_refused(&answer, 400, reason, name).await;
         assert_eq!(answer.member("error").as_deref(), Some("invalid_software_statement"), "{name}");
@@ -283,7 +283,7 @@ async fn a_registration_access_token_opens_one_registration_to_one_software_and_
         brazil.assert_refused(&answer, 401, "token_of_another_kind", "an access token").await;
     }
 
-    // An API behind that asks the store about tokens can tell them apart, and finds neither scope nor certificate.
+    // An API behind the gateway that asks the store about tokens can tell these tokens apart: they have no scope and no certificate.
     let introspect = async |token: &str| {
         let url = format!("{}/v1/tokens/introspect", brazil.gateway.store_url());
         tpp.send(tpp.request(Method::POST, &url).form(&[("token", token)])).await.unwrap().json()
@@ -293,7 +293,7 @@ async fn a_registration_access_token_opens_one_registration_to_one_software_and_
     assert_eq!((seen.get("scope"), seen.get("cnf"), seen.get("exp")), (None, None, None));
     assert_eq!(introspect(&access_token).await["token_use"], "access");
 
-    // Nor does it log the client in.
+    // The token does not authenticate the client either.
     let grant = tpp.request(Method::POST, &tpp.endpoints.token).bearer_auth(&token);
     let grant = grant.form(&[("grant_type", "client_credentials"), ("client_id", &client_id)]);
     brazil
@@ -303,7 +303,7 @@ async fn a_registration_access_token_opens_one_registration_to_one_software_and_
     let answer = tpp.token(&as_secret).await.unwrap();
     brazil.assert_refused(&answer, 401, "authentication_method_not_registered", "as a secret").await;
 
-    // Tried on another's registration it is revoked, and that one does not notice.
+    // If the token is used for another client's registration, it is revoked. The other registration stays unchanged.
     let foreign = tpp.retrieve(&other_id, &token).await.unwrap();
     brazil.assert_refused(&foreign, 401, "client_of_another", "another's registration").await;
     let own = tpp.retrieve(&client_id, &token).await.unwrap();
@@ -334,7 +334,7 @@ async fn an_update_proves_as_much_as_a_registration() {
         ("keys of its own choice", request().claim("jwks", json!({ "keys": [] })), "key_set_in_request"),
         ("another key set", request().claim("jwks_uri", "https://thief.example/k"), "key_set_in_request"),
     ] {
-        // The other's statement names other redirect URIs and another key set.
+        // The other third party's statement names other redirect URIs and another key set.
         let request = if name == "another's statement" {
             let software = &PKI.other_tpp.brazilian_software;
             request.claim("redirect_uris", json!(software.redirect_uris)).without("jwks_uri")

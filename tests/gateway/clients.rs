@@ -1,8 +1,8 @@
-//! Clients nobody here wrote get tokens through the gateway, each in its own dialect, and report its refusals: openid-client (npm),
-//! Authlib (PyPI), and curl with openssl. What each of them is told to do stands in `tests/clients/`.
+//! Independent clients get tokens through the gateway and report its refusals: openid-client (npm), Authlib (PyPI), and curl with openssl.
+//! Each forms its requests in its own way. `tests/clients/` contains the scripts that drive them.
 //!
-//! `make clients` installs the libraries. A test whose library is not there says so and passes, unless `DCR_CLIENTS=required`, which
-//! `make test` sets.
+//! `make clients` installs the libraries. If a library is missing, its test prints a message and passes, unless `DCR_CLIENTS=required` is
+//! set, as in `make test`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +22,8 @@ use tokio::process::Command;
 
 use crate::PKI;
 
-/// A client that has not finished within this time hangs. A machine that builds and tests at once is slow.
+/// A client that has not finished within this time hangs. The limit is long, because a machine that builds and tests at the same time is
+/// slow.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const SCOPE: &str = "accounts";
@@ -88,7 +89,7 @@ async fn curl_gets_tokens_and_shows_refusals() {
 
 const ANOTHERS_CERTIFICATE: &str = "assertion_over_foreign_certificate";
 
-/// A gateway at which one third party has registered twice, once for each authentication method.
+/// A gateway at which a third party has registered twice, once for each authentication method.
 struct Bank {
     gateway: Gateway,
     by_assertion: Role,
@@ -116,11 +117,11 @@ impl Bank {
         assert_eq!(registration["token_endpoint_auth_method"], role.method, "{report}");
     }
 
-    /// The client reports `invalid_client`, and the gateway says that this was the reason.
+    /// The client reports `invalid_client`, and the gateway logs this reason.
     async fn refuses(&self, client: &Client, role: &Role, reason: &str) {
         let report = client.run(role).await;
         assert_eq!(report["refused"]["error"], "invalid_client", "{report}");
-        // The log tells the rule that was broken; the caller may have been shown another that hides it.
+        // The log has the broken rule. The caller may have received another one that hides it.
         let broken = RULES.iter().find(|rule| rule.reason == reason).unwrap();
         let wanted = |line: &Value| Gateway::broken_rule(line) == Some((broken.id, reason));
         let refused = self.gateway.access_logged(wanted).await.unwrap();
@@ -131,7 +132,7 @@ impl Bank {
     }
 }
 
-/// Who a client is told to be.
+/// The identity of a client.
 #[derive(Clone)]
 struct Role {
     client_id: String,
@@ -159,7 +160,7 @@ impl Role {
         Self { client_id, method, variables, keys }.with_transport_of("tpp")
     }
 
-    /// Presents the transport certificate of one of the two third parties, by the name of its folder.
+    /// Presents the transport certificate of one of the two third parties, named by its folder.
     fn with_transport_of(mut self, party: &str) -> Self {
         let transport = self.keys.join(party).join("transport");
         self.variables.insert("TRANSPORT_CERTIFICATE", transport.with_extension("pem").display().to_string());
@@ -167,14 +168,14 @@ impl Role {
         self
     }
 
-    /// Signs assertions for this audience, not for the one that the client takes by itself.
+    /// Signs assertions for this audience instead of the client's own choice.
     fn to(mut self, audience: &str) -> Self {
         self.variables.insert("AUDIENCE", audience.to_owned());
         self
     }
 }
 
-/// A program that reads its script from standard input, in the folder where its libraries are.
+/// A program that reads its script from standard input, in the folder with its libraries.
 struct Client {
     program: String,
     arguments: &'static [&'static str],
@@ -206,12 +207,12 @@ impl Client {
         Some(Self { program: "sh".to_owned(), arguments: &["-s"], script: "curl/token.sh", folder: project_folder() })
     }
 
-    /// What the script prints.
+    /// The output of the script.
     async fn run(&self, role: &Role) -> Value {
         let script = File::open(project_folder().join("tests/clients").join(self.script)).unwrap();
         let mut command = Command::new(&self.program);
         command.args(self.arguments).current_dir(&self.folder).envs(&role.variables);
-        // A proxy has no way to this machine's loopback.
+        // A proxy cannot reach this machine's loopback.
         command.env("no_proxy", "localhost").stdin(script).kill_on_drop(true);
         let finished = tokio::time::timeout(START_TIMEOUT, command.output()).await;
         let output = finished.unwrap_or_else(|_| panic!("{} hangs", self.script));
@@ -222,7 +223,7 @@ impl Client {
     }
 }
 
-/// The token request as the library put it on the wire.
+/// The token request in the form in which the library sent it.
 struct Sent {
     content_type: String,
     form: BTreeMap<String, String>,
@@ -242,7 +243,7 @@ impl Sent {
     }
 }
 
-/// The folder into which make installed a library, once that is complete.
+/// The folder into which make has installed a library. `None` if the installation is not complete.
 fn installed(library: &str) -> Option<PathBuf> {
     let folder = project_folder().join(".tools/clients").join(library);
     if folder.join("installed").is_file() {

@@ -1,4 +1,4 @@
-//! What an operator asks of directories: more than their dialect does, or two of them that speak different ones.
+//! The demands of an operator on directories: more than their dialect demands, or two directories with different dialects.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use crate::PKI;
 
-/// The longest that something is waited for. A machine that builds and tests at once is slow.
+/// The longest wait for a condition. It is long, because a machine that builds and tests at the same time is slow.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const BRAZILIAN_KEY_SET: &str = "/brazil.jwks";
 
-/// The answer refuses for this reason, as the access log tells.
+/// The request was refused for this reason, as the access log shows.
 async fn assert_refused(gateway: &Gateway, answer: &Answer, status: u16, reason: &str, of: &str) {
     assert_eq!(answer.status, status, "{of}: {}", answer.json());
     let id = answer.header("x-request-id").unwrap();
@@ -63,7 +63,7 @@ async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
     assert_registered(&register(&signed(capitals)).await, "a host in capitals, another port");
     assert_registered(&register(&signed(live().claim("iat", mint::now() - 290))).await, "nearly too old");
 
-    // A refused request consumes nothing; a registration and an update do, whoever brings the statement.
+    // A refused request consumes nothing. A registration and an update consume the statement, whichever client sends it.
     let statement = signed(live());
     let beyond = request(&statement).claim("scope", "openid fundsconfirmations").sign(&PKI.tpp.signing).unwrap();
     assert_refused(&gateway, &tpp.register(&beyond).await.unwrap(), 400, "scope_beyond_roles", "refused first").await;
@@ -79,7 +79,7 @@ async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
     assert_eq!(update(&next).await.status, 200);
     assert_refused(&gateway, &register(&next).await, 400, "statement_replayed", "used by an update").await;
 
-    // Of many at once, one is the first.
+    // Of several requests at the same time, exactly one succeeds.
     let statement = signed(live());
     let answers = futures_util::future::join_all((0..8).map(|_| register(&statement))).await;
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
@@ -87,7 +87,7 @@ async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
     assert_eq!(statuses, [201, 400, 400, 400, 400, 400, 400, 400]);
 }
 
-/// A gateway that asks this of statements, and what its third parties register with.
+/// A gateway with these demands on statements.
 async fn asking(statements: Value) -> Gateway {
     let builder = Gateway::builder(PKI.clone()).plugin(json!({ "jwks": { "max_age": "1s" } }));
     builder.directory(json!({ "statements": statements })).start().await.unwrap()
@@ -112,7 +112,7 @@ async fn ss_14_a_key_that_the_directory_lists_as_revoked_signs_nothing_any_more(
     gateway.directory().publish(&path, json!({ "keys": [] }));
     let served = async {
         loop {
-            // A source that failed is left alone for a while.
+            // After a failed fetch, the source is not asked again for a while.
             let answer = register(&gateway, transport, |token| token).await;
             if answer.status != 503 {
                 return answer;
@@ -213,10 +213,10 @@ async fn cb_06_the_certificate_grants_the_roles_of_the_statement() {
     }
 }
 
-/// The extension by which a certificate grants roles of PSD2 (ETSI TS 119 495 section 5.1), each by its number and its name.
+/// The extension in which a certificate grants PSD2 roles (ETSI TS 119 495 section 5.1). Each role has its number and its name.
 fn psd2_statement(roles: &[(u8, &str)]) -> CustomExtension {
     const QC_STATEMENTS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 3];
-    // 0.4.0.19495, in DER.
+    // 0.4.0.19495 in DER.
     const ETSI_PSD2: [u8; 5] = [4, 0, 0x81, 0x98, 0x27];
     let (sequence, oid, text) = (0x30, 6, 12);
     let role = |(number, name): &(u8, &str)| {
@@ -230,7 +230,7 @@ fn psd2_statement(roles: &[(u8, &str)]) -> CustomExtension {
     CustomExtension::from_oid_content(&QC_STATEMENTS, der(sequence, &statement))
 }
 
-/// A value of less than 128 bytes in DER.
+/// A DER value with less than 128 bytes.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).unwrap();
     assert!(length < 128, "one byte of length");
@@ -261,7 +261,7 @@ async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
     assert_eq!(gateway.client(None).unwrap().discover().await.unwrap().status, 200, "the metadata is for anybody");
 }
 
-/// A gateway of this profile that trusts Open Banking's directory and that of Open Finance Brasil, each with a key of its own.
+/// A gateway with this profile that accepts the directories of Open Banking and of Open Finance Brasil. Each has its own key.
 async fn with_two_directories(profile: &str) -> (Gateway, SigningKey) {
     let (builder, brazil) = two_directories(Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })));
     let gateway = builder.start().await.unwrap();
@@ -291,7 +291,7 @@ fn client(gateway: &Gateway, profile: &str, identity: &Identity) -> Tpp {
     tpp
 }
 
-/// A request about either software, as the profile has requests.
+/// A request about the software of one of the directories, in the form of the profile.
 struct Party<'g> {
     name: &'static str,
     gateway: &'g Gateway,
@@ -344,7 +344,7 @@ async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
             let renamed = SigningKey::from_pem(&other.to_pem()).unwrap().with_kid(own.kid());
             let forged = register(party.statement().sign(&renamed).unwrap()).await;
             assert_refused(&gateway, &forged, 400, "statement_signature", &format!("{name}: under this kid")).await;
-            // What the other directory signs is read in the other directory's words, and is not about this certificate.
+            // A statement of the other directory is read in the other dialect, and it is not about this certificate.
             let swapped = register(party.statement().claim("iss", other_issuer).sign(own).unwrap()).await;
             assert_refused(&gateway, &swapped, 400, "kid_unknown", &format!("{name}: the issuers swapped")).await;
             let swapped = register(party.statement().claim("iss", other_issuer).sign(other).unwrap()).await;
@@ -381,7 +381,7 @@ async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
 
 #[tokio::test]
 async fn cm_08_a_registration_does_not_move_to_another_directory() {
-    // Both directories know a software of the same ids; the second writes in the first one's dialect.
+    // Both directories have a software product with the same ids. The second directory writes in the dialect of the first.
     let (builder, second) = two_directories(Gateway::builder(PKI.clone()));
     let builder = builder.envoy(|envoy| {
         envoy.plugin_configuration()?["directories"][1]["dialect"] = Value::from("uk-obie-3.3");

@@ -1,4 +1,4 @@
-//! The five steps of a third party's life at a bank, and what happens around them.
+//! The five steps of a third party at a bank, and the cases around them.
 
 use std::time::Duration;
 
@@ -167,7 +167,7 @@ async fn jo_19_nothing_passes_while_the_directory_is_down() {
     assert_refused(&refused, 503, "temporarily_unavailable", "JO-19");
     assert!(refused.header("retry-after").is_some());
     gateway.directory().behave(path, Behaviour::default());
-    // The gate leaves a source that failed alone for two seconds.
+    // After a failed fetch, the gate does not ask the source again for two seconds.
     let served = async {
         loop {
             let answer = register().await;

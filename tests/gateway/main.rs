@@ -1,4 +1,4 @@
-//! End to end: a real Envoy with the filter, the real store, a directory over TLS, and third parties over mutual TLS.
+//! End-to-end tests: a real Envoy with the filter, the real store, a directory over TLS, and third parties over mutual TLS.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,5 +23,5 @@ use std::sync::{Arc, LazyLock};
 
 use dcr_cli::pki::Pki;
 
-/// One set of keys and certificates for all tests.
+/// The keys and certificates of all tests.
 static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));

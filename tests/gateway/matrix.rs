@@ -1,5 +1,5 @@
-//! The matrix: every reason of the catalogue, broken on purpose in a request that is accepted otherwise, through a real Envoy, for each
-//! profile. A reason without its case in a profile that has the rule fails the run, and so does a profile the matrix cannot speak.
+//! The matrix. For each profile, it breaks each reason of the catalogue in an otherwise valid request, through a real Envoy. The run fails
+//! if a profile has a rule whose reason has no case, or if the matrix does not know the profile.
 
 mod assertion;
 mod case;
@@ -22,7 +22,7 @@ pub(crate) use self::case::{Case, Shot};
 use self::dialect::Dialect;
 pub(crate) use self::scene::Scene;
 
-/// How many gateways run side by side: each profile has its own.
+/// How many gateways run at the same time. Each profile has its own gateway.
 const GATEWAYS: usize = 2;
 
 #[test]
@@ -48,7 +48,7 @@ fn every_rule_of_every_profile_refuses_with_its_status_error_and_reason() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// What came out for one profile.
+/// The result for one profile.
 struct Report {
     profile: &'static str,
     summary: String,
@@ -64,7 +64,7 @@ async fn run(name: &'static str) -> Report {
     Report { profile: name, summary: format!("{name}: {summary}"), failures }
 }
 
-/// The summary and the failures of a profile, or why there are none.
+/// The summary and the failures of a profile, or the reason why it could not run.
 async fn play(name: &str) -> Result<(String, Vec<String>), String> {
     let started = Instant::now();
     let profile = Profile::named(name).map_err(|error| error.0)?;
@@ -78,7 +78,7 @@ async fn play(name: &str) -> Result<(String, Vec<String>), String> {
     Ok((coverage::summary(&profile, &cases, started.elapsed()), failures))
 }
 
-/// Everything that applies to this profile, in the order in which it has to be sent.
+/// All cases for this profile, in the order in which they must be sent.
 fn cases(profile: &Profile) -> Vec<Case> {
     [
         request::cases(profile),

@@ -1,5 +1,5 @@
-//! Mistakes that registration servers in use have made. Each is tried here against a whole gateway, by its name; the matrix tries their
-//! relatives in every profile.
+//! Mistakes that real registration servers have made. Each is tried here against a whole gateway. The matrix tries similar ones in every
+//! profile.
 
 use dcr_cli::client::{Answer, Tpp};
 use dcr_cli::keys::SigningKey;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::PKI;
 
-/// A gateway of the shipped configuration, and the third party that tries.
+/// A gateway with the shipped configuration, and a third party.
 struct Scene {
     gateway: Gateway,
     tpp: Tpp,
@@ -37,7 +37,7 @@ impl Scene {
         answer.member("client_id").unwrap()
     }
 
-    /// Status, `error`, and the reason that the access log has.
+    /// The answer has this status and this `error`, and the access log has this reason.
     async fn assert_refused(&self, answer: &Answer, status: u16, error: &str, reason: &str) {
         let body = answer.json();
         assert_eq!((answer.status, body["error"].as_str()), (status, Some(error)), "{body}");
@@ -114,7 +114,7 @@ async fn a_jti_is_not_scoped_by_its_issuer() {
 async fn the_algorithm_is_taken_from_the_tokens_header() {
     let scene = Scene::new().await;
     let request = scene.request();
-    // An HMAC with the public key for its secret, and no signature at all.
+    // An HMAC with the public key as its secret, and a token without a signature.
     let public = PKI.tpp.signing.public_jwk().to_string();
     let confused = request.sign_with_secret(public.as_bytes(), PKI.tpp.signing.kid());
     let answer = scene.tpp.register(&confused).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_key_url_is_read_from_an_unverified_statement() {
         let statement = scene.gateway.software_statement(&PKI.tpp).claim("software_jwks_endpoint", url.as_str());
         statement.sign(key).unwrap()
     };
-    // On a host that the operator trusts, so nothing but the statement's signature keeps the thief away.
+    // The URL is on a host that the operator trusts, so only the statement's signature protects from the attacker.
     let forged = statement(&forger.with_kid(PKI.directory.kid()));
     let request = scene.request().claim("software_statement", forged);
     let answer = scene.tpp.register(&request.sign(&PKI.other_tpp.signing).unwrap()).await.unwrap();

@@ -110,7 +110,7 @@ fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
     report
 }
 
-/// What the probe reports in a real Envoy.
+/// The probe's report from a real Envoy.
 fn probe(configuration: &Value) -> Value {
     let installation = Installation::find().unwrap();
     let plugin = probe_file(&installation);

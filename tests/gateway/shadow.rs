@@ -1,4 +1,4 @@
-//! Watching before refusing: the whole gate in shadow, and single rules set aside.
+//! Shadow mode for the whole gate, and single rules that are set aside.
 
 use dcr_cli::client::{Answer, HttpVersion, Tpp};
 use dcr_cli::directory::DIRECTORY_KEY_SET;
@@ -14,7 +14,7 @@ const REGISTRATION: &str = "/open-banking/v3.3.0/register";
 const JWT: &str = "application/jwt";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A request to a gate in shadow, and what the gate would have refused it for.
+/// A request to a gate in shadow mode, and the reason for which it would be refused.
 struct Watched {
     name: &'static str,
     method: Method,
@@ -90,7 +90,7 @@ async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_
         assert_eq!(counted(&gateway, "shadow_denied\\.").await, denied, "a rule each");
         assert_eq!(counted(&gateway, "requests_total.*\\.denied").await, 0);
 
-        // A rule that is enforced all the same.
+        // This rule is enforced, although the others are not.
         let reached = gateway.backend().requests().len();
         let thief =
             gateway.registration_request(&PKI.tpp).unwrap().claim("redirect_uris", json!(["https://thief.example/"]));
@@ -137,7 +137,7 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
     assert_eq!(answer.status, 400, "{}", answer.json());
     assert_eq!(Gateway::broken_rule(&logged(&gateway, &answer).await).unwrap().1, "grant_types");
 
-    // The certificate's rule is one rule wherever it is looked at.
+    // The certificate rule has the same mode in every place where it is checked.
     let other = gateway.client(Some(&PKI.other_tpp.transport)).unwrap();
     let created = other.register(&request().sign(&PKI.tpp.signing).unwrap()).await.unwrap();
     assert_eq!(created.status, 201, "{}", created.json());
@@ -161,7 +161,7 @@ async fn send(gateway: &Gateway, client: &Tpp, watched: &Watched) -> Answer {
     client.send(request).await.unwrap()
 }
 
-/// The backend got method, path and body as they were sent, and the access log says what the gate thinks of them.
+/// The backend got the method, path and body unchanged, and the access log has the result of the rules.
 async fn assert_passed_whole(gateway: &Gateway, watched: &Watched, answer: &Answer) {
     let name = watched.name;
     assert_eq!((answer.status, answer.member("backend").as_deref()), (200, Some("echo")), "{name}: {}", answer.json());
@@ -183,12 +183,12 @@ async fn logged(gateway: &Gateway, answer: &Answer) -> Value {
     gateway.access_logged(|line| line["request_id"] == id).await.unwrap()
 }
 
-/// The sum of the gate's counters of that name.
+/// The sum of the gate's counters whose names match this regular expression.
 async fn counted(gateway: &Gateway, name: &str) -> u64 {
     gateway.stats(&format!("dcr\\..*{name}")).await.unwrap().values().sum()
 }
 
-/// What the store says it holds.
+/// The store's counts of what it keeps.
 async fn in_store(gateway: &Gateway) -> Vec<String> {
     let client = gateway.client(None).unwrap();
     let metrics = client.send(client.request(Method::GET, &format!("{}/metrics", gateway.store_url()))).await.unwrap();

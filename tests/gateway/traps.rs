@@ -1,7 +1,7 @@
-//! The traps: what a real Envoy hands a filter, or does around it, that a filter does not expect. Each is sprung here.
+//! The traps: input from a real Envoy, or behaviour of Envoy, that a filter does not expect. Each is tried here.
 //!
-//! Most tests share one Envoy with many [`doors`]: listeners that differ from the shipped one in a single respect. What a request
-//! became is found by the `x-request-id` of its answer, so that tests do not get in each other's way.
+//! Most tests share one Envoy with many [`doors`]: listeners that differ from the shipped one in one respect. The `x-request-id` of an
+//! answer identifies the request in the logs, so tests do not disturb each other.
 
 mod bodies;
 mod caches;
@@ -33,25 +33,25 @@ use tokio::runtime::Runtime;
 
 use crate::PKI;
 
-/// The longest an answer is waited for. A machine that builds and tests at once is slow.
+/// The longest wait for an answer. It is long, because a machine that builds and tests at the same time is slow.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const REGISTRATION: &str = "/open-banking/v3.3.0/register";
 
-/// Runs a test on the runtime that all share: a connection kept by a shared gateway must outlive the test that opened it.
+/// Runs a test on a runtime that all tests share. A connection of a shared gateway must outlive the test that opened it.
 fn run<T>(test: impl Future<Output = T>) -> T {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
     RUNTIME.block_on(test)
 }
 
-/// Looks again and again until there is something to see.
+/// Checks again and again until there is a value.
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     wait_for(what, Path::new(env!("CARGO_TARGET_TMPDIR")), async || Ok(look().await)).await.unwrap()
 }
 
-/// An empty folder for a gateway whose files a test reads. It lies in cargo's target folder, and the next run uses it again.
+/// An empty folder for a gateway whose files a test reads. It is in cargo's target folder, and the next run uses it again.
 fn empty_folder(name: &str) -> PathBuf {
-    // Runs at the same time have folders of their own. The lock ends with the process.
+    // Test runs at the same time have different folders. The lock ends with the process.
     static OURS: LazyLock<(PathBuf, File)> = LazyLock::new(|| {
         let traps = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("traps");
         std::fs::create_dir_all(&traps).unwrap();
@@ -67,7 +67,7 @@ fn empty_folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A registration request of the first third party that every check passes.
+/// A registration request of the first third party that passes every check.
 fn good_request(gateway: &Gateway) -> Token {
     gateway.registration_request(&PKI.tpp).unwrap()
 }
@@ -94,7 +94,7 @@ const ANOTHERS_CERTIFICATE: Refused =
 const STORE_UNAVAILABLE: Refused = Refused(503, "temporarily_unavailable", "GW-01", "store_unavailable");
 
 impl Refused {
-    /// The answer says so and nothing more.
+    /// The answer has exactly this content.
     fn check_answer(&self, answer: &Answer, of: &str) {
         let Self(status, error, rule, _) = *self;
         let body = answer.json();
@@ -106,7 +106,7 @@ impl Refused {
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{of}");
     }
 
-    /// The answer says so, the access log says so, and the backend heard nothing of the request.
+    /// The answer and the access log show this refusal, and the request did not reach the backend.
     async fn check(&self, gateway: &Gateway, answer: &Answer, of: &str) {
         let Self(status, _, rule, reason) = *self;
         self.check_answer(answer, of);
@@ -118,7 +118,7 @@ impl Refused {
     }
 }
 
-/// Envoy refused the request itself: its own answer, and the backend heard nothing of it.
+/// Envoy itself refused the request with its own answer, and the request did not reach the backend.
 async fn assert_refused_by_envoy(gateway: &Gateway, answer: &Answer, status: u16, details: &str, of: &str) {
     assert_eq!(answer.status, status, "{of}: {}", text(answer));
     let logged = access_line(gateway, answer).await;
@@ -126,7 +126,7 @@ async fn assert_refused_by_envoy(gateway: &Gateway, answer: &Answer, status: u16
     assert_nothing_upstream(gateway, answer, &logged, of);
 }
 
-/// The request came as far as the backend, whose echo is returned.
+/// The request reached the backend. Returns the backend's description of it.
 async fn assert_passed(gateway: &Gateway, answer: &Answer) -> Value {
     assert_eq!((answer.status, answer.member("backend").as_deref()), (200, Some("echo")), "{}", text(answer));
     let logged = access_line(gateway, answer).await;
@@ -134,7 +134,7 @@ async fn assert_passed(gateway: &Gateway, answer: &Answer) -> Value {
     answer.json()["request"].clone()
 }
 
-/// The registration was answered with 201 by the gate itself.
+/// The gate itself answered the registration with 201.
 async fn assert_registered(gateway: &Gateway, answer: &Answer, of: &str) -> String {
     assert_eq!(answer.status, 201, "{of}: {}", text(answer));
     let logged = access_line(gateway, answer).await;
@@ -154,7 +154,7 @@ fn assert_nothing_upstream(gateway: &Gateway, answer: &Answer, logged: &Value, o
     );
 }
 
-/// The line of the access log that belongs to this answer.
+/// The line of the access log for this answer.
 async fn access_line(gateway: &Gateway, answer: &Answer) -> Value {
     let id = answer.header("x-request-id").unwrap_or_else(|| panic!("no x-request-id: {}", text(answer)));
     gateway.access_logged(|line| line["request_id"] == id).await.unwrap()

@@ -1,4 +1,4 @@
-//! A filter that lets everything pass: what a request costs because there is a WebAssembly filter at all.
+//! A filter that does nothing. It shows the cost of having any WebAssembly filter.
 
 #![cfg(target_os = "wasi")]
 

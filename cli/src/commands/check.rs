@@ -1,4 +1,4 @@
-//! `dcr check`
+//! `dcr check`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,13 +19,13 @@ use super::{Outcome, print, read_input};
 
 /// Judge a registration request, or a client assertion, by the gateway's own policy, without a gateway
 ///
-/// Runs the filter's own code over files and prints every rule that concerns such a request under this configuration, with its level in the
-/// profile and what became of it: passed, failed, not reached (the request was refused before its turn came), not judged (only the
-/// gateway's store knows what was used or registered before), shadow or waived (the configuration sets the rule aside). The verdict
-/// comes last.
+/// Runs the filter's own code over files and prints every rule that concerns such a request under this configuration. Each rule has its
+/// level in the profile and its result: passed, failed, not reached (the request was refused before this rule was checked), not judged
+/// (only the gateway's store knows which ids were used and which clients were registered before), shadow or waived (the configuration sets
+/// the rule aside). The verdict comes last.
 ///
-/// Without --client the document is a registration request: a JWT, or a JSON object where the profile has them. With --client it is
-/// the client assertion of a token request by that client.
+/// Without --client the document is a registration request: a JWT, or a JSON object in profiles that have them. With --client it is the
+/// client assertion of a token request by that client.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Check {
@@ -41,11 +41,11 @@ pub(crate) struct Check {
     /// A key set: FILE for all URLs, or URL=FILE for one; repeat it as often as needed
     #[arg(long = "jwks", value_name = "[URL=]FILE", required = true)]
     key_sets: Vec<String>,
-    /// Judge a client assertion of this client: the gateway's answer to registering it, or of that at least client_id,
+    /// Judge a client assertion of this client. FILE has the gateway's answer to the registration, or at least its client_id,
     /// token_endpoint_auth_method and software_statement
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// Print JSON: verdict, rules, and of a refusal status, error, error_description, rule and reason
+    /// Print JSON: the verdict and the rules, and for a refusal its status, error, error_description, rule and reason
     #[arg(long)]
     json: bool,
     /// A file with the request or the assertion, or - for the standard input
@@ -84,7 +84,7 @@ impl Check {
     }
 }
 
-/// A line a rule, then the verdict.
+/// One line for each rule, then the verdict.
 fn as_text(judgement: &Judgement) -> String {
     let line = |judged: &JudgedRule| {
         format!(
@@ -153,7 +153,7 @@ fn read_json(path: &Path) -> Result<Value, Error> {
 
 fn read_config(path: &Path) -> Result<Config, Error> {
     let content = |problem: String| Error::Content { path: path.to_owned(), problem };
-    // JSON is YAML, so one reader serves both.
+    // JSON is YAML too, so one reader reads both.
     let document: Value = serde_saphyr::from_str(&read_text(path)?).map_err(|error| content(error.to_string()))?;
     Config::from_value(document).map_err(|error| content(error.to_string()))
 }

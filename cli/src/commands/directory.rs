@@ -1,4 +1,4 @@
-//! `dcr directory`
+//! `dcr directory`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

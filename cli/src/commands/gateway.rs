@@ -1,4 +1,4 @@
-//! `dcr register`, `token`, `retrieve`, `update`, `delete`: a third party acting on a gateway.
+//! `dcr register`, `token`, `retrieve`, `update`, `delete`: a third party that calls a gateway.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::mint::{RequestContent, Signing};
 use super::{DEFAULT_PROFILE, Outcome, print, profile, read_input};
 
-/// Which gateway, and with which certificate.
+/// The gateway to call, and the certificate to present.
 #[derive(Args)]
 struct Gateway {
     /// Where the gateway answers, as `make run` writes it
@@ -30,7 +30,7 @@ struct Gateway {
     /// The profile of the gateway at --url
     #[arg(long, value_name = "NAME", default_value = DEFAULT_PROFILE, requires = "url")]
     profile: String,
-    /// Who signed the gateway's certificate [default: ca.pem beside gateway.env]
+    /// The authority that signed the gateway's certificate [default: ca.pem beside gateway.env]
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// The transport certificate [default: tpp/transport.pem beside gateway.env]
@@ -39,7 +39,7 @@ struct Gateway {
     /// The transport certificate's private key [default: tpp/transport.key beside gateway.env]
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Where registrations are kept that come with a URL and a token of their own (RFC 7592) [default: clients beside gateway.env]
+    /// The folder for registrations that come with their own URL and token (RFC 7592) [default: clients beside gateway.env]
     #[arg(long, value_name = "DIR")]
     clients: Option<PathBuf>,
     /// Print the answer as JSON: status, headers, body, elapsed_ms
@@ -99,7 +99,7 @@ pub(crate) struct Update {
     content: RequestContent,
 }
 
-/// Delete a registration; its tokens die with it
+/// Delete a registration and its tokens
 #[derive(Args)]
 pub(crate) struct Delete {
     #[command(flatten)]
@@ -110,7 +110,7 @@ pub(crate) struct Delete {
     access: Access,
 }
 
-/// Who asks for a token, and how.
+/// The client that asks for a token, and its way to authenticate.
 #[derive(Args)]
 struct Client {
     /// The client_id that registration answered with
@@ -126,10 +126,10 @@ struct Client {
     signing: Signing,
 }
 
-/// With which access token.
+/// The access token to use.
 #[derive(Args)]
 struct Access {
-    /// An access token, or a registration access token; without it, the one that is kept of the client, or else one is got first
+    /// An access token, or a registration access token; without it, the kept token of the client is used, or a new one is fetched first
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 }
@@ -234,7 +234,7 @@ impl Gateway {
         self.clients.clone().unwrap_or_else(|| self.folder().join("clients"))
     }
 
-    /// Prints an answer, and then keeps the URL and the token in it, if there are any: the token is shown even where it cannot be kept.
+    /// Prints an answer, and then keeps the URL and the token in it, if it has them. So the token is shown even if it cannot be kept.
     fn show_and_keep(&self, answer: &Answer) -> Outcome {
         let outcome = self.show(answer);
         if let Some(registration) = Registration::of_answer(answer) {
@@ -243,7 +243,7 @@ impl Gateway {
         Ok(outcome)
     }
 
-    /// Prints an answer, and says whether the gateway accepted.
+    /// Prints an answer. The exit code says whether the gateway accepted the request.
     fn show(&self, answer: &Answer) -> ExitCode {
         print(&if self.json { format!("{:#}", as_json(answer)) } else { as_text(answer) });
         if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -260,8 +260,7 @@ impl Client {
 }
 
 impl Access {
-    /// The client's resource with the token given, the one that is kept, or the one that `get` brings; the gateway's answer if it gives
-    /// none.
+    /// The client's resource, with the given token, the kept one, or the one that `get` fetches. If the gateway gives no token, its answer.
     async fn resource(
         &self,
         gateway: &Gateway,

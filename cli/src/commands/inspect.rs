@@ -1,4 +1,4 @@
-//! `dcr inspect`
+//! `dcr inspect`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use dcr_mint::Error;
 
 use super::{Outcome, print, profile, read_input};
 
-/// Show header and claims, times in words, and what a profile wants. Nothing is verified.
+/// Show the header and the claims, with times in words, and the demands of a profile. Nothing is verified.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  dcr inspect target/dev/tpp/ssa.jwt\n  dcr request | dcr inspect -\n  dcr inspect eyJhbGciOi…"

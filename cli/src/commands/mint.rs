@@ -1,4 +1,4 @@
-//! `dcr ssa`, `dcr request`, `dcr assertion`
+//! `dcr ssa`, `dcr request`, `dcr assertion`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ pub(crate) struct Assertion {
     changes: Changes,
 }
 
-/// What a registration request is made of.
+/// The content of a registration request.
 #[derive(Args)]
 pub(crate) struct RequestContent {
     /// The software statement, `-` for the standard input
@@ -79,7 +79,7 @@ pub(crate) struct RequestContent {
     changes: Changes,
 }
 
-/// Which key signs.
+/// The key that signs.
 #[derive(Args)]
 pub(crate) struct Signing {
     /// The private key, PKCS#8 PEM: RSA signs with PS256, P-256 with ES256, Ed25519 with EdDSA
@@ -90,7 +90,7 @@ pub(crate) struct Signing {
     kid: Option<String>,
 }
 
-/// What is to be different about a token.
+/// The changes to a token.
 #[derive(Args)]
 pub(crate) struct Changes {
     /// Set a claim: JSON, or else a string
@@ -146,8 +146,7 @@ impl Assertion {
 }
 
 impl RequestContent {
-    /// A request to register, as it is sent.
-    /// `audience` is asked only for a signed request.
+    /// A registration request, in the form that is sent. `audience` is called only for a signed request.
     pub(crate) fn mint(&self, audience: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
         let statement = read_input(&self.ssa)?;
         let ecosystem = Ecosystem::of_statement(&statement)?;
@@ -155,8 +154,8 @@ impl RequestContent {
         self.finish(ecosystem, ecosystem.registration_request(&audience, &statement)?)
     }
 
-    /// A request to replace a client's registration, as it is sent: an unsigned one names the client (RFC 7592 section 2.2), a signed one
-    /// need not.
+    /// A request to replace a client's registration, in the form that is sent. An unsigned request names the client (RFC 7592 section 2.2);
+    /// a signed one need not.
     pub(crate) fn mint_update(&self, audience: &str, client_id: &str) -> Result<String, Error> {
         let statement = read_input(&self.ssa)?;
         let ecosystem = Ecosystem::of_statement(&statement)?;

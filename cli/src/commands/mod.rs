@@ -1,4 +1,4 @@
-//! One file per group of commands.
+//! One file for each group of commands.
 
 pub(crate) mod check;
 pub(crate) mod directory;
@@ -16,22 +16,22 @@ use dcr_cli::pki::files::read_text;
 use dcr_mint::Error;
 use dcr_policy::profile::{Profile, UnknownProfile};
 
-/// How a command ends: 0 done or accepted, 1 refused by the gateway; an error is 2.
+/// The result of a command. Exit code 0 means done or accepted, 1 refused by the gateway, and 2 an error.
 pub(crate) type Outcome = Result<ExitCode, dcr_cli::Error>;
 
-/// Where `make run` puts everything.
+/// The folder in which `make run` keeps its files.
 pub(crate) const DEVELOPMENT_FOLDER: &str = "target/dev";
 
 /// The profile of the gateway that `make run` starts.
 pub(crate) const DEFAULT_PROFILE: &str = "uk-obie-3.3";
 
-/// The built-in profile of that name.
+/// The built-in profile with this name.
 pub(crate) fn profile(name: &str) -> Result<Profile, Error> {
     let problem = |error: UnknownProfile| format!("is not a profile: {}", error.0);
     Profile::named(name).map_err(|error| Error::Content { path: name.into(), problem: problem(error) })
 }
 
-/// Prints a result. A reader that has left (`| head`) is not an error.
+/// Prints a result. A reader that has closed the pipe (`| head`) is not an error.
 pub(crate) fn print(text: &str) {
     let mut output = std::io::stdout().lock();
     let _ = writeln!(output, "{}", text.trim_end());

@@ -1,4 +1,4 @@
-//! `dcr pki`
+//! `dcr pki`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

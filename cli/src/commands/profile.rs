@@ -1,4 +1,4 @@
-//! `dcr profile`
+//! `dcr profile`.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ impl Command {
     }
 }
 
-/// One line for each value that differs: its path, the value here, the value there.
+/// One line for each value that differs: its path, the value in `from`, the value in `to`.
 fn differences(from: &Value, to: &Value) -> Vec<String> {
     let (from, to) = (leaves(from), leaves(to));
     let paths: BTreeSet<&String> = from.iter().chain(&to).map(|(path, _)| path).collect();
@@ -59,7 +59,7 @@ fn differences(from: &Value, to: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Values that are no objects, by their paths.
+/// All values that are not objects, with their paths.
 fn leaves(value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Object(members) => members

@@ -1,4 +1,4 @@
-//! What a profile wants of a token's claims, made from the profile's values.
+//! The demands of a profile on a token's claims, made from the profile's values.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 
 use super::{Inspected, Kind};
 
-/// A claim that a profile speaks of.
+/// A claim that a profile makes demands on.
 pub(super) struct Wish {
     pub(super) claim: String,
     /// The rule's id.
     pub(super) rule: &'static str,
-    /// What the profile says, for people.
+    /// The demand of the profile, for people.
     pub(super) wanted: String,
-    /// Whether the token must have it.
+    /// Whether the token must have the claim.
     pub(super) demanded: bool,
     /// Whether a value can be right.
     pub(super) plausible: Box<dyn Fn(&Value) -> bool>,
@@ -35,7 +35,7 @@ impl Wish {
     }
 }
 
-/// What the profile wants of this token, in the order in which people read one. `now` is in Unix seconds.
+/// The demands of the profile on this token, in the order in which people read a token. `now` is in Unix seconds.
 pub(super) fn expectations(token: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
     match token.kind {
         Kind::SoftwareStatement => of_statement(&token.claims, profile, now),
@@ -45,7 +45,7 @@ pub(super) fn expectations(token: &Inspected, profile: &Profile, now: u64) -> Ve
     }
 }
 
-/// How many of the claims that the profile's statements have are not in this one.
+/// How many of the claims in the profile's statements are missing in this one.
 pub(super) fn mismatches(statement: &Map<String, Value>, profile: &Profile) -> usize {
     let expectations = of_statement(statement, profile, u64::MAX);
     expectations.iter().filter(|wish| wish.demanded && !statement.contains_key(&wish.claim)).count()
@@ -233,7 +233,7 @@ fn one_of(allowed: &[String]) -> impl Fn(&Value) -> bool + use<> {
     move |value| allowed.iter().any(|known| value == known)
 }
 
-/// Entries are sets of words: the order inside `code id_token` says nothing.
+/// An entry is a set of words: the order in `code id_token` has no meaning.
 fn all_of(allowed: &[String]) -> impl Fn(&Value) -> bool + use<> {
     let words = |entry: &str| {
         let mut words: Vec<String> = entry.split(' ').map(str::to_owned).collect();

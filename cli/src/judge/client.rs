@@ -1,4 +1,4 @@
-//! A client as the store has it, made from the gateway's answer to registering it.
+//! A client as the store keeps it, made from the gateway's answer to its registration.
 
 use dcr_gate::config::Config;
 use dcr_mint::Error;
@@ -17,10 +17,10 @@ pub(super) struct RegisteredClient {
 }
 
 impl RegisteredClient {
-    /// Reads the answer. What it says of certificates and keys is the statement's word, which was verified at registration and is not again.
+    /// Reads the answer. Its certificates and keys come from the statement, which was verified at registration and is not verified again.
     ///
     /// # Errors
-    /// [`Error::Content`] with what is missing.
+    /// [`Error::Content`] names the missing member.
     pub(super) fn read(registration: &Value, config: &Config) -> Result<Self, Error> {
         let wrong = |problem: &str| Error::Content { path: "--client".into(), problem: problem.into() };
         let text = |name: &str| {
@@ -47,7 +47,7 @@ impl RegisteredClient {
         Ok(Self { client_id, software, record })
     }
 
-    /// What the store answers about it.
+    /// The store's answer about this client.
     pub(super) fn stored(&self) -> Client<&Value> {
         Client {
             client_id: self.client_id.clone(),
@@ -59,7 +59,7 @@ impl RegisteredClient {
     }
 }
 
-/// The registered metadata; what an assertion is not judged by may be missing.
+/// The registered metadata. Members that do not matter for an assertion may be missing.
 fn metadata(registration: &Value, directory: &Directory, claims: &Map<String, Value>) -> Value {
     let mut metadata = json!({
         "redirect_uris": [],
@@ -79,7 +79,7 @@ fn metadata(registration: &Value, directory: &Directory, claims: &Map<String, Va
 fn binding(directory: &Directory, claims: &Map<String, Value>) -> Value {
     let names = &directory.dialect.claims;
     let authority_claims = names.authority_claims.as_ref().and_then(|name| claims.get(name));
-    // An object, or an array of them.
+    // One object, or an array of objects.
     let entries: Vec<&Value> = match authority_claims {
         Some(Value::Array(entries)) => entries.iter().collect(),
         other => other.into_iter().collect(),

@@ -1,4 +1,4 @@
-//! What became of each rule that concerns a request.
+//! The result of each rule that concerns a request.
 
 use dcr_policy::Document;
 use dcr_policy::catalogue::{Answer, Level, Place, RULES, Rule};
@@ -7,33 +7,33 @@ use dcr_policy::evaluation::{self, Checked};
 use dcr_policy::profile::RequestBody;
 use dcr_policy::settings::Settings;
 
-/// A rule, and what became of it.
+/// A rule and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgedRule {
     /// The rule.
     pub rule: &'static Rule,
-    /// The document it was met in, for a rule about any signed document.
+    /// The document in which the rule was checked, for a rule about all signed documents.
     pub document: Option<Document>,
-    /// How firmly the profile asks for it; none where the gate holds to it beyond what the profile's families say.
+    /// The rule's level in the profile. `None` if no family of the profile has the rule, but the gateway checks it all the same.
     pub level: Option<Level>,
-    /// What became of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What became of a rule.
+/// The result of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The request was refused before its turn came.
+    /// The request was refused before this rule was checked.
     NotReached,
-    /// Only the gateway's store can know.
+    /// Only the gateway's store knows the result.
     NotJudged,
-    /// It holds.
+    /// The request keeps the rule.
     Passed,
-    /// It is broken, and switched off.
+    /// The request breaks the rule, and the rule is off.
     Waived,
-    /// It is broken, and in shadow mode.
+    /// The request breaks the rule, and the rule is in shadow mode.
     Shadow,
-    /// It is broken, and the request is refused for it.
+    /// The request breaks the rule and is refused for it.
     Failed,
 }
 
@@ -51,17 +51,17 @@ impl Outcome {
     }
 }
 
-/// What is judged.
+/// The kind of document that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A registration request, with the statement in it.
+    /// A registration request, with its statement.
     Registration,
-    /// A client assertion; the form around it is this program's own.
+    /// A client assertion. This program makes the form around it.
     ClientAssertion,
 }
 
 impl Kind {
-    /// Where the rules about it are judged.
+    /// The places in which rules about it are checked.
     fn places(self) -> &'static [Place] {
         match self {
             Self::Registration => &[Place::Registration, Place::SoftwareStatement, Place::RegistrationRequest],
@@ -70,7 +70,7 @@ impl Kind {
     }
 }
 
-/// Every rule that concerns such a request under this configuration, and what became of it, in the catalogue's order.
+/// Every rule that concerns such a request under this configuration, with its result, in the catalogue's order.
 pub(super) fn list(kind: Kind, settings: &Settings, checked: &[Checked], accepted: bool) -> Vec<JudgedRule> {
     let mut listed: Vec<(&'static Rule, Option<Document>)> = Vec::new();
     for rule in RULES.iter().copied() {
@@ -95,7 +95,7 @@ fn concerns(kind: Kind, rule: &'static Rule, settings: &Settings, checked: &[Che
     is_of_kind && (is_checked(&rule) || rule.is_asked(settings).is_ok())
 }
 
-/// The documents that a rule about any signed document is listed for; none for any other rule.
+/// The documents for which a rule about all signed documents is listed. Any other rule has no document.
 fn documents(kind: Kind, rule: &'static Rule, settings: &Settings) -> Vec<Option<Document>> {
     if rule.answer != Answer::OfDocument {
         return vec![None];
@@ -121,11 +121,11 @@ fn outcome(kind: Kind, place: (&'static Rule, Option<Document>), checked: &[Chec
         evaluation::Outcome::Kept => Outcome::Passed,
         evaluation::Outcome::Off => Outcome::Waived,
         evaluation::Outcome::Shadow(_) => Outcome::Shadow,
-        // A gate that only watches goes no further, and lets the request pass all the same.
+        // A gateway in shadow mode stops here and lets the request pass.
         evaluation::Outcome::Refused(_) if accepted => Outcome::Shadow,
         evaluation::Outcome::Refused(_) => Outcome::Failed,
     });
-    // A rule may be checked more than once: what is broken once is broken.
+    // A rule may be checked more than once. If it is broken once, it is broken.
     match found.max() {
         Some(Outcome::Passed) | None if accepted && place.0.places.contains(&Place::Store) => Outcome::NotJudged,
         Some(outcome) => outcome,
@@ -133,7 +133,7 @@ fn outcome(kind: Kind, place: (&'static Rule, Option<Document>), checked: &[Chec
     }
 }
 
-/// Where a rule was met. What belongs to no one document is the request's or the assertion's.
+/// The place in which a rule was checked. A check that belongs to no document belongs to the request or the assertion.
 fn at<'m>(
     kind: Kind,
     (rule, document): (&'static Rule, Option<Document>),
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     /// Rules that neither a registration request nor a client assertion can break: those of other endpoints, of updates, of the form around
-    /// an assertion, and of what carries all of them.
+    /// an assertion, and of the HTTP request around all of them.
     fn concerns_others(rule: &Rule) -> bool {
         let of_other_requests = ["GW", "CM", "AT"].iter().any(|section| rule.id.starts_with(section));
         let others = [

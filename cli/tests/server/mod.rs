@@ -1,5 +1,5 @@
-//! A server with registration access tokens (RFC 7592): registers everybody as `client-1`, gives out a new token when the registration is
-//! read, has no access tokens, and remembers what it was sent.
+//! A server with registration access tokens (RFC 7592). It registers every client as `client-1`, answers a read with a new token, has no
+//! access tokens, and records the requests that it receives.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -23,14 +23,14 @@ pub(crate) struct Server {
     _server: Background,
 }
 
-/// What one request was.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// Method and path.
     pub(crate) request: String,
     pub(crate) authorization: String,
     pub(crate) content_type: String,
-    /// Null where it is not JSON.
+    /// Null if the body is not JSON.
     pub(crate) body: Value,
 }
 

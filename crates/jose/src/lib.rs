@@ -1,8 +1,8 @@
 //! JSON Object Signing: compact JWS (RFC 7515), JWK sets (RFC 7517) and the three signature algorithms of FAPI (RFC 7518: PS256 and ES256;
 //! RFC 8037: EdDSA with Ed25519).
 //!
-//! This crate works on octets only. It knows no HTTP, no clock and no claims. Three questions are answered here: what the parts of a token
-//! are, which key of a set may verify it, and whether its signature verifies. The rules about claims are in the policy crate.
+//! This crate works on octets only. It knows no HTTP, no clock and no claims. It reads the parts of a token, chooses the keys of a set that
+//! may verify it, and verifies its signature. The rules about claims are in the policy crate.
 //!
 //! 1. [`jws::Jws::parse`] reads a compact token.
 //! 2. [`Algorithm::from_name`] accepts the `alg` of its header, or refuses it.

@@ -1,8 +1,8 @@
 //! Reads JSON values into types. An error names the place of the value that does not fit.
 //!
 //! serde can derive such readers, but it generates code for every member of every type, which was a tenth of the whole filter. Here a type
-//! is described by the list of its members ([`json_struct`]) or of its names ([`json_enum`]). Structs are read from objects and never from
-//! arrays, and enums from their names.
+//! is described by the list of its members ([`json_struct`](crate::json_struct)) or of its names ([`json_enum`](crate::json_enum)). Structs
+//! are read from objects and never from arrays, and enums from their names.
 //!
 //! A struct is filled in place, member by member. A constructor with optional members would need half as much code again, because each
 //! error would have to drop the members before it.
@@ -194,7 +194,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The variant whose name the value is. [`json_enum`] uses it.
+/// The variant whose name the value is. [`json_enum`](crate::json_enum) uses it.
 ///
 /// # Errors
 /// The value is not one of `names`.

@@ -1,4 +1,4 @@
-//! The ecosystems whose statements and requests are minted, each in its own words.
+//! The ecosystems that statements and requests can be minted for. Each has its own claims.
 
 use clap::ValueEnum;
 
@@ -8,7 +8,7 @@ use crate::pki::ThirdParty;
 use crate::software::Software;
 use crate::token::{self, Token};
 
-/// An ecosystem: who signs software statements, and what they and registration requests say.
+/// An ecosystem: the directory that signs software statements, and the claims in statements and registration requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Ecosystem {
     /// Open Banking in the UK
@@ -21,7 +21,7 @@ pub enum Ecosystem {
 }
 
 impl Ecosystem {
-    /// The ecosystem of a software statement, by the claim that names the software's key set (nothing is verified).
+    /// The ecosystem of a software statement. The claim that names the software's key set shows it. Nothing is verified.
     pub fn of_statement(statement: &str) -> Result<Self, Error> {
         let claims = Inspected::parse_jws(statement)?.claims;
         Ok(if claims.contains_key("software_jwks_uri") {
@@ -42,8 +42,8 @@ impl Ecosystem {
         }
     }
 
-    /// A registration request around a statement of this ecosystem. `audience` is the authorization server's issuer, which only a signed
-    /// request names.
+    /// A registration request with a statement of this ecosystem. `audience` is the authorization server's issuer; only a signed request
+    /// contains it.
     pub fn registration_request(self, audience: &str, statement: &str) -> Result<Token, Error> {
         let software = Software::of_statement(statement)?;
         Ok(match self {
@@ -53,7 +53,7 @@ impl Ecosystem {
         })
     }
 
-    /// Whether a registration request is a signed JWT; else it is a JSON object.
+    /// Whether a registration request is a signed JWT. Otherwise it is a JSON object.
     pub fn signs_requests(self) -> bool {
         match self {
             Self::Uk | Self::Cdr => true,

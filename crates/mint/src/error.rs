@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// What went wrong while making or reading keys, certificates and tokens.
+/// Why keys, certificates or tokens could not be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -11,12 +11,12 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A file was read, and does not hold what its name says.
+    /// The content of a file does not fit its name.
     #[error("{path}: {problem}")]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what is expected.
+        /// The problem, and the expected content.
         problem: String,
     },
     /// A signing key could not be made, read or used.
@@ -25,7 +25,7 @@ pub enum Error {
     /// A certificate could not be made or read.
     #[error("certificate: {0}")]
     Certificate(String),
-    /// Text that should be a compact JWS is not one.
+    /// The text is not a compact JWS.
     #[error("not a compact JWS: {0}")]
     Token(String),
 }

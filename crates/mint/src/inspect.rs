@@ -1,38 +1,38 @@
-//! Looks into a compact JWS, or the JSON object that an unsigned registration request is, without verifying anything.
+//! Reads a compact JWS, or the JSON object of an unsigned registration request, without verifying it.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Map, Value};
 
 use crate::Error;
 
-/// A token taken apart. Nothing is verified.
+/// The parts of a token. Nothing is verified.
 #[derive(Clone, Debug)]
 pub struct Inspected {
-    /// The JOSE header; empty where nothing is signed.
+    /// The JOSE header. It is empty if the token is not signed.
     pub header: Map<String, Value>,
     /// The claims.
     pub claims: Map<String, Value>,
-    /// What the claims look like.
+    /// The kind of token, judged by its claims.
     pub kind: Kind,
-    /// The length of the signature, in bytes; nothing for a JSON object.
+    /// The length of the signature, in bytes. `None` for a JSON object.
     pub signature_bytes: Option<usize>,
 }
 
 /// The three kinds of token in Dynamic Client Registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Signed by the directory about a third party's software.
+    /// A software statement. The directory signs it, and it describes the software of a third party.
     SoftwareStatement,
-    /// Sent to the registration endpoint.
+    /// A registration request. It is sent to the registration endpoint.
     RegistrationRequest,
-    /// Sent to the token endpoint.
+    /// A client assertion. It is sent to the token endpoint.
     ClientAssertion,
-    /// None of them.
+    /// Any other token.
     Other,
 }
 
 impl Inspected {
-    /// Takes a compact JWS or a JSON object apart; white space around it is ignored.
+    /// Reads a compact JWS or a JSON object. White space around it is ignored.
     pub fn parse(token: &str) -> Result<Self, Error> {
         if !token.trim_start().starts_with('{') {
             return Self::parse_jws(token);
@@ -42,7 +42,7 @@ impl Inspected {
         Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, signature_bytes: None })
     }
 
-    /// Takes a compact JWS apart; white space around it is ignored.
+    /// Reads a compact JWS. White space around it is ignored.
     pub fn parse_jws(token: &str) -> Result<Self, Error> {
         let parts: Vec<&str> = token.trim().split('.').collect();
         let [header, claims, signature] = parts.as_slice() else {
@@ -53,19 +53,19 @@ impl Inspected {
         Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: Some(signature.len()) })
     }
 
-    /// Whether it is a JWS; else it is a JSON object.
+    /// Whether it is a JWS. Otherwise it is a JSON object.
     pub fn is_signed(&self) -> bool {
         self.signature_bytes.is_some()
     }
 
-    /// The software statement inside a registration request.
+    /// The software statement inside a registration request. `None` if there is no readable statement.
     pub fn software_statement(&self) -> Option<Self> {
         Self::parse_jws(self.claims.get("software_statement")?.as_str()?).ok()
     }
 }
 
 impl Kind {
-    /// The words for it.
+    /// The name of the kind, for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::SoftwareStatement => "software statement",

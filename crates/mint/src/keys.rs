@@ -1,4 +1,4 @@
-//! Signing keys: PS256 (RSA 2048), ES256 (P-256) and EdDSA (Ed25519), each with its `kid`.
+//! Signing keys for PS256 (RSA 2048), ES256 (P-256) and EdDSA (Ed25519), each with its `kid`.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use getrandom::SysRng;
@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 
-/// The modulus of generated RSA keys, in bits: the least FAPI allows.
+/// The modulus of generated RSA keys, in bits. It is the smallest size that FAPI allows.
 const RSA_BITS: usize = 2048;
 
 /// A private key that signs software statements, registration requests or client assertions.
 pub struct SigningKey {
     kid: String,
-    /// The same key, as it is written and as it is published.
+    /// The private and the public part of the same key.
     pair: KeyPair,
     signer: Signer,
 }
@@ -32,16 +32,16 @@ enum Signer {
     EdDsa(Box<Ed25519KeyPair>),
 }
 
-/// How a compact JWS is signed, by its name in the `alg` header (RFC 7518 section 3.1, RFC 8037 section 3.1).
+/// A signature algorithm of compact JWS (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// RSASSA-PSS with SHA-256 and a salt of 32 bytes.
     Ps256,
-    /// ECDSA on P-256 with SHA-256, as 64 bytes R and S.
+    /// ECDSA on P-256 with SHA-256. The signature is R and S, 64 bytes.
     Es256,
     /// EdDSA with Ed25519.
     EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256: what FAPI refuses. Only for requests that are meant to be refused.
+    /// RSASSA-PKCS1-v1_5 with SHA-256. FAPI refuses it. It is only for requests that should be refused.
     Rs256,
 }
 
@@ -78,8 +78,8 @@ impl SigningKey {
         KeyPair::generate_for(algorithm).map_err(unusable).and_then(Self::of).expect("a new key")
     }
 
-    /// Reads a PKCS#8 PEM: an RSA key becomes a PS256 key, a P-256 key an ES256 key, an Ed25519 key an EdDSA key. Its `kid` is the
-    /// thumbprint of RFC 7638 until [`with_kid`](Self::with_kid) says otherwise.
+    /// Reads a PKCS#8 PEM. An RSA key becomes a PS256 key, a P-256 key an ES256 key, and an Ed25519 key an EdDSA key. Its `kid` is the
+    /// thumbprint of RFC 7638, unless [`with_kid`](Self::with_kid) sets another one.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
         KeyPair::from_pem(pem).map_err(unusable).and_then(Self::of).map_err(|_| {
             Error::Key(
@@ -88,17 +88,17 @@ impl SigningKey {
         })
     }
 
-    /// The same key under another `kid`.
+    /// The same key with another `kid`.
     pub fn with_kid(self, kid: impl Into<String>) -> Self {
         Self { kid: kid.into(), ..self }
     }
 
-    /// The key's name in the `kid` header and in key sets.
+    /// The name of the key in the `kid` header and in key sets.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The algorithm this key signs with when nothing else is asked for.
+    /// The default algorithm of this key.
     pub fn algorithm(&self) -> Algorithm {
         match self.signer {
             Signer::Ps256(_) => Algorithm::Ps256,
@@ -124,10 +124,10 @@ impl SigningKey {
         Value::Object(self.signer.public_members().into_iter().chain(described).collect())
     }
 
-    /// The signature over the given bytes.
+    /// The signature over these bytes.
     ///
     /// # Errors
-    /// An algorithm of another type of key.
+    /// The algorithm needs another type of key.
     pub(crate) fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, Error> {
         let random = SystemRandom::new();
         match (&self.signer, algorithm) {
@@ -167,7 +167,7 @@ impl Signer {
         }
     }
 
-    /// The members of a JWK that are the public key (RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2), in the order of their names.
+    /// The JWK members of the public key (RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2), in the order of their names.
     fn public_members(&self) -> Map<String, Value> {
         let members = match self {
             Self::Ps256(pair) => {
@@ -175,7 +175,7 @@ impl Signer {
                 vec![("e", base64url(&e)), ("kty", "RSA".into()), ("n", base64url(&n))]
             }
             Self::Es256(pair) => {
-                // An uncompressed point: 4, x, y.
+                // An uncompressed point: the octet 4, then x, then y.
                 let (x, y) = pair.public_key().as_ref().get(1..).unwrap_or_default().split_at(32);
                 vec![("crv", "P-256".into()), ("kty", "EC".into()), ("x", base64url(x)), ("y", base64url(y))]
             }
@@ -186,7 +186,7 @@ impl Signer {
         members.into_iter().map(|(name, value)| (name.to_string(), value.into())).collect()
     }
 
-    /// RFC 7638.
+    /// The thumbprint of the key (RFC 7638).
     fn thumbprint(&self) -> String {
         base64url(digest(&SHA256, Value::Object(self.public_members()).to_string().as_bytes()).as_ref())
     }

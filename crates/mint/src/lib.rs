@@ -1,5 +1,5 @@
-//! Mints what a third party and a directory send: keys and certificates, software statements, registration requests and client assertions,
-//! valid or broken on purpose.
+//! Mints what a third party and a directory send: keys, certificates, software statements, registration requests and client assertions.
+//! They are valid, or broken on purpose.
 //!
 //! ```
 //! # fn main() -> Result<(), dcr_mint::Error> {

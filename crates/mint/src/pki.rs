@@ -1,7 +1,7 @@
-//! A development public key infrastructure: who signs the gateway's certificate, who issues transport certificates to third
-//! parties, the directory's signing key, and two third parties with everything they need, in the UK and in Brazil.
+//! A development public key infrastructure: the authority that signs the gateway's certificate, the authority that issues transport
+//! certificates to third parties, the directory's signing key, and two third parties with keys and certificates for the UK and for Brazil.
 //!
-//! The certificate authorities and the server use P-256; third parties use RSA 2048, as Open Banking's do.
+//! The certificate authorities and the server use P-256. Third parties use RSA 2048, as Open Banking's do.
 
 pub mod files;
 
@@ -23,61 +23,62 @@ use crate::software::Software;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Names and addresses of the gateway and of the directory on a laptop.
+/// The names and addresses of the gateway and of the directory on a developer's machine.
 const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Everything: made by [`Pki::generate`], kept in a folder by [`Pki::write`], [`Pki::read`] and [`Pki::reuse_or_generate`].
+/// All keys and certificates. [`Pki::generate`] makes them. [`Pki::write`], [`Pki::read`] and [`Pki::reuse_or_generate`] keep them in a
+/// folder.
 #[derive(Debug)]
 pub struct Pki {
-    /// Signs the server certificate; clients of the gateway and of the directory trust it.
+    /// Signs the server certificate. The clients of the gateway and of the directory trust it.
     pub server_ca: CertificateAuthority,
     /// The certificate of the gateway and of the directory, for `localhost`.
     pub server: Identity,
-    /// Issues transport certificates; the gateway trusts it.
+    /// Issues transport certificates. The gateway trusts it.
     pub tpp_ca: CertificateAuthority,
-    /// Signs software statements. Its public half is the directory's key set.
+    /// Signs software statements. Its public key is the directory's key set.
     pub directory: SigningKey,
-    /// The third party that acts.
+    /// The third party that the examples and tests use.
     pub tpp: ThirdParty,
-    /// Another third party of the same directory, to show that it cannot act for the first.
+    /// Another third party of the same directory. With it, tests show that one third party cannot act for another.
     pub other_tpp: ThirdParty,
 }
 
 /// A third party: its software, its transport certificates and a signing key.
 #[derive(Debug)]
 pub struct ThirdParty {
-    /// What its software statement says, in the UK and, for want of ids of its own, in every other ecosystem but Brazil.
+    /// The software in its statements in the UK. Other ecosystems have no ids of their own here and use it too, except Brazil.
     pub software: Software,
-    /// What its software statement says in Brazil.
+    /// The software in its statements in Brazil.
     pub brazilian_software: Software,
     /// A legacy OB Transport certificate.
     pub transport: Identity,
-    /// An OBWAC, the eIDAS-like shape.
+    /// An OBWAC, a certificate like those of eIDAS.
     pub obwac: Identity,
-    /// A BRCAC, the transport certificate of Open Finance Brasil, for its software there.
+    /// A BRCAC, the transport certificate of Open Finance Brasil, for its software in Brazil.
     pub brcac: Identity,
     /// Signs registration requests and client assertions.
     pub signing: SigningKey,
 }
 
-/// A certificate (or a chain, leaf first) with its private key, both PEM.
+/// A certificate (or a chain, leaf first) and its private key, both as PEM.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// `BEGIN CERTIFICATE`.
+    /// The certificate, as `BEGIN CERTIFICATE`.
     pub certificate_pem: String,
-    /// `BEGIN PRIVATE KEY`, PKCS#8.
+    /// The private key, as `BEGIN PRIVATE KEY` (PKCS#8).
     pub key_pem: String,
 }
 
 /// Signs certificates.
 #[derive(Clone, Debug)]
 pub struct CertificateAuthority {
-    /// The authority's own certificate, self-signed.
+    /// The authority's own certificate. It is self-signed.
     pub certificate_pem: String,
     key_pem: String,
 }
 
-/// The subject of a transport certificate, as the directories have them issued.
+/// The subject of a transport certificate, in the forms that the directories use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportShape {
     /// `CN=<software_id>, OU=<org_id>, O=OpenBanking, C=GB`
@@ -87,12 +88,12 @@ pub enum TransportShape {
     /// `CN=<host>, UID=<software_id>, organizationIdentifier=OFBBR-<org_id>, L=Sao Paulo, ST=SP, O=<org_name>, C=BR, serialNumber=<CNPJ>,
     /// jurisdictionC=BR, businessCategory=Private Organization` (Open Finance Brasil, certificate standard 2.1, section 9)
     Brcac,
-    /// The same with `OU=<org_id>` for organizationIdentifier, as it was issued until 31 August 2022
+    /// Like `Brcac`, but with `OU=<org_id>` instead of organizationIdentifier, as it was issued until 31 August 2022
     BrcacUntil2022,
 }
 
 impl Pki {
-    /// Makes all keys and certificates anew. Takes a second or two: RSA keys are slow to find.
+    /// Makes new keys and certificates. It takes one or two seconds, because RSA keys are slow to generate.
     pub fn generate() -> Result<Self, Error> {
         let server_ca = CertificateAuthority::new("dcr-gate development server CA")?;
         let tpp_ca = CertificateAuthority::new("dcr-gate development directory issuing CA")?;
@@ -114,14 +115,14 @@ impl Pki {
         })
     }
 
-    /// The directory's key set: what verifies software statements.
+    /// The directory's key set. It verifies software statements.
     pub fn directory_key_set(&self) -> Result<Value, Error> {
         Ok(serde_json::json!({ "keys": [self.directory.public_jwk()] }))
     }
 }
 
 impl ThirdParty {
-    /// Makes keys, and has the transport certificates issued.
+    /// Makes keys, and lets `issuer` issue the transport certificates.
     pub fn new(software: Software, issuer: &CertificateAuthority) -> Result<Self, Error> {
         let brazilian_software = software.in_brazil()?;
         Ok(Self {
@@ -134,26 +135,26 @@ impl ThirdParty {
         })
     }
 
-    /// The key set the directory publishes for this software: the signing key (`use: sig`) and, as Open Banking's keystore
-    /// does, the transport key too (`use: tls`), which must not verify signatures.
+    /// The key set that the directory publishes for this software: the signing key (`use: sig`) and, as in Open Banking's keystore, the
+    /// transport key (`use: tls`), which must not verify signatures.
     pub fn key_set(&self) -> Result<Value, Error> {
         Ok(serde_json::json!({ "keys": [self.transport.transport_jwk()?, self.signing.public_jwk()] }))
     }
 
-    /// The key set that Open Finance Brasil publishes of the software's signing keys.
+    /// The key set with the software's signing keys, as Open Finance Brasil publishes it.
     pub fn application_key_set(&self) -> Result<Value, Error> {
         Ok(serde_json::json!({ "keys": [self.signing.public_jwk()] }))
     }
 
-    /// The one it publishes of the software's transport keys.
+    /// The key set with the software's transport keys, as Open Finance Brasil publishes it.
     pub fn transport_key_set(&self) -> Result<Value, Error> {
         Ok(serde_json::json!({ "keys": [self.brcac.transport_jwk()?] }))
     }
 }
 
 impl Identity {
-    /// The certificate's subject as RFC 4514 prints it, which `tls_client_auth_subject_dn` takes. What has no short name in section 3 of that
-    /// RFC is printed by its OID: few servers know more names, and those of Open Finance Brasil must not.
+    /// The certificate's subject in the form of RFC 4514, for `tls_client_auth_subject_dn`. An attribute without a short name in section 3
+    /// of that RFC is printed by its OID: few servers know more names, and the servers of Open Finance Brasil must not accept more.
     pub fn subject_dn(&self) -> Result<String, Error> {
         let certificate = parse(&self.certificate_pem)?;
         let print = |name: &RelativeDistinguishedName| {
@@ -202,8 +203,8 @@ impl CertificateAuthority {
         self.sign(params, KeyPair::generate()?)
     }
 
-    /// A transport certificate for a third party's software, valid for a year from now. One of the shape that was issued until August 2022
-    /// has been valid since then.
+    /// A transport certificate for a third party's software, valid for one year from now. A certificate in the form of before August 2022
+    /// is valid since then.
     pub fn issue_transport(&self, software: &Software, shape: TransportShape) -> Result<Identity, Error> {
         let mut params = client_params(shape.subject(software)?);
         if shape == TransportShape::BrcacUntil2022 {
@@ -212,13 +213,13 @@ impl CertificateAuthority {
         self.sign(params, generate_rsa()?)
     }
 
-    /// A client certificate with a subject of your own, most significant name first (country, organisation, …, common name), valid for a
-    /// year.
+    /// A client certificate with any subject, valid for one year. The most significant name comes first (country, organisation, …, common
+    /// name).
     pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
         self.issue_client_with(subject, |_| ())
     }
 
-    /// The same with something of your own in it, such as subject alternative names or an extension.
+    /// Like [`issue_client`](Self::issue_client), with further content such as subject alternative names or an extension.
     pub fn issue_client_with(
         &self,
         subject: DistinguishedName,
@@ -245,7 +246,7 @@ impl CertificateAuthority {
 }
 
 impl TransportShape {
-    /// The subject that the directory gives to a certificate of this shape.
+    /// The subject that the directory gives to a certificate of this form.
     pub fn subject(self, software: &Software) -> Result<DistinguishedName, Error> {
         let mut subject = DistinguishedName::new();
         match self {
@@ -286,7 +287,7 @@ impl TransportShape {
     }
 }
 
-/// X.520 organizationIdentifier (ETSI TS 119 495 puts the authorisation number there, Open Finance Brasil the participant's id).
+/// X.520 organizationIdentifier. ETSI TS 119 495 puts the authorisation number there, Open Finance Brasil the id of the participant.
 const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
 
 /// X.520 serialNumber of the holder.
@@ -295,13 +296,13 @@ const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
 /// X.520 businessCategory.
 const BUSINESS_CATEGORY: [u64; 4] = [2, 5, 4, 15];
 
-/// The country of incorporation, of the CA/Browser Forum's EV guidelines.
+/// The country of incorporation, from the CA/Browser Forum's EV guidelines.
 const JURISDICTION_COUNTRY: [u64; 11] = [1, 3, 6, 1, 4, 1, 311, 60, 2, 1, 3];
 
 /// RFC 4519 uid.
 const USER_ID: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
 
-/// A value that X.520 wants as a PrintableString.
+/// A value that X.520 defines as a PrintableString.
 fn printable(text: &str) -> Result<DnValue, Error> {
     Ok(DnValue::PrintableString(text.try_into()?))
 }
@@ -323,7 +324,7 @@ fn client_params(subject: DistinguishedName) -> CertificateParams {
     params
 }
 
-/// From an hour ago, for clocks that differ, until the given time from now.
+/// Validity from one hour ago, because clocks differ, until `lifetime` from now.
 fn valid_for(params: &mut CertificateParams, lifetime: Duration) {
     let now = SystemTime::now();
     params.not_before = (now - Duration::from_secs(3600)).into();

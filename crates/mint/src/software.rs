@@ -1,4 +1,4 @@
-//! The software a third party registers: the identity that its software statement, its certificates and its requests share.
+//! The software that a third party registers. Its statement, its certificates and its requests share this identity.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -7,31 +7,32 @@ use serde_json::Value;
 use crate::Error;
 use crate::inspect::Inspected;
 
-/// One piece of software of one organisation, as one directory knows it: Open Banking's in the UK or, see [`Software::in_brazil`], that
-/// of Open Finance Brasil.
+/// One software product of an organisation, as one directory knows it: Open Banking in the UK, or Open Finance Brasil (see
+/// [`Software::in_brazil`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Software {
-    /// `software_id` of the statement: 22 letters and digits. CN of a legacy transport certificate. In Brazil a UUID, and the
-    /// certificate's UID.
+    /// `software_id` of the statement: 22 letters and digits. It is the CN of a legacy transport certificate. In Brazil it is a UUID and
+    /// the UID of the certificate.
     pub software_id: String,
-    /// The name shown to customers.
+    /// The name that customers see.
     pub client_name: String,
-    /// `org_id`: 18 letters and digits. OU of a legacy transport certificate, CN of an OBWAC. In Brazil a UUID, which ends the
-    /// certificate's organizationIdentifier.
+    /// `org_id`: 18 letters and digits. It is the OU of a legacy transport certificate and the CN of an OBWAC. In Brazil it is a UUID at
+    /// the end of the certificate's organizationIdentifier.
     pub org_id: String,
-    /// The organisation's legal name. O of an OBWAC, and of every transport certificate in Brazil.
+    /// The organisation's legal name. It is the O of an OBWAC and of every transport certificate in Brazil.
     pub org_name: String,
-    /// The organisation's number at its competent authority. Ends the organizationIdentifier of an OBWAC. In Brazil `org_number`, the
-    /// 14 digits of the CNPJ, and the certificate's serialNumber.
+    /// The organisation's number at its competent authority, at the end of the organizationIdentifier of an OBWAC. In Brazil it is
+    /// `org_number`, the 14 digits of the CNPJ, and the certificate's serialNumber.
     pub registration_id: String,
-    /// Where customers are sent back to.
+    /// The URIs to which customers are sent back.
     pub redirect_uris: Vec<String>,
-    /// What the organisation is authorised for: `AISP`, `PISP`, `CBPII`; in Brazil `DADOS`, `PAGTO`.
+    /// The roles of the organisation: `AISP`, `PISP`, `CBPII`; in Brazil `DADOS`, `PAGTO`.
     pub roles: Vec<String>,
 }
 
 impl Software {
-    /// A new identity with random ids, two redirect URIs below `site` (such as `https://harbour.example`) and the roles AISP and PISP.
+    /// A new identity with random ids, with two redirect URIs below `site` (such as `https://harbour.example`), and with the roles AISP and
+    /// PISP.
     pub fn new(org_name: &str, client_name: &str, site: &str) -> Result<Self, Error> {
         Ok(Self {
             software_id: random_id(22)?,
@@ -44,8 +45,8 @@ impl Software {
         })
     }
 
-    /// The same software as the directory of Open Finance Brasil knows it: with new ids, which are UUIDs there, a new CNPJ and the roles
-    /// DADOS and PAGTO.
+    /// The same software in the directory of Open Finance Brasil. It has new ids, which are UUIDs there, a new CNPJ and the roles DADOS and
+    /// PAGTO.
     pub fn in_brazil(&self) -> Result<Self, Error> {
         Ok(Self {
             software_id: uuid::Uuid::new_v4().to_string(),
@@ -56,7 +57,7 @@ impl Software {
         })
     }
 
-    /// The identity a software statement speaks of, whoever signed it (nothing is verified).
+    /// The software that a software statement describes. The signature is not verified.
     pub fn of_statement(statement: &str) -> Result<Self, Error> {
         let claims = Value::Object(Inspected::parse_jws(statement)?.claims);
         let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str).map(str::to_string);
@@ -79,29 +80,29 @@ impl Software {
         })
     }
 
-    /// The path of this software's key set on a directory's host, as Open Banking's keystore lays them out.
+    /// The path of this software's key set on a directory's host, as in Open Banking's keystore.
     pub fn key_set_path(&self) -> String {
         format!("/{}/{}.jwks", self.org_id, self.software_id)
     }
 
-    /// The path of this software's signing keys on a directory's host, as Open Finance Brasil's keystore lays them out.
+    /// The path of this software's signing keys on a directory's host, as in Open Finance Brasil's keystore.
     pub fn application_key_set_path(&self) -> String {
         format!("/{}/{}/application.jwks", self.org_id, self.software_id)
     }
 
-    /// The path of its transport keys, beside them.
+    /// The path of this software's transport keys on the same host.
     pub fn transport_key_set_path(&self) -> String {
         format!("/{}/{}/transport.jwks", self.org_id, self.software_id)
     }
 
-    /// The host of its first redirect URI: where the software lives, such as `harbour.example`.
+    /// The host of its first redirect URI, such as `harbour.example`.
     pub fn host(&self) -> &str {
         let authority = self.redirect_uris.first().and_then(|uri| uri.strip_prefix("https://")?.split('/').next());
         authority.unwrap_or_default()
     }
 }
 
-/// Letters and digits, so that an id needs no escaping in a URL, a JSON text or a distinguished name.
+/// Only letters and digits, so that an id needs no escaping in a URL, in JSON or in a distinguished name.
 const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 const DIGITS: &[u8] = b"0123456789";
@@ -113,7 +114,7 @@ fn random_id(length: usize) -> Result<String, Error> {
 fn random_text(alphabet: &[u8], length: usize) -> Result<String, Error> {
     let mut bytes = vec![0; length];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Key("the system's random generator failed".into()))?;
-    // The remainder favours some letters a little: an id is a name here, not a secret.
+    // The remainder makes some letters a little more likely. That does no harm, because an id is not a secret.
     let letters = bytes.iter().filter_map(|byte| alphabet.get(usize::from(*byte).checked_rem(alphabet.len())?));
     Ok(letters.copied().map(char::from).collect())
 }

@@ -1,4 +1,4 @@
-//! Software statements, registration requests and client assertions: right by default, and each part of them breakable on its own.
+//! Software statements, registration requests and client assertions. They are valid by default, and each part can be broken on its own.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,25 +17,25 @@ pub const DIRECTORY_ISSUER: &str = "OpenBanking Ltd";
 /// `iss` of software statements in Brazil: the sandbox of Open Finance Brasil's directory.
 pub const BRAZIL_DIRECTORY_ISSUER: &str = "Open Banking Open Banking Brasil sandbox SSA issuer";
 
-/// `authority_id` of the Banco Central in that directory.
+/// `authority_id` of the Banco Central in the Brazilian directory.
 const BANCO_CENTRAL: &str = "687a1c94-b360-4e04-9589-0fa5cb16451b";
 
-/// A registration request is good for this many seconds.
+/// The lifetime of a registration request, in seconds.
 const REQUEST_LIFETIME: u64 = 600;
 
-/// A client assertion is good for this many seconds.
+/// The lifetime of a client assertion, in seconds.
 const ASSERTION_LIFETIME: u64 = 300;
 
-/// Claims not yet signed, and what is to be different about the header.
+/// Unsigned claims, and the changes to the header.
 #[derive(Clone, Debug)]
 pub struct Token {
     claims: Map<String, Value>,
-    /// `None` takes the parameter out.
+    /// `None` removes the parameter.
     header: Vec<(String, Option<Value>)>,
     payload: Option<Vec<u8>>,
 }
 
-/// A software statement as Open Banking's directory makes it (UK profile): no `exp`, key sets below `directory_url`.
+/// A software statement in the form of Open Banking's directory (UK profile): without `exp`, with key sets below `directory_url`.
 pub fn software_statement(software: &Software, directory_url: &str) -> Token {
     let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
     let key_sets = format!("{directory_url}/{}", software.org_id);
@@ -78,8 +78,8 @@ pub fn software_statement(software: &Software, directory_url: &str) -> Token {
     }))
 }
 
-/// A software statement as the register of the Australian Consumer Data Right makes it: good for ten minutes, claims by their RFC 7591
-/// names, one role, and the scopes the software may have.
+/// A software statement in the form of the register of the Australian Consumer Data Right: valid for ten minutes, with claims named as in
+/// RFC 7591, one role, and the scopes that the software may have.
 pub fn cdr_software_statement(software: &Software, directory_url: &str) -> Token {
     let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
     Token::of(json!({
@@ -105,8 +105,8 @@ pub fn cdr_software_statement(software: &Software, directory_url: &str) -> Token
     }))
 }
 
-/// A software statement as the directory of Open Finance Brasil makes it (Dynamic Client Registration 1.0, section 8.1), without `exp` and
-/// `jti`. The software is one of [`Software::in_brazil`].
+/// A software statement in the form of the directory of Open Finance Brasil (Dynamic Client Registration 1.0, section 8.1), without `exp`
+/// and `jti`. Make `software` with [`Software::in_brazil`].
 pub fn brazil_software_statement(software: &Software, directory_url: &str) -> Token {
     const DOMAIN: &str = "Open Banking";
     let site = software.redirect_uris.first().map_or("", String::as_str).trim_end_matches("/callback");
@@ -155,7 +155,7 @@ pub fn brazil_software_statement(software: &Software, directory_url: &str) -> To
     }))
 }
 
-/// A registration request (UK profile 3.3) for `private_key_jwt`, with all of the statement's redirect URIs and the scope of its roles.
+/// A registration request (UK profile 3.3) for `private_key_jwt`, with all redirect URIs of the statement and the scope of its roles.
 /// `audience` is the authorization server's issuer.
 pub fn registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
     let scope_of_role = |role: &String| match role.as_str() {
@@ -185,7 +185,8 @@ pub fn registration_request(software: &Software, audience: &str, software_statem
     }))
 }
 
-/// A registration request of the Consumer Data Right for `private_key_jwt`: scopes are the statement's, authorization responses are signed.
+/// A registration request of the Consumer Data Right for `private_key_jwt`. Its scope is that of the statement, and authorization responses
+/// are signed.
 pub fn cdr_registration_request(software: &Software, audience: &str, software_statement: &str) -> Token {
     registration_request(software, audience, software_statement)
         .without("scope")
@@ -194,8 +195,8 @@ pub fn cdr_registration_request(software: &Software, audience: &str, software_st
         .claim("authorization_signed_response_alg", "PS256")
 }
 
-/// A registration request of Open Finance Brasil for `private_key_jwt`, with all of the statement's redirect URIs and its key set. It is
-/// sent unsigned, see [`Token::to_json`]. Without `scope` the client gets what its roles allow.
+/// A registration request of Open Finance Brasil for `private_key_jwt`, with all redirect URIs and the key set of the statement. It is sent
+/// unsigned: see [`Token::to_json`]. It has no `scope`, so the client gets the scopes of its roles.
 pub fn brazil_registration_request(software: &Software, software_statement: &str) -> Token {
     let statement = Inspected::parse_jws(software_statement).map(|statement| statement.claims).unwrap_or_default();
     let request = Token::of(json!({
@@ -228,7 +229,7 @@ pub fn client_assertion(client_id: &str, audience: &str) -> Token {
 }
 
 impl Token {
-    /// Any JWT: the members of a JSON object become its claims. Whatever is not an object gives no claims.
+    /// Any JWT. The members of a JSON object become its claims; any other value gives no claims.
     pub fn of(claims: Value) -> Self {
         let claims = match claims {
             Value::Object(claims) => claims,
@@ -243,43 +244,43 @@ impl Token {
         self
     }
 
-    /// Takes a claim out.
+    /// Removes a claim.
     pub fn without(mut self, name: &str) -> Self {
         self.claims.shift_remove(name);
         self
     }
 
-    /// Makes a registration request one for `tls_client_auth` (RFC 8705, section 2.1) with the certificate's subject.
+    /// Turns a registration request into one for `tls_client_auth` (RFC 8705, section 2.1) with this certificate subject.
     pub fn for_tls_client_auth(self, subject_dn: &str) -> Self {
         self.without("token_endpoint_auth_signing_alg")
             .claim("token_endpoint_auth_method", "tls_client_auth")
             .claim("tls_client_auth_subject_dn", subject_dn)
     }
 
-    /// Sets a header parameter. A different `alg` changes the name only, not how the token is signed.
+    /// Sets a header parameter. Another `alg` changes only the header, not the signature.
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Takes a header parameter out, such as `kid`.
+    /// Removes a header parameter, such as `kid`.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.push((name.into(), None));
         self
     }
 
-    /// Signs these bytes instead of the claims: white space, duplicate members, text that is no JSON.
+    /// Signs these bytes instead of the claims, for example white space, duplicate members, or text that is not JSON.
     pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.payload = Some(bytes.into());
         self
     }
 
-    /// The claims as they stand.
+    /// The claims.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// The claims, or the payload instead of them, as the JSON object that an unsigned request is.
+    /// The claims as the JSON object of an unsigned request, or the bytes that replace them.
     pub fn to_json(&self) -> String {
         String::from_utf8_lossy(&self.content()).into_owned()
     }
@@ -289,26 +290,26 @@ impl Token {
         self.sign_as(key, key.algorithm())
     }
 
-    /// Signs with another algorithm of the key's type, such as RS256 with an RSA key; the header names it.
+    /// Signs with another algorithm for this type of key, such as RS256 with an RSA key. The header names it.
     pub fn sign_as(&self, key: &SigningKey, algorithm: Algorithm) -> Result<String, Error> {
         let input = self.signing_input(algorithm.name(), Some(key.kid()));
         let signature = key.sign(algorithm, input.as_bytes())?;
         Ok(compact(&input, &signature))
     }
 
-    /// "Signs" with HMAC SHA-256 and the given secret: with a public key's PEM as the secret, the classic confusion of algorithms.
+    /// "Signs" with HMAC SHA-256 and this secret. With a public key's PEM as the secret, it is the well-known algorithm confusion attack.
     pub fn sign_with_secret(&self, secret: &[u8], kid: &str) -> String {
         let input = self.signing_input("HS256", Some(kid));
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
         compact(&input, tag.as_ref())
     }
 
-    /// An unsecured JWT: `alg` is `none`, the signature is empty (RFC 7519, section 6).
+    /// An unsecured JWT: `alg` is `none`, and the signature is empty (RFC 7519, section 6).
     pub fn unsigned(&self) -> String {
         compact(&self.signing_input("none", None), &[])
     }
 
-    /// Header and payload, base64url, with the dot between them.
+    /// The header and the payload as base64url, with a dot between them.
     fn signing_input(&self, algorithm: &str, kid: Option<&str>) -> String {
         let mut header = Map::new();
         header.insert("alg".into(), algorithm.into());
@@ -331,7 +332,7 @@ impl Token {
     }
 }
 
-/// Seconds since the epoch.
+/// Unix time, in seconds.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
@@ -344,7 +345,7 @@ fn encode(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The directory's statements have a `jti` of 16 hexadecimal digits.
+/// A `jti` of 16 hexadecimal digits, as in the directory's statements.
 fn short_id() -> String {
     uuid::Uuid::new_v4().simple().to_string().chars().take(16).collect()
 }

@@ -1,4 +1,4 @@
-//! A small server on a thread of its own, so that it outlives the asynchronous runtime of whoever started it (each test has one).
+//! A small server on its own thread. It outlives the asynchronous runtime that started it; each test has its own runtime.
 
 use std::future::Future;
 use std::thread::JoinHandle;
@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
-/// A running server. Dropping it ends the server and waits for its thread.
+/// A running server. When it is dropped, it stops the server and waits for the thread.
 pub struct Background {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
-    /// Runs the future that `serve` makes, on a new thread with its own runtime, until it ends or this value is dropped.
+    /// Starts a new thread with its own runtime. It runs the future that `serve` makes until the future ends or this value is dropped.
     pub fn spawn<F, S>(name: &str, serve: S) -> Result<Self, Error>
     where
         F: Future<Output = ()>,
@@ -36,7 +36,7 @@ impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A server that panicked has told so on stderr already.
+            // If the server panicked, the panic is already on stderr.
             let _ = thread.join();
         }
     }

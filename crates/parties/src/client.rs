@@ -1,4 +1,4 @@
-//! A third party acting on a gateway over mutual TLS: register, token, retrieve, update, delete.
+//! A third party that calls a gateway over mutual TLS: register, token, retrieve, update, delete.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,24 +16,24 @@ use crate::Error;
 /// `client_assertion_type` of RFC 7523, section 2.2.
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A gateway that has not answered within this time will not be waited for.
+/// The longest time that a gateway may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where a gateway answers.
+/// The URLs of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// The authorization server's issuer: the audience of requests and assertions.
+    /// The authorization server's issuer. It is the audience of requests and assertions.
     pub issuer: String,
-    /// Registration; a client's own resource is below it.
+    /// The registration endpoint. Each client has its own resource below it.
     pub registration: String,
-    /// Tokens.
+    /// The token endpoint.
     pub token: String,
-    /// The metadata document.
+    /// The URL of the metadata document.
     pub discovery: String,
 }
 
 impl Endpoints {
-    /// The gateway's default paths (Open Banking UK 3.3) below its base URL, such as `https://localhost:8443`.
+    /// The default paths (Open Banking UK 3.3) below a gateway's base URL, such as `https://localhost:8443`.
     pub fn of(url: &str) -> Self {
         let url = url.trim_end_matches('/');
         Self {
@@ -44,22 +44,22 @@ impl Endpoints {
         }
     }
 
-    /// Other paths, such as a profile's, below a gateway's base URL.
+    /// Other paths below a gateway's base URL, such as those of a profile.
     pub fn at(url: &str, registration_path: &str, token_path: &str) -> Self {
         let url = url.trim_end_matches('/');
         Self { registration: format!("{url}{registration_path}"), token: format!("{url}{token_path}"), ..Self::of(url) }
     }
 
-    /// A client's own resource.
+    /// The URL of a client's own resource.
     pub fn client(&self, client_id: &str) -> String {
         format!("{}/{client_id}", self.registration)
     }
 }
 
-/// Which version of HTTP to speak.
+/// The version of HTTP that a client uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/2 where the gateway offers it.
+    /// HTTP/2 if the gateway offers it.
     #[default]
     Negotiated,
     /// HTTP/1.1 only.
@@ -72,11 +72,11 @@ pub enum HttpVersion {
 #[derive(Clone, Debug)]
 pub struct Tpp {
     http: reqwest::Client,
-    /// The gateway it talks to.
+    /// The gateway that it calls.
     pub endpoints: Endpoints,
 }
 
-/// What came back.
+/// The gateway's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -87,17 +87,17 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The HTTP version of the answer.
     pub version: reqwest::Version,
-    /// From the first byte sent (TLS handshake included where there was one) to the last byte read.
+    /// The time from the first byte sent to the last byte read. It includes the TLS handshake if there was one.
     pub elapsed: Duration,
 }
 
 impl Tpp {
-    /// A third party that trusts `ca_pem` and presents `transport`, or no certificate at all.
+    /// A third party that trusts `ca_pem`. It presents `transport`, or no certificate.
     pub fn new(endpoints: Endpoints, ca_pem: &str, transport: Option<&Identity>) -> Result<Self, Error> {
         Self::with_http_version(endpoints, ca_pem, transport, HttpVersion::Negotiated)
     }
 
-    /// The same with a given version of HTTP.
+    /// Like [`new`](Self::new), with this version of HTTP.
     pub fn with_http_version(
         endpoints: Endpoints,
         ca_pem: &str,
@@ -123,14 +123,14 @@ impl Tpp {
         Ok(Self { http, endpoints })
     }
 
-    /// POST of a registration request: of a JSON object as `application/json` (RFC 7591 section 3.1), of anything else as
+    /// POST of a registration request. A JSON object is sent as `application/json` (RFC 7591 section 3.1), any other text as
     /// `application/jwt`.
     pub async fn register(&self, request: &str) -> Result<Answer, Error> {
         let post = self.request(Method::POST, &self.endpoints.registration);
         self.send(post.header(CONTENT_TYPE, media_type(request)).body(request.to_string())).await
     }
 
-    /// A token by `client_credentials` and `private_key_jwt` (RFC 7523). Without a scope the gateway grants its default.
+    /// Gets a token with `client_credentials` and `private_key_jwt` (RFC 7523). Without a scope the gateway grants its default.
     pub async fn token_by_assertion(&self, assertion: &str, scope: Option<&str>) -> Result<Answer, Error> {
         let mut form = vec![
             ("grant_type", "client_credentials"),
@@ -141,14 +141,14 @@ impl Tpp {
         self.token(&form).await
     }
 
-    /// A token by `client_credentials` and `tls_client_auth` (RFC 8705, section 2.1).
+    /// Gets a token with `client_credentials` and `tls_client_auth` (RFC 8705, section 2.1).
     pub async fn token_by_certificate(&self, client_id: &str, scope: Option<&str>) -> Result<Answer, Error> {
         let mut form = vec![("grant_type", "client_credentials"), ("client_id", client_id)];
         form.extend(scope.map(|scope| ("scope", scope)));
         self.token(&form).await
     }
 
-    /// A token request with a form of your own.
+    /// Sends a token request with any form.
     pub async fn token(&self, form: &[(&str, &str)]) -> Result<Answer, Error> {
         self.send(self.request(Method::POST, &self.endpoints.token).form(form)).await
     }
@@ -159,7 +159,7 @@ impl Tpp {
         self.send(self.request(Method::GET, &url).bearer_auth(access_token)).await
     }
 
-    /// PUT of a registration request, as [`register`](Self::register) sends it, to a client's own resource.
+    /// PUT of a registration request to a client's own resource. The media type is as in [`register`](Self::register).
     pub async fn update(&self, client_id: &str, access_token: &str, request: &str) -> Result<Answer, Error> {
         let put = self.request(Method::PUT, &self.endpoints.client(client_id)).bearer_auth(access_token);
         self.send(put.header(CONTENT_TYPE, media_type(request)).body(request.to_string())).await
@@ -176,7 +176,7 @@ impl Tpp {
         self.send(self.request(Method::GET, &self.endpoints.discovery)).await
     }
 
-    /// A request of your own over the same connection; give it to [`send`](Self::send).
+    /// Prepares any request over the same connection. [`send`](Self::send) sends it.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.http.request(method, url)
     }
@@ -193,18 +193,18 @@ impl Tpp {
     }
 }
 
-/// The media type of a registration request: a JSON object, or else a compact JWS.
+/// The media type of a registration request: that of a JSON object, or that of a compact JWS.
 pub fn media_type(request: &str) -> &'static str {
     if request.trim_start().starts_with('{') { "application/json" } else { "application/jwt" }
 }
 
 impl Answer {
-    /// 2xx.
+    /// Whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The body as JSON, or `null` where it is none.
+    /// The body as JSON, or `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -219,13 +219,13 @@ impl Answer {
         self.json().get(name) == Some(&value.into())
     }
 
-    /// A header's value, if it is there once or more and is text.
+    /// The first value of a header. `None` if the header is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
-/// TLS as a third party speaks it: trusts `ca_pem`, presents `transport` or no certificate, offers no ALPN protocol yet.
+/// The TLS settings of a third party. It trusts `ca_pem`, presents `transport` or no certificate, and offers no ALPN protocol.
 pub fn client_config(ca_pem: &str, transport: Option<&Identity>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
@@ -253,7 +253,7 @@ fn unusable(problem: String) -> Error {
     dcr_mint::Error::Certificate(problem).into()
 }
 
-/// reqwest says "error sending request"; why is in the chain below.
+/// reqwest says only "error sending request". The causes are in the error's chain.
 fn unreachable_at(url: &str, error: &reqwest::Error) -> Error {
     let mut reason = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! A mock directory: serves key sets over TLS from memory, counts who fetched what, and misbehaves when told to.
+//! A mock directory. It serves key sets over TLS from memory, counts the fetches of each path, and can be told to misbehave.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -19,32 +19,32 @@ use serde_json::Value;
 use crate::Error;
 use crate::background::Background;
 
-/// Where the directory's own key set is: what verifies software statements.
+/// The path of the directory's own key set, which verifies software statements.
 pub const DIRECTORY_KEY_SET: &str = "/openbanking.jwks";
 
-/// A running directory on a thread of its own. Dropping it ends it.
+/// A running directory on its own thread. It stops when it is dropped.
 pub struct Directory {
     port: u16,
     shelves: Shelves,
     _server: Background,
 }
 
-/// How a path answers.
+/// How the directory answers at a path.
 #[derive(Clone, Debug, Default)]
 pub struct Behaviour {
-    /// The status; 200 when absent.
+    /// The status. `None` means 200.
     pub status: Option<u16>,
-    /// The content type; `application/json` when absent.
+    /// The content type. `None` means `application/json`.
     pub content_type: Option<String>,
-    /// Instead of the published key set.
+    /// The body. `None` means the published key set.
     pub body: Option<Vec<u8>>,
-    /// Wait this long before answering.
+    /// A delay before the answer.
     pub delay: Option<Duration>,
 }
 
 type Shelves = Arc<Mutex<HashMap<String, Shelf>>>;
 
-/// What is known of one path.
+/// The state of one path.
 #[derive(Default)]
 struct Shelf {
     key_set: Option<Value>,
@@ -53,7 +53,7 @@ struct Shelf {
 }
 
 impl Directory {
-    /// Serves the PKI's directory keys and both third parties' key sets on `address`; port 0 takes a free one.
+    /// Serves the PKI's directory keys and the key sets of both third parties at `address`. With port 0 a free port is used.
     pub fn start(pki: &Pki, address: SocketAddr) -> Result<Self, Error> {
         let listener = TcpListener::bind(address).map_err(|source| Error::Listen { address, source })?;
         let local = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
@@ -83,17 +83,17 @@ impl Directory {
         format!("https://localhost:{}", self.port)
     }
 
-    /// The port it listens on.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Publishes a key set at a path, in place of what was there.
+    /// Publishes a key set at a path. It replaces the old one.
     pub fn publish(&self, path: &str, key_set: Value) {
         self.shelf(path, |shelf| shelf.key_set = Some(key_set));
     }
 
-    /// Publishes a third party's key sets where its software statements, in the UK and in Brazil, say they are.
+    /// Publishes the key sets of a third party at the URLs that its software statements contain, in the UK and in Brazil.
     pub fn publish_third_party(&self, party: &ThirdParty) -> Result<(), Error> {
         self.publish(&party.software.key_set_path(), party.key_set()?);
         self.publish(&party.brazilian_software.application_key_set_path(), party.application_key_set()?);
@@ -101,12 +101,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes a path answer differently from now on; `Behaviour::default()` makes it answer as it should.
+    /// Changes the answers of a path from now on. `Behaviour::default()` restores the normal answers.
     pub fn behave(&self, path: &str, behaviour: Behaviour) {
         self.shelf(path, |shelf| shelf.behaviour = behaviour);
     }
 
-    /// How often a path was asked for, whatever the answer was.
+    /// How many requests a path has received, whatever the answers were.
     pub fn fetches(&self, path: &str) -> u64 {
         lock(&self.shelves).get(path).map_or(0, |shelf| shelf.fetches)
     }
@@ -147,7 +147,7 @@ fn server_config(identity: &Identity) -> Result<ServerConfig, Error> {
     Ok(config)
 }
 
-/// The map is whole even if a thread panicked while it held the lock.
+/// The map is consistent even if a thread panicked while it held the lock.
 fn lock(shelves: &Shelves) -> MutexGuard<'_, HashMap<String, Shelf>> {
     shelves.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! `gateway.env`: where a running gateway answers, as lines `NAME=value` that a shell can source.
+//! `gateway.env`: the URLs of a running gateway, as lines `NAME=value` that a shell can source.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use dcr_mint::pki::files::{read_text, write_text};
 
 use crate::client::Endpoints;
 
-/// What `make run` tells its clients.
+/// The values that `make run` writes for its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     /// `GATEWAY_URL`, `ISSUER`, `REGISTRATION_ENDPOINT`, `TOKEN_ENDPOINT`, `DISCOVERY_URL`.
@@ -19,7 +19,7 @@ pub struct Environment {
     pub store_url: String,
     /// `ADMIN_URL`: Envoy's admin page.
     pub admin_url: String,
-    /// `SOFTWARE_ID` of the third party whose keys lie beside.
+    /// `SOFTWARE_ID` of the third party whose keys are in the same folder.
     pub software_id: String,
     /// `REDIRECT_URI`: the first of its redirect URIs.
     pub redirect_uri: String,
@@ -43,7 +43,7 @@ impl Environment {
         write_text(path, &text)
     }
 
-    /// Reads the file; every line must be there.
+    /// Reads the file. Every line must be present.
     pub fn read(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             let problem =

@@ -1,7 +1,7 @@
-/// What went wrong while serving the directory or calling a gateway.
+/// Why the directory could not serve, or a gateway could not be called.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A key, a certificate, a token or a file of theirs could not be made or read.
+    /// A key, a certificate, a token or one of their files could not be made or read.
     #[error(transparent)]
     Mint(#[from] dcr_mint::Error),
     /// TLS could not be set up with the given certificates and keys.
@@ -10,7 +10,7 @@ pub enum Error {
     /// A server could not listen.
     #[error("cannot listen on {address}: {source}; free that port or choose another")]
     Listen {
-        /// The address asked for.
+        /// The address.
         address: std::net::SocketAddr,
         /// The system's answer.
         source: std::io::Error,
@@ -23,10 +23,10 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// The gateway could not be reached, or did not answer.
+    /// The gateway could not be reached or did not answer.
     #[error("no answer from {url}: {reason}")]
     Http {
-        /// The URL called.
+        /// The URL of the call.
         url: String,
         /// The whole chain of causes.
         reason: String,

@@ -1,5 +1,5 @@
-//! Who meets a gateway: a third party that registers, gets tokens and manages its registration, and a mock directory that publishes the key
-//! sets.
+//! The parties that meet a gateway: a third party that registers, gets tokens and manages its registration, and a mock directory that
+//! publishes the key sets.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), dcr_parties::Error> {

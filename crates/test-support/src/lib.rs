@@ -1,11 +1,11 @@
-//! What the tests of several crates need: changed bytes, and the folder of real tokens and certificates.
+//! Helpers for the tests of several crates: changed bytes, and the folder of real tokens and certificates.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, reason = "this code runs in tests only")]
 
 use std::path::PathBuf;
 
-/// The folder of real tokens and certificates, if there is one: `DCR_VECTORS`, or `shared/vectors` beside the
-/// repository. They are not part of it; without them a test says so and passes.
+/// The folder of real tokens and certificates, if there is one: `DCR_VECTORS`, or `shared/vectors` beside the repository. The folder is not
+/// part of the repository. Without it, a test prints a message and passes.
 pub fn vectors() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let folder = std::env::var_os("DCR_VECTORS").map_or_else(|| PathBuf::from(beside), PathBuf::from);
@@ -16,8 +16,8 @@ pub fn vectors() -> Option<PathBuf> {
     found.then_some(folder)
 }
 
-/// `count` variations of `original`: bits flipped, octets replaced, stretches removed, doubled or moved. The same every
-/// time, so that a failure can be repeated.
+/// `count` variations of `original`: bits flipped, octets replaced, ranges removed, doubled or moved. They are the same in every run, so
+/// that a failure can be repeated.
 pub fn mutations(original: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     (0..count).map(move |_| {
@@ -29,7 +29,7 @@ pub fn mutations(original: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>>
     })
 }
 
-/// Octets that mean something to one of the parsers.
+/// Octets that have a meaning for one of the parsers.
 const SPECIAL: &[u8] = b"\0\t\n \"#%+,-./0:;<=>A[\\]_a{}~\x02\x13\x30\x31\x7f\x80\x82\xc3\xe2\xff";
 
 fn mutate(octets: &mut Vec<u8>, random: &mut Random) {

@@ -1,17 +1,17 @@
-//! Where a gateway keeps its files.
+//! The folder of a gateway's files.
 
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// A folder, removed when dropped if it is a temporary one.
+/// A folder. If it is a temporary one, it is removed when it is dropped.
 pub(super) struct Folder {
     path: PathBuf,
     temporary: bool,
 }
 
 impl Folder {
-    /// The given folder, or a new temporary one.
+    /// This folder, or a new temporary one.
     pub(super) fn new(kept: Option<PathBuf>) -> Result<Self, Error> {
         let temporary = kept.is_none();
         let path = kept.unwrap_or_else(|| std::env::temp_dir().join(format!("dcr-gateway-{}", uuid::Uuid::new_v4())));

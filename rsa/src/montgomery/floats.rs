@@ -1,42 +1,43 @@
-//! In floating-point numbers: the exact product of two limbs takes two multiplications, and two numbers fit side by side.
+//! The arithmetic in floating-point numbers. Two multiplications give the exact product of two limbs, and two numbers fit side by side.
 //!
 //! # Representation
-//! A number is a row of limbs of 49 bits, least significant first, each in an `f64`, in blocks of six: 7, 11 and 14
+//! A number is a row of limbs of 49 bits, least significant first. Each limb is in an `f64`. The limbs are in blocks of six: 7, 11 and 14
 //! blocks for 2048, 3072 and 4096 bits. `R` is 2^49 to the power of the number of limbs.
 //!
 //! # A product in two halves
-//! A multiplication with an addition that is rounded once gives the upper half of a product: added to a number from 2^101
-//! to 2^102, where neighbours are 2^49 apart, it is rounded to a multiple of 2^49. A second one, of the same product and
-//! minus that multiple, gives exactly what was rounded off. So `upper` runs from product to product, and what each time
-//! is left over is added up in `lower`. Both begin at an origin where the bits of an `f64` count as an integer does: the
-//! difference of the bits to those of the origin is the sum, of upper halves and of lower. (Niall Emmart, Justin Zheng,
+//! A multiplication with an addition that is rounded once gives the upper half of a product: the product is added to a number from 2^101 to
+//! 2^102, where neighbouring numbers are 2^49 apart, so the sum is rounded to a multiple of 2^49. A second such operation, with the same
+//! product and minus that multiple, gives exactly the part that was rounded off. So `upper` accumulates the upper halves, product by
+//! product, and `lower` accumulates the parts that were rounded off. Both start at an origin where the bits of an `f64` count like an
+//! integer: the bits minus the bits of the origin are the sum of the upper halves, or of the lower halves. (Niall Emmart, Justin Zheng,
 //! Charles Weems: Faster Modular Exponentiation using Double Precision Floating Point Arithmetic on the GPU, 2018.)
 //!
 //! # Columns
-//! The lower half of the product of the limbs `i` and `j` belongs to column `i + j`, the upper half to the one above. Two
-//! neighbouring columns are added up at a time, so the operand's limbs are kept as overlapping pairs: for each of a
-//! block's six limbs there is a pair that it is multiplied with.
+//! The lower half of the product of the limbs `i` and `j` belongs to column `i + j`, the upper half to the column above. Two neighbouring
+//! columns are added up at a time. So the operand's limbs are kept as overlapping pairs, and each of the six limbs of a block is multiplied
+//! with one pair.
 //!
 //! # Bounds
-//! - (F1) **`upper` stays from 2^101 to 2^102.** At most six products below 2^98 are added to 2^101, and a sum that is
-//!   below 2^102 is not rounded beyond it. Each is rounded by 2^48 at most.
-//! - (F2) **What is rounded off is exact.** The difference of two successive values of `upper` is a multiple of 2^49 not
-//!   above 2^98, an `f64`. With the product added it is an integer of at most 2^48, which is an `f64`: nothing to round.
-//! - (F3) **`lower` stays from 2^52 to 2^53**, where the `f64` are the integers: to 1.5·2^52 at most six integers from
-//!   −2^48 to 2^48 are added. So no addition rounds.
-//! - (F4) **No column overflows.** It is the sum of at most 84 lower halves, from −2^48 to 2^48, and 84 upper ones, up to
-//!   2^49, of `a·b`, whether squares are doubled or both orders added, as many of `q·n`, and a carry: less than 2^58.
-//! - (F5) **Nothing is lost at the top.** The columns add up to exactly `a·b + q·n`; the lower half of them is zero but
-//!   for its carry, and the upper half below 2n < R, so taking its carries up leaves none over.
+//! - (F1) **`upper` stays from 2^101 to 2^102.** At most six products below 2^98 are added to 2^101. Each sum below 2^102 is not rounded
+//!   beyond 2^102. Each rounding changes it by at most 2^48.
+//! - (F2) **The part that is rounded off is exact.** The difference of two successive values of `upper` is a multiple of 2^49 that is not
+//!   above 2^98, so it is an `f64`. The product minus this difference is an integer of at most 2^48, which is an `f64` too, so it is not
+//!   rounded.
+//! - (F3) **`lower` stays from 2^52 to 2^53**, where each `f64` is an integer. At most six integers from −2^48 to 2^48 are added to
+//!   1.5·2^52. So no addition rounds.
+//! - (F4) **No column overflows.** For `a·b`, a column is the sum of at most 84 lower halves, from −2^48 to 2^48, and 84 upper halves, up
+//!   to 2^49. This holds both if squares are doubled and if both orders are added. The same number comes from `q·n`, and there is one
+//!   carry. The sum is less than 2^58.
+//! - (F5) **No bit is lost at the top.** The columns add up to exactly `a·b + q·n`. The lower half of this is zero except for its carry,
+//!   and the upper half is below 2n < R. So after the carries are added, no carry is left.
 //!
 //! # Rounding
-//! WebAssembly has such a multiplication as an instruction (`f64x2.relaxed_madd`), which may also round twice: on a
-//! processor that has no better, always. There nothing of the above holds; [`agree_with_integers`] finds out.
+//! WebAssembly has such a multiplication as an instruction (`f64x2.relaxed_madd`). The instruction may also round twice, and on a processor
+//! without a better one it always does. Then none of the bounds above hold; [`agree_with_integers`] detects this.
 //!
-//! # What else was tried
-//! In V8, 2048 bits, as multiples of the time this takes: limbs of 51 bits, each product's upper half by itself, 1.4. The
-//! quotient's digits by the same pairs as the rest, 1.1. Adding up columns far above while the next digits are computed:
-//! the same, or 1.1.
+//! # Other attempts
+//! Times in V8 for 2048 bits, relative to this code. Limbs of 51 bits, with a separate upper half for each product: 1.4. Digits of the
+//! quotient by the same pairs as the rest: 1.1. Adding up columns far above while the next digits are computed: 1.0 to 1.1.
 
 #![expect(
     clippy::indexing_slicing,
@@ -56,16 +57,16 @@ const BLOCK: usize = 6;
 /// Pairs of columns in a block.
 const PAIRS: usize = BLOCK / 2;
 
-/// Where `upper` begins.
+/// The origin of `upper`.
 const UPPER_ORIGIN: f64 = power_of_two(101);
-/// Where `lower` begins.
+/// The origin of `lower`.
 const LOWER_ORIGIN: f64 = power_of_two(52) + power_of_two(51);
 
-/// Overlapping pairs of limbs: the pair `i` has the limbs `i − 1` and `i`. There is one more than limbs, so that each limb is once the
-/// first and once the second; beyond the ends are zeros.
+/// Overlapping pairs of limbs: pair `i` has the limbs `i − 1` and `i`. There is one more pair than limbs, so that each limb is the first of
+/// one pair and the second of another. Beyond the ends are zeros.
 type Number = Vec<Pair>;
 
-/// An odd modulus, and what depends on it alone.
+/// An odd modulus, and the values that depend only on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Modulus {
     limbs: Vec<u64>,
@@ -77,7 +78,7 @@ pub(crate) struct Modulus {
     origins: Origins,
 }
 
-/// Where the sums begin. Kept with the modulus, for what the compiler knows to be constant it makes anew for every pair of columns.
+/// The origins of the sums. They are kept with the modulus, because the compiler creates constants anew for every pair of columns.
 #[derive(Clone, Copy, Debug)]
 struct Origins {
     upper: Pair,
@@ -89,13 +90,13 @@ struct Origins {
 pub(super) struct Columns {
     /// The lower halves of products.
     lower: Vec<Pair>,
-    /// The upper halves. They belong one column higher.
+    /// The upper halves. Each belongs to the column above.
     upper: Vec<Pair>,
 }
 
-/// Whether this machine computes as this module needs it: the same power as in integers.
+/// Whether this machine computes as this module needs: a power must be the same as in integers.
 pub(crate) fn agree_with_integers() -> bool {
-    // Limbs that are neither small nor even, so that a product rounded twice comes out wrong.
+    // The limbs are neither small nor even, so that a product that is rounded twice gives a wrong result.
     let octets = |factor: u8| (0..=u8::MAX).map(move |index| index.wrapping_mul(factor) ^ index.rotate_left(3) | 1);
     let modulus: Vec<u8> = octets(0x5b).map(|octet| octet | 0x80).collect();
     let base: Vec<u8> = octets(0x35).map(|octet| octet & 0x7f).collect();
@@ -104,9 +105,9 @@ pub(crate) fn agree_with_integers() -> bool {
 }
 
 impl Modulus {
-    /// `big_endian`: the octets, without leading zeros, of an odd number of 2048 to 4096 bits.
+    /// `big_endian` has the octets of an odd number of 2048 to 4096 bits, without leading zeros.
     pub(super) fn new(big_endian: &[u8]) -> Self {
-        // Two bits to spare: 4n <= R.
+        // Two spare bits, because 4n <= R.
         let length = (bit_length(big_endian) + 2).div_ceil(BLOCK * LIMB_BITS) * BLOCK;
         let limbs = limbs::from_octets::<LIMB_BITS>(big_endian, length);
         let r_squared = integers::power_of_two(2 * length * LIMB_BITS, big_endian);
@@ -119,7 +120,7 @@ impl Modulus {
         }
     }
 
-    /// `result := columns/R mod n`, below 2n, for `columns` below 4n².
+    /// `result := columns/R mod n`. `columns` is below 4n², and the result is below 2n.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn reduce(&self, result: &mut [Pair], columns: &mut Columns) {
         let mut carry = 0;
@@ -163,7 +164,8 @@ impl Modulus {
         (quotient, sums[BLOCK])
     }
 
-    /// One digit of the quotient. The next waits for it; so the lower halves of its products come from integers, where that is quicker.
+    /// Computes one digit of the quotient. The next digit depends on it, so the lower halves of its products are computed in integers where
+    /// this is quicker.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn digit<const INDEX: usize>(&self, sums: &mut [i64; BLOCK + 1], quotient: &mut [Pair; BLOCK]) {
@@ -171,10 +173,10 @@ impl Modulus {
         quotient[INDEX] = Pair::both(exact(digit));
         let (limbs, pairs) = (first::<BLOCK, _>(&self.limbs), first::<BLOCK, _>(&self.pairs));
         for j in 0..BLOCK - INDEX {
-            // A limb is the second of the pair of its own number, and the first of the next.
+            // A limb is the second of the pair with its own number, and the first of the next pair.
             let meet = |pair: usize| quotient[INDEX].multiply_add(pairs[pair], self.origins.upper).integers();
             let upper = if j % 2 == 0 { meet(j + 1)[0] } else { meet(j)[1] } - UPPER_ORIGIN.to_bits().cast_signed();
-            // It fits, so that nothing is lost by computing modulo 2^64.
+            // The result fits into 64 bits, so computing modulo 2^64 is exact.
             let lower = digit.wrapping_mul(limbs[j]).wrapping_sub((upper << LIMB_BITS).cast_unsigned()).cast_signed();
             sums[INDEX + j] += lower;
             sums[INDEX + j + 1] += upper;
@@ -182,7 +184,7 @@ impl Modulus {
         sums[INDEX + 1] += sums[INDEX] >> LIMB_BITS;
     }
 
-    /// Adds a block times a number, whose limb 0 belongs to the first column.
+    /// Adds a block times a number. Limb 0 of the number belongs to the first column.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn add_product(&self, lower: &mut [Pair], upper: &mut [Pair], factor: &[Pair; BLOCK], operand: &[Pair]) {
@@ -190,7 +192,7 @@ impl Modulus {
         self.add_product_past_first(lower, upper, factor, operand);
     }
 
-    /// [`add_product`](Self::add_product) where the columns of the first block are done already.
+    /// Like [`add_product`](Self::add_product), but the columns of the first block have been added already.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn add_product_past_first(&self, lower: &mut [Pair], upper: &mut [Pair], factor: &[Pair; BLOCK], operand: &[Pair]) {
@@ -204,7 +206,7 @@ impl Modulus {
         self.add_last_columns(last_lower, last_upper, factor, last::<5, _>(operand));
     }
 
-    /// The columns that the first block of an operand begins.
+    /// Adds the columns in which the first block of an operand starts.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn add_first_columns(&self, lower: &mut [Pair], upper: &mut [Pair], factor: &[Pair; BLOCK], operand: &[Pair]) {
@@ -216,7 +218,7 @@ impl Modulus {
         self.add_columns(l2, u2, factor, &[p0, p1, p2, p3, p4, p5]);
     }
 
-    /// The columns to which the end of an operand still belongs.
+    /// Adds the last columns, to which only the end of an operand belongs.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn add_last_columns(&self, lower: &mut [Pair], upper: &mut [Pair], factor: &[Pair; BLOCK], end: &[Pair; 5]) {
@@ -227,8 +229,8 @@ impl Modulus {
         self.add_columns(l2, u2, &[f5], &[p4]);
     }
 
-    /// The hot spot: adds to two columns the products of factors that fall there, each with the operand's pair in its place; the last
-    /// factor meets the first pair.
+    /// The hot loop. It adds the products of two columns: each factor times the operand's pair at its place. The last factor is multiplied
+    /// with the first pair.
     #[inline]
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn add_columns<const N: usize>(&self, lower: &mut Pair, upper: &mut Pair, factors: &[Pair; N], pairs: &[Pair; N]) {
@@ -245,7 +247,7 @@ impl Modulus {
 }
 
 impl Columns {
-    /// The sums from a pair of columns on.
+    /// The sums, starting at a pair of columns.
     fn from(&mut self, pair: usize) -> (&mut [Pair], &mut [Pair]) {
         (&mut self.lower[pair..], &mut self.upper[pair..])
     }
@@ -298,7 +300,7 @@ impl Montgomery for Modulus {
     }
 }
 
-// Functions of a trait can't be compiled for certain instructions.
+// These are not functions of the trait, because a function of a trait cannot be compiled for certain instructions.
 impl Modulus {
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
     fn multiply_pairs(&self, a: &mut [Pair], b: &[Pair], columns: &mut Columns) {
@@ -345,21 +347,21 @@ fn pairs(limbs: &[u64]) -> Number {
     pairs
 }
 
-/// The six limbs that a row of pairs begins with, each twice.
+/// The six limbs at the start of a row of pairs. Each fills both halves of a pair.
 #[inline]
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 fn factor(pairs: &[Pair]) -> [Pair; BLOCK] {
     first::<BLOCK, _>(pairs).map(|pair| pair.second_twice())
 }
 
-/// An integer below 2^52 as a floating-point number: its bits below those of 2^52 are 2^52 and the integer.
+/// An integer below 2^52 as a floating-point number. The integer is set as the low bits of 2^52, and 2^52 is subtracted.
 #[inline]
 fn exact(integer: u64) -> f64 {
     let origin = power_of_two(52);
     f64::from_bits(origin.to_bits() | integer) - origin
 }
 
-/// The first of a row, which is longer.
+/// The first `N` of a longer row.
 #[inline]
 fn first<const N: usize, T>(row: &[T]) -> &[T; N] {
     &row.as_chunks().0[0]
@@ -370,7 +372,7 @@ fn first_mut<const N: usize, T>(row: &mut [T]) -> &mut [T; N] {
     &mut row.as_chunks_mut().0[0]
 }
 
-/// The last of a row, which is longer.
+/// The last `N` of a longer row.
 #[inline]
 fn last<const N: usize, T>(row: &[T]) -> &[T; N] {
     let (_, chunks) = row.as_rchunks();

@@ -1,4 +1,4 @@
-//! Two numbers of 64 bits side by side: one value where WebAssembly has instructions for it, an array of two elsewhere.
+//! Two 64-bit numbers side by side. In WebAssembly with SIMD they are one value; elsewhere they are an array.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use array::Pair;
@@ -7,7 +7,7 @@ pub(super) use simd::Pair;
 
 #[cfg(test)]
 thread_local! {
-    /// Whether this thread computes as a machine does that rounds the product and then the sum.
+    /// Makes this thread compute like a machine that rounds the product and then the sum.
     pub(crate) static ROUNDS_TWICE: core::cell::Cell<bool> = const { core::cell::Cell::new(false) };
 }
 
@@ -35,7 +35,7 @@ mod simd {
             Self(f64x2_splat(number))
         }
 
-        /// `self · factor + addend`: rounded once or twice, as the machine likes.
+        /// `self · factor + addend`. The machine decides whether it is rounded once or twice.
         #[inline]
         #[target_feature(enable = "simd128,relaxed-simd")]
         pub(in super::super) fn multiply_add(self, factor: Self, addend: Self) -> Self {

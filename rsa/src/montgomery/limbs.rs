@@ -1,4 +1,4 @@
-//! Numbers as limbs of `BITS` bits, at most 56, least significant first, each in a `u64`.
+//! Numbers as limbs of `BITS` bits, at most 56 bits, least significant first. Each limb is in a `u64`.
 
 #![expect(
     clippy::indexing_slicing,
@@ -8,7 +8,7 @@
 
 use core::cmp::Ordering;
 
-/// The bits of a limb.
+/// A mask for the bits of a limb.
 pub(super) const fn mask(bits: usize) -> u64 {
     (1 << bits) - 1
 }
@@ -18,7 +18,7 @@ pub(in super::super) fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.first().map_or(0, |first| 8 * big_endian.len() - first.leading_zeros() as usize)
 }
 
-/// Big-endian octets as so many limbs, which must have room for them.
+/// Big-endian octets as `length` limbs, which must be long enough.
 pub(super) fn from_octets<const BITS: usize>(big_endian: &[u8], length: usize) -> Vec<u64> {
     let mut little_endian: Vec<u8> = big_endian.iter().rev().copied().collect();
     little_endian.resize(length * BITS / 8 + 8, 0);
@@ -47,7 +47,7 @@ pub(super) fn to_octets<const BITS: usize>(limbs: &[u64], length: usize) -> Vec<
     octets
 }
 
-/// Makes every limb less than 2^BITS, for limbs below 2^63 of a number that its limbs can hold.
+/// Takes carries up until every limb is below 2^BITS. The limbs must be below 2^63, and the number must fit into them.
 pub(super) fn take_carries_up<const BITS: usize>(number: &mut [u64]) {
     let mut carry = 0;
     for limb in number {
@@ -57,19 +57,19 @@ pub(super) fn take_carries_up<const BITS: usize>(number: &mut [u64]) {
     }
 }
 
-/// Whether `a` is less than `b`, of the same length; limbs below 2^BITS.
+/// Whether `a` is less than `b`. Both have the same length, and limbs below 2^BITS.
 pub(super) fn is_below(a: &[u64], b: &[u64]) -> bool {
     a.iter().rev().cmp(b.iter().rev()) == Ordering::Less
 }
 
-/// Brings a number below 2n below n; limbs below 2^BITS.
+/// Subtracts `n` from a number below 2n, unless the number is below `n`. The limbs are below 2^BITS.
 pub(super) fn subtract_if_not_below<const BITS: usize>(number: &mut [u64], n: &[u64]) {
     if is_below(number, n) {
         return;
     }
     let mut borrow = 0;
     for (limb, subtrahend) in number.iter_mut().zip(n) {
-        // Below zero it wraps: the low bits are right, and bit 63 says that one was borrowed.
+        // A negative difference wraps: its low bits are correct, and bit 63 shows the borrow.
         let difference = limb.wrapping_sub(subtrahend + borrow);
         *limb = difference & mask(BITS);
         borrow = difference >> 63;

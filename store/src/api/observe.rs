@@ -1,5 +1,5 @@
-//! One log line and one count for each request. Only the matched template of the path is shown, and nothing of the body:
-//! tokens, `jti` and records never reach the log.
+//! One log line and one count for each request. Only the matched template of the path is shown, and nothing of the body. So tokens, `jti`
+//! and records never reach the log.
 
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use tracing::{Instrument, Span};
 
 use crate::metrics::{Metrics, UNMATCHED, method_label};
 
-/// Status that stands for "the caller went away before the answer"; no answer carries it.
+/// The status that means "the caller went away before the answer". No answer has it.
 const CALLER_GONE: u16 = 499;
 
-/// Runs the request inside a span that carries its id, so that whatever it logs can be found by it.
+/// Runs the request inside a span with its id, so that its log lines can be found.
 pub(super) async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let observation = Observation::begin(metrics, &request);
     let response = next.run(request).instrument(observation.span.clone()).await;
@@ -23,8 +23,8 @@ pub(super) async fn observe(State(metrics): State<Metrics>, request: Request, ne
     response
 }
 
-/// A request that is being answered. When the caller goes away, as a gateway does that has waited too long, the server drops the
-/// handler. An operator looks for those requests, so they are logged and counted when this is dropped.
+/// A request that is being answered. When the caller goes away, as a gateway does after its timeout, the server drops the handler.
+/// Operators look for these requests, so they are logged and counted when this value is dropped.
 struct Observation {
     metrics: Metrics,
     started: Instant,
@@ -61,7 +61,7 @@ impl Drop for Observation {
     }
 }
 
-/// The caller's `x-request-id`, if it cannot forge a log line.
+/// The caller's `x-request-id`. `None` if it could forge a log line.
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-request-id")?.to_str().ok().filter(|id| is_request_id(id))
 }

@@ -1,7 +1,6 @@
-//! Every answer that is not a success, and the one place that makes it: an [`ErrorBody`] under its status.
+//! Every answer that is not a success is made here: an [`ErrorBody`] with its status.
 //!
-//! Descriptions are written here or are a [`Refusal`]'s own words; they never repeat what the caller sent nor what the database
-//! said.
+//! Descriptions are fixed texts of this module or of a [`Refusal`]. They never repeat what the caller or the database said.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,23 +12,23 @@ use crate::database::{Failure, Refusal};
 /// Why a request is not answered with success.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The request is not one this operation takes; says what it takes.
+    /// The request is not valid for this operation. The text says what the operation accepts.
     Invalid(&'static str),
-    /// The body is not of the media type named.
+    /// The body does not have this media type.
     UnsupportedMediaType(&'static str),
     /// The body is larger than the limit.
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
-    /// No credential, or another one.
+    /// The credential is missing or wrong.
     Unauthorized,
-    /// An update without `If-Match`.
+    /// The update has no `If-Match`.
     PreconditionRequired,
-    /// No such route.
+    /// No route has this path.
     NotFound,
-    /// The route is there, the method is not.
+    /// The route exists, but it does not accept this method.
     MethodNotAllowed,
-    /// The database's answer was a failure or a refusal.
+    /// The database failed or refused the operation.
     Failed(Failure),
 }
 

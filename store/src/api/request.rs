@@ -1,4 +1,4 @@
-//! What callers send, and its bounds: each extractor here yields a value the database can take as it is, or a [`Problem`].
+//! Reads requests and checks their bounds. Each extractor here yields a value that the database can use unchanged, or a [`Problem`].
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ use super::problem::Problem;
 use crate::database::Refusal;
 use crate::model::{Jti, NewClient, NewToken, Record, Replacement, Software};
 
-/// A body may take no longer than this to arrive: a graceful stop waits for it.
+/// The longest time in which a body must arrive, because a graceful stop waits for it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The `client_id` of the path. One that the store cannot have made is unknown.
+/// The `client_id` in the path. An id that the store cannot have made is unknown.
 pub(super) struct ClientId(pub(super) String);
 
-/// The version in `If-Match`: one entity tag, as the store writes it (RFC 9110 section 13.1.1).
+/// The version in `If-Match`: one entity tag, in the form that the store writes (RFC 9110 section 13.1.1).
 pub(super) struct IfMatch(pub(super) i64);
 
-/// Whether the caller wants back only what it does not know, by `Prefer: return=minimal` (RFC 7240 section 4.2).
+/// Whether the caller wants only what it does not know yet: `Prefer: return=minimal` (RFC 7240 section 4.2).
 pub(super) struct PrefersMinimal(pub(super) bool);
 
-/// A JSON body, read as `S` and turned into `T` by its checks.
+/// A JSON body. It is read as a shape, and checks turn it into a `T`.
 pub(super) struct Checked<T>(pub(super) T);
 
 /// The `token` parameter of a form (RFC 7662 section 2.1, RFC 7009 section 2.1).
@@ -96,13 +96,13 @@ impl<S: Send + Sync> FromRequest<S> for TokenForm {
     }
 }
 
-/// A value that comes as a JSON body.
+/// A value that is sent as a JSON body.
 pub(super) trait FromBody: Sized {
-    /// The JSON as it is written.
+    /// The JSON in the form that is sent.
     type Shape: DeserializeOwned;
-    /// What the body has to look like, for callers whose body does not.
+    /// The expected form of the body, for callers that sent another one.
     const TAKES: &'static str;
-    /// Checks what the type of the shape cannot say.
+    /// Checks what the type of the shape cannot express.
     fn check(shape: Self::Shape) -> Result<Self, Problem>;
 }
 
@@ -120,27 +120,27 @@ impl FromBody for Replacement {
     }
 }
 
-/// What several callers of a gateway asked for, in one request. Each item is read for itself: what is wrong with one does not concern
-/// the others.
+/// The requests of several callers of a gateway, in one request. Each item is read on its own, so a fault in one does not affect the
+/// others.
 pub(super) struct Batch<T>(pub(super) Vec<BatchItem<T>>);
 
 /// One item of a batch.
 pub(super) struct BatchItem<T> {
-    /// The request of the gateway's caller, for the log.
+    /// The id of the request of the gateway's caller, for the log.
     pub(super) request_id: Option<String>,
-    /// What is asked for, or what is wrong with it.
+    /// The request, or the problem with it.
     pub(super) new: Result<T, Problem>,
 }
 
-/// What can stand in a batch.
+/// A value that can be an item of a batch.
 pub(super) trait FromItem: Sized {
-    /// The JSON as it is written.
+    /// The JSON in the form that is sent.
     type Shape: DeserializeOwned;
-    /// What one item has to look like, for callers whose item does not.
+    /// The expected form of an item, for callers that sent another one.
     const TAKES: &'static str;
-    /// The id of the request that asks for it.
+    /// Takes the id of the request out of the shape.
     fn take_request_id(shape: &mut Self::Shape) -> Option<String>;
-    /// Checks what the type of the shape cannot say.
+    /// Checks what the type of the shape cannot express.
     fn check(shape: Self::Shape) -> Result<Self, Problem>;
 }
 
@@ -228,7 +228,7 @@ impl FromItem for NewToken {
         if !(1..=MAX_LIFETIME).contains(&shape.expires_in) {
             return Err(Problem::Invalid("`expires_in` must be 1 to 31622400 seconds (366 days)"));
         }
-        // Only the form is checked: the gateway compares thumbprints, the store gives back what it was given.
+        // Only the form is checked. The gateway compares thumbprints, and the store returns them unchanged.
         if !is_thumbprint(&shape.cnf.certificate_thumbprint) {
             return Err(Problem::Invalid(
                 "`cnf.x5t#S256` must be a SHA-256 digest as base64url without padding, 43 characters",

@@ -1,8 +1,9 @@
-//! What a database has to do for the store. [`Database`](super::Database) is all that the rest of the program knows.
+//! The trait that each database of the store implements. The rest of the program knows only [`Database`](super::Database).
 //!
-//! Every operation is one transaction, or has a savepoint of its own in a transaction that it shares: all of it happens, or nothing. It has
-//! happened for good when its future is ready. What it reads stays true until it commits, and it reads the clock inside the transaction:
-//! a request that waited until its `jti` had expired must not consume it after the purge. What has expired counts as absent, purged or not.
+//! Every operation is one transaction, or has its own savepoint in a shared transaction: everything in it happens, or nothing. When its
+//! future is ready, its effect is durable. What it reads stays true until it commits. It reads the clock inside the transaction: a request
+//! that waited until its `jti` had expired must not consume it after the purge. Expired rows count as absent, even if they are not purged
+//! yet.
 //!
 //! `store/tests/store/suite` has the cases that every database must pass.
 
@@ -15,12 +16,12 @@ use crate::model::{
     ActiveToken, Client, IssuedToken, Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, WrittenClient,
 };
 
-/// An operation that is under way.
+/// An operation that is running.
 pub(super) type Operation<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// A database that is open. The methods are those of [`Database`](super::Database), which says what each does and how it is refused.
+/// An open database. Its methods are those of [`Database`](super::Database), which documents their effects and errors.
 pub(super) trait Backend: Debug + Send + Sync {
-    /// Creates clients. Each is refused for itself.
+    /// Creates clients. Each can be refused on its own.
     fn create_clients(&self, every: Vec<ClientToCreate>) -> Operation<'_, Vec<Result<WrittenClient, Refusal>>>;
 
     /// Reads a client.
@@ -32,54 +33,54 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Deletes a client and all its tokens.
     fn delete_client(&self, client_id: String) -> Operation<'_, ()>;
 
-    /// Issues access tokens. Each is refused for itself.
+    /// Issues access tokens. Each can be refused on its own.
     fn issue_tokens(&self, every: Vec<TokenToIssue>) -> Operation<'_, Vec<Result<IssuedToken, Refusal>>>;
 
-    /// What is known of the token with this digest, if it is active.
+    /// The data of the token with this digest, if it is active.
     fn introspect(&self, digest: String) -> Operation<'_, Option<ActiveToken>>;
 
-    /// Deletes the token with this digest, whatever its use.
+    /// Deletes the token with this digest, for either use.
     fn revoke(&self, digest: String) -> Operation<'_, ()>;
 
-    /// Deletes at most `batch` expired `jti` and `batch` expired tokens; returns how many rows went.
+    /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
     fn purge_expired(&self, batch: u32) -> Operation<'_, usize>;
 
-    /// Succeeds when the database can be written to.
+    /// Checks that the database can be written to.
     fn ready(&self) -> Operation<'_, ()>;
 
-    /// Counts what is kept.
+    /// Counts the rows.
     fn counts(&self) -> Operation<'_, Counts>;
 
-    /// Waits for operations that are under way, then closes. Later operations fail with [`Failure::Closed`].
+    /// Waits for running operations, then closes. Later operations fail with [`Failure::Closed`].
     fn close(&self) -> Operation<'_, ()>;
 
-    /// Does, for as long as the future is polled, what this database needs done beside its operations. By default that is nothing.
+    /// Does the work that this database needs beside its operations, as long as the future is polled. By default there is none to do.
     fn housekeeping(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }
 }
 
-/// A client that is to be created, with what was drawn for it.
+/// A client to create, with its random values.
 #[derive(Debug)]
 pub(super) struct ClientToCreate {
     /// Its id.
     pub(super) client_id: String,
-    /// Its registration access token, where one was asked for.
+    /// Its registration access token, if one was requested.
     pub(super) registration_access_token: Option<NewSecret>,
-    /// What was asked for.
+    /// The request.
     pub(super) new: NewClient,
 }
 
-/// A token that is to be issued, with what was drawn for it.
+/// A token to issue, with its random values.
 #[derive(Debug)]
 pub(super) struct TokenToIssue {
     /// The token.
     pub(super) access_token: NewSecret,
-    /// What was asked for.
+    /// The request.
     pub(super) new: NewToken,
 }
 
-/// Checks that a `jti` has not expired and does not ask to be kept for too long.
+/// Checks that a `jti` has not expired and need not be kept for too long.
 ///
 /// # Errors
 /// [`Refusal::JtiExpired`], [`Refusal::JtiTooFarAhead`].

@@ -1,9 +1,9 @@
-//! Why an operation did not happen, whatever the database.
+//! The reasons why an operation did not happen. They are the same for every database.
 
 use std::error::Error;
 use std::sync::Arc;
 
-/// Why an operation was refused; nothing of it has happened.
+/// Why an operation was refused. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No client has this `client_id`.
@@ -12,19 +12,19 @@ pub enum Refusal {
     /// One of the `jti` was consumed before and has not expired.
     #[error("a jti of this request was used before")]
     Replayed {
-        /// Which: its place in `consume_jti`, the first is 0.
+        /// The index of the `jti` in `consume_jti`, starting at 0.
         index: usize,
     },
-    /// One of the `jti` has expired already: what carried it must not have been accepted.
+    /// One of the `jti` has expired. The document that carried it must not have been accepted.
     #[error("`expires_at` of a jti is in the past; compare the clocks of the gateway and the store")]
     JtiExpired,
-    /// One of the `jti` asks to be kept for longer than [`MAX_LIFETIME`](crate::model::MAX_LIFETIME).
+    /// One of the `jti` would have to be kept for longer than [`MAX_LIFETIME`](crate::model::MAX_LIFETIME).
     #[error("`expires_at` of a jti is more than 366 days ahead")]
     JtiTooFarAhead,
-    /// `single_registration`, and the software has a client.
+    /// `single_registration` is set, and the software has a client already.
     #[error("this software is registered already")]
     DuplicateSoftware,
-    /// The client was created for another software.
+    /// The client was created for other software.
     #[error("the client is a registration of another software")]
     SoftwareMismatch,
     /// The client was updated since the caller read it.
@@ -35,11 +35,11 @@ pub enum Refusal {
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It was refused: the caller's matter.
+    /// It was refused. The reason lies with the caller.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The database did not answer as it should, in the operation or in the transaction that it shared with others. The error is the
-    /// database's own and is only for the log.
+    /// The database failed, in the operation or in the transaction that it shared with others. The error comes from the database and is
+    /// only for the log.
     #[error("the database failed: {0}")]
     Database(Arc<dyn Error + Send + Sync>),
     /// Too many operations waited for the database.
@@ -48,7 +48,7 @@ pub enum Failure {
     /// The store is stopping.
     #[error("the database is closed")]
     Closed,
-    /// A record in the database is not the JSON that was put there.
+    /// A record in the database is not the JSON that was stored.
     #[error("a stored record cannot be read: {0}")]
     Record(#[from] serde_json::Error),
     /// The operating system gave no random bytes.
@@ -59,7 +59,7 @@ pub enum Failure {
 /// Why a database could not be opened. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No database of this store has a URL like this.
+    /// The URL does not belong to a supported database.
     #[error(
         "the database must be a SQLite file, written `sqlite:PATH` (as `sqlite:./dcr-store.db`); other databases are not supported"
     )]

@@ -1,4 +1,4 @@
-//! What is drawn at random before an operation begins: client ids and tokens. It is the same for every database.
+//! Random values that are made before an operation begins: client ids and tokens. They are the same for every database.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,37 +7,38 @@ use sha2::{Digest, Sha256};
 
 use super::Failure;
 
-/// A token that was just drawn.
+/// A token that was just made.
 #[derive(Debug)]
 pub(super) struct NewSecret {
-    /// What its holder is shown, once: 256 random bits as base64url.
+    /// The token for its holder, who sees it once: 256 random bits as base64url.
     pub(super) token: String,
-    /// What the database keeps.
+    /// The digest that the database keeps.
     pub(super) digest: String,
 }
 
 impl NewSecret {
-    /// Draws one.
+    /// Makes a token.
     ///
     /// # Errors
-    /// When the operating system gives no random bytes.
+    /// The operating system gave no random bytes.
     pub(super) fn draw() -> Result<Self, Failure> {
         let token = BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<32>()?);
         Ok(Self { digest: digest(&token), token })
     }
 }
 
-/// The SHA-256 of a token as base64url: what the database keeps of it.
+/// The SHA-256 digest of a token as base64url. The database keeps only this.
 pub(super) fn digest(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
-/// Draws a client id: 32 hexadecimal digits, of which 48 bits are the time in milliseconds and 80 are random.
+/// Makes a client id: 32 hexadecimal digits. 48 bits are the time in milliseconds, and 80 bits are random.
 ///
-/// Clients that register one after the other are neighbours in the index, so one page of it is written for all clients of a transaction.
+/// Clients that register one after the other are neighbours in the index. So one page of the index is written for all clients of a
+/// transaction.
 ///
 /// # Errors
-/// When the operating system gives no random bytes.
+/// The operating system gave no random bytes.
 pub(super) fn new_client_id() -> Result<String, Failure> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let random = u128::from_be_bytes(random_bytes()?) >> 48;

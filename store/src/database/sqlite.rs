@@ -1,8 +1,8 @@
-//! One SQLite file.
+//! A database in one SQLite file.
 //!
-//! Transactions that write begin with the write lock (`BEGIN IMMEDIATE`): what they read stays true until they commit, and the clock is read
-//! under that lock. Operations that queue at the same time share one transaction (`writer`), and are answered when it is on the disk.
-//! Operations that only read (`reader`) wait for none of that.
+//! Transactions that write begin with the write lock (`BEGIN IMMEDIATE`). So what they read stays true until they commit, and they read the
+//! clock under that lock. Operations that queue at the same time share one transaction (`writer`) and are answered when it is on the disk.
+//! Operations that only read (`reader`) do not wait for this.
 
 mod checkpoint;
 mod open;
@@ -27,16 +27,16 @@ use crate::database::backend::{Backend, ClientToCreate, Operation, TokenToIssue}
 use crate::database::{Counts, Failure, Refusal};
 use crate::model::{ActiveToken, Client, IssuedToken, Replacement, WrittenClient};
 
-/// The scheme of its URLs.
+/// The scheme of the URLs of this database.
 pub(super) const SCHEME: &str = "sqlite";
 
-/// The threads that have the file open: SQLite waits for the disk where it is called.
+/// The threads that have the file open. SQLite blocks the calling thread while it waits for the disk.
 #[derive(Debug)]
 pub(super) struct Sqlite {
     writer: DatabaseThread,
-    /// For what a request looks up.
+    /// Reads what requests look up.
     reader: DatabaseThread,
-    /// For what takes longer.
+    /// Runs the reads that take longer.
     counter: DatabaseThread,
     clock: Clock,
 }
@@ -44,17 +44,17 @@ pub(super) struct Sqlite {
 /// Why an operation did not succeed, while its transaction is open.
 #[derive(Debug)]
 enum Error {
-    /// This operation alone did not: what it wrote is undone, and the transaction goes on.
+    /// Only this operation failed. Its writes are undone, and the transaction goes on.
     Operation(Failure),
-    /// SQLite failed. After some failures it has undone the whole transaction, savepoints and all, so the transaction ends.
+    /// SQLite failed. After some failures it has undone the whole transaction with all savepoints, so the transaction ends.
     Sqlite(rusqlite::Error),
 }
 
 impl Sqlite {
-    /// Opens the file that `url` (`sqlite:PATH`) names, creates it when it is missing, and brings its schema up to date. Waits for the disk.
+    /// Opens the file in `url` (`sqlite:PATH`), creates it if it is missing, and brings its schema up to date. It blocks on the disk.
     ///
     /// # Errors
-    /// A URL that names no file, or a file that cannot be used; the message says what to do.
+    /// The URL names no file, or the file cannot be used. The message says what to do.
     pub(super) fn open(url: &str, clock: Clock) -> Result<Self, OpenError> {
         let Connections { writer, reader, counter } = open::open(url)?;
         let writer = writer::start(writer).map_err(OpenError::Thread)?;
@@ -63,7 +63,8 @@ impl Sqlite {
         Ok(Self { writer, reader, counter, clock })
     }
 
-    /// Moves what is in the write-ahead log into the database file, as far as no reader needs the old pages. Operations do not wait for it.
+    /// Moves pages from the write-ahead log into the database file, except those whose old version a reader still needs. Operations do not
+    /// wait for it.
     async fn checkpoint(&self) -> Result<(), Failure> {
         self.counter.run(|data| Ok(data.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)).await
     }
@@ -102,7 +103,7 @@ impl Backend for Sqlite {
         }))
     }
 
-    /// The tokens go by `ON DELETE CASCADE`.
+    /// `ON DELETE CASCADE` deletes the tokens.
     fn delete_client(&self, client_id: String) -> Operation<'_, ()> {
         Box::pin(self.writer.run(move |work| {
             match work.prepare_cached("DELETE FROM clients WHERE client_id = ?1")?.execute([client_id])? {
@@ -155,7 +156,7 @@ impl Backend for Sqlite {
         }))
     }
 
-    /// Takes the write lock and gives it back.
+    /// Takes the write lock and releases it.
     fn ready(&self) -> Operation<'_, ()> {
         Box::pin(
             self.writer

@@ -1,4 +1,4 @@
-//! `/v1/clients`: what of a request is refused before the database is asked, and what an answer can leave out.
+//! `/v1/clients`: requests that are refused before the database is asked, and answers without the record.
 
 use serde_json::{Value, json};
 

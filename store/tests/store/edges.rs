@@ -1,4 +1,4 @@
-//! What holds for every route: media types, sizes, methods, the credential, a database that fails, what is counted.
+//! Behaviour of every route: media types, sizes, methods, the credential, a failing database, and the counters.
 
 use std::future::Future;
 use std::task::{Context, Waker};

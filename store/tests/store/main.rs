@@ -1,4 +1,4 @@
-//! The store as its callers meet it: the routes one by one, and the real binary started, killed and stopped.
+//! The store as its callers see it: each route, and the real binary that is started, killed and stopped.
 
 #[cfg(test)]
 mod clients;

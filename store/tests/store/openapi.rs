@@ -1,5 +1,5 @@
-//! `store/openapi.json`: made from the types of the protocol, and held against what the store answers. Every answer that the routers of these
-//! tests give is checked against it ([`check`]); here each answer that it names is caused once, and each bound is tried.
+//! `store/openapi.json` is made from the types of the protocol and compared with the store's answers. Every answer in these tests is
+//! checked against it ([`check`]). The tests here cause each answer in the document once, and try each bound.
 
 mod bounds;
 mod document;
@@ -21,7 +21,7 @@ use crate::support::{Answer, Rig, creation, form_request, issue, jti, new_client
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
 
-/// The JSON body of a request, kept beside it so that it can be checked once the answer is known.
+/// The JSON body of a request. It is kept with the request, so that it can be checked once the answer is known.
 #[derive(Clone)]
 pub(crate) struct Sent(pub(crate) Value);
 
@@ -44,7 +44,7 @@ fn every_error_code_is_in_the_document() {
     }
 }
 
-/// The clock of the runtime goes forward when nothing else is left to do, so that a body that does not come is not waited for.
+/// The clock of the runtime advances when there is nothing else to do. So the test does not wait for a body that never comes.
 #[tokio::test(start_paused = true)]
 async fn the_store_gives_every_answer_of_the_document() {
     for (path, method, status) in answers() {
@@ -67,7 +67,7 @@ fn answers() -> Vec<(String, Method, u16)> {
     answers
 }
 
-/// Has a store give this answer.
+/// Makes a store give this answer.
 async fn cause(path: &str, method: &Method, status: u16) -> Answer {
     let credential = (status == 401).then(|| Credential::parse(&"a".repeat(32)).unwrap());
     let rig = Rig::with_credential(credential).await;
@@ -100,7 +100,7 @@ async fn without_body(rig: &Rig, mut request: Request<Body>) -> Answer {
     rig.send(request).await
 }
 
-/// A request that is answered with success over a client that exists.
+/// A request that succeeds, for a client that exists.
 fn good_request(path: &str, method: &Method, client: &str) -> Request<Body> {
     match (method.as_str(), path) {
         ("POST", path::CLIENTS) => creation(&new_client(json!([jti("a")]))),
@@ -118,7 +118,7 @@ fn good_request(path: &str, method: &Method, client: &str) -> Request<Body> {
     }
 }
 
-/// Checks an answer against the document, and the request's JSON body where it was accepted.
+/// Checks an answer against the document. If the request was accepted, its JSON body is checked too.
 #[track_caller]
 pub(crate) fn check(method: &Method, path: &str, sent: Option<&Sent>, answer: &Answer) {
     let Some(operation) = operation(method, path) else {
@@ -139,7 +139,7 @@ pub(crate) fn check(method: &Method, path: &str, sent: Option<&Sent>, answer: &A
         None => assert_eq!(answer.text, ""),
         Some(media_type) => {
             assert_eq!(answer.header("content-type"), media_type);
-            // A record may nest deeper than the tests read.
+            // A record may nest deeper than the tests can read.
             let is_too_deep = answer.text.contains(&"[".repeat(128));
             if media_type == "application/json" && !is_too_deep {
                 validate(&format!("{pointer}/content/application~1json/schema"), &answer.body);
@@ -151,7 +151,7 @@ pub(crate) fn check(method: &Method, path: &str, sent: Option<&Sent>, answer: &A
     }
 }
 
-/// What was accepted of a JSON body: the whole of it, or those items of a batch that were not refused; each with the name of its schema.
+/// The accepted parts of a JSON body: the whole body, or the items of a batch that were not refused. Each has the name of its schema.
 fn accepted<'a>(method: &Method, sent: &'a Value, answer: &Answer) -> Vec<(&'static str, &'a Value)> {
     if method == Method::PUT {
         return if answer.status.is_success() { vec![("Replacement", sent)] } else { Vec::new() };
@@ -164,7 +164,7 @@ fn accepted<'a>(method: &Method, sent: &'a Value, answer: &Answer) -> Vec<(&'sta
     [(Kind::Clients, "NewClient"), (Kind::Tokens, "NewToken")].into_iter().flat_map(of_kind).collect()
 }
 
-/// Where the document has the operation, as a JSON pointer.
+/// The place of the operation in the document, as a JSON pointer. `None` if the document does not have it.
 fn operation(method: &Method, path: &str) -> Option<String> {
     let path = path.split('?').next().unwrap_or_default();
     let template = match path.strip_prefix("/v1/clients/") {
@@ -175,7 +175,7 @@ fn operation(method: &Method, path: &str) -> Option<String> {
     DOCUMENT.pointer(&pointer).map(|_| pointer)
 }
 
-/// Checks a value against the schema at a place of the document.
+/// Checks a value against the schema at a place in the document.
 #[track_caller]
 fn validate(pointer: &str, value: &Value) {
     let validator = validator(pointer);
@@ -183,7 +183,7 @@ fn validate(pointer: &str, value: &Value) {
     assert!(errors.is_empty(), "{pointer} does not describe {value}: {errors:?}");
 }
 
-/// Made once for each place.
+/// The validator of a place. It is made once.
 fn validator(pointer: &str) -> Arc<Validator> {
     static MADE: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
     let make = || {

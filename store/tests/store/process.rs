@@ -1,4 +1,4 @@
-//! The real binary: what it refuses at start, what it leaves after a kill, how it stops.
+//! The real binary: what it refuses at start, what remains after a kill, and how it stops.
 
 use std::path::Path;
 
@@ -184,12 +184,12 @@ async fn beyond_loopback_it_serves_when_told_that_this_is_meant() {
     store.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.assert_status(200);
 }
 
-/// Runs the binary until it ends by itself. Arguments win over what [`command`] sets.
+/// Runs the binary until it ends by itself. `arguments` replace those that [`command`] sets.
 fn run_to_end(folder: &Path, arguments: &[&str]) -> Option<i32> {
     command(folder).args(arguments).status().unwrap().code()
 }
 
-/// A request whose head was read and whose body the handler waits for: only then the server says 100.
+/// A request whose head was read, and whose handler waits for the body. Only then the server answers 100.
 async fn in_flight(store: &Process, length: usize) -> TcpStream {
     let mut connection = TcpStream::connect(store.address()).await.unwrap();
     let head = format!(
@@ -203,7 +203,7 @@ async fn in_flight(store: &Process, length: usize) -> TcpStream {
     connection
 }
 
-/// Waits until the store takes no more connections.
+/// Waits until the store accepts no more connections.
 async fn refusing(store: &Process) {
     let address = store.address().to_owned();
     until("the store to stop accepting", || std::net::TcpStream::connect(&address).is_err().then_some(())).await;

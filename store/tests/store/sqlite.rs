@@ -1,4 +1,4 @@
-//! The suite over SQLite, and what only a SQLite file can have: damage, and two processes on one file.
+//! The suite over SQLite, and tests that only a SQLite file needs: damage, and two processes with one file.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ use crate::support::{
 
 every_case!(crate::sqlite::open);
 
-/// Opens a database in a folder of its own.
+/// Opens a database in its own folder.
 pub(crate) async fn open(clock: Clock) -> SqliteFile {
     SqliteFile::open_in(tempfile::tempdir().unwrap(), clock).await
 }
 
-/// A database file in a folder of its own.
+/// A database file in its own folder.
 pub(crate) struct SqliteFile {
     database: Database,
     folder: TempDir,
@@ -66,7 +66,7 @@ async fn a_damaged_record_is_unavailable() {
     rig.get(&path).await.assert_refused(503, "temporarily_unavailable");
 }
 
-/// What one process registers and answers, the other knows; what one deletes, the other has forgotten.
+/// A token that one process has registered is known to the other. A token that one process has deleted is unknown to the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_registration_access_token_is_known_and_dead_in_both_processes() {
     let pair = Pair::start().await;
@@ -95,7 +95,7 @@ async fn of_50_identical_creates_over_two_processes_one_wins() {
     assert_eq!(active.assert_status(200).body["client_id"], won.body["client_id"]);
 }
 
-/// A transaction that took the write lock only after it had read would fail when another wrote in between.
+/// A transaction that took the write lock only after reading would fail if another one wrote in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_in_two_processes_wait_for_each_other() {
     let pair = Pair::start().await;
@@ -105,7 +105,7 @@ async fn writers_in_two_processes_wait_for_each_other() {
     assert_eq!(outcomes(&answers), BTreeMap::from([("201".to_owned(), 60)]));
 }
 
-/// Two processes on one file: their locks meet in SQLite, not in a pool.
+/// Two processes with one file. Their locks meet in SQLite, not in a pool.
 struct Pair {
     processes: Arc<[Process; 2]>,
     _folder: TempDir,

@@ -1,5 +1,5 @@
-//! What every database must do. A case gets a [`Rig`](crate::support::Rig) over a fresh database and knows only the store's API and
-//! [`Database`](dcr_store::database::Database). [`every_case`] makes one test of each case for one kind of database.
+//! The cases that every database must pass. A case gets a [`Rig`](crate::support::Rig) over a fresh database. It uses only the store's API
+//! and [`Database`](dcr_store::database::Database). [`every_case`] makes one test of each case for one kind of database.
 
 pub(crate) mod atomicity;
 pub(crate) mod availability;
@@ -7,8 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod database;
 pub(crate) mod tokens;
 
-/// Makes the tests. `$open` is the path of a function that opens a fresh database with a given clock:
-/// `async fn(Clock) -> impl Fixture`.
+/// Makes the tests. `$open` is the path of a function that opens a fresh database with this clock: `async fn(Clock) -> impl Fixture`.
 macro_rules! every_case {
     ($open:path) => {
         $crate::suite::every_case! { $open =>

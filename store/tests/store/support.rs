@@ -1,4 +1,4 @@
-//! What the tests share: the router over a database of its own, requests in a line, and the binary as a process.
+//! Helpers of all tests: the router over its own database, short requests, and the binary as a process.
 
 use std::any::Any;
 use std::path::Path;
@@ -24,10 +24,10 @@ use tower::ServiceExt;
 use crate::openapi::{self, Sent};
 use crate::sqlite;
 
-/// The time of the routers' clocks when a test starts.
+/// The time of the routers' clocks at the start of a test.
 pub(crate) const NOW: i64 = 1_643_090_861;
 
-/// An answer, whole. A body that is not JSON is `Null`, see `text`.
+/// A complete answer. If the body is not JSON, it is `Null`; see `text`.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -48,8 +48,8 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, text, body }
     }
 
-    /// What became of the one client or token that was asked for, as if it were the answer; a request that was refused as a whole stays
-    /// as it is.
+    /// The reply for the one client or token in the request, as if it were the answer. A request that was refused as a whole stays
+    /// unchanged.
     pub(crate) fn of_one(mut self) -> Self {
         let all = ["/clients", "/tokens"].into_iter().find(|all| self.body.pointer(all).is_some()).unwrap_or_default();
         if let Some([reply]) = self.body.pointer_mut(all).and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
@@ -60,7 +60,7 @@ impl Answer {
         self
     }
 
-    /// Asserts a refusal: its status, its code, a description, for a replay which `jti` it was, and no other members.
+    /// Asserts a refusal: its status, its code, a description, for a replay the index of the `jti`, and no other members.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: u16, error: &str) {
         assert_eq!((self.status.as_u16(), self.body["error"].as_str()), (status, Some(error)), "{self:?}");
@@ -88,16 +88,16 @@ impl Answer {
     }
 }
 
-/// A fresh database for one test, and what the suite needs beside its interface.
+/// A fresh database for one test, with the operations that the suite needs besides its interface.
 pub(crate) trait Fixture: Send + Sync {
     /// The database.
     fn database(&self) -> Database;
 
-    /// Keeps every operation that writes waiting until what is returned is dropped. Operations that read go on.
+    /// Makes every operation that writes wait until the returned value is dropped. Operations that read go on.
     fn block_writers(&self) -> Box<dyn Any>;
 }
 
-/// The router over a database of its own, with a clock the test sets.
+/// The router over its own database, with a clock that the test sets.
 pub(crate) struct Rig {
     pub(crate) router: Router,
     pub(crate) database: Database,
@@ -106,7 +106,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Over SQLite: for tests of what does not depend on the database.
+    /// Over SQLite, for tests that do not depend on the kind of database.
     pub(crate) async fn new() -> Self {
         Self::over(sqlite::open).await
     }
@@ -117,7 +117,7 @@ impl Rig {
         rig
     }
 
-    /// Over the database that `open` opens with the given clock.
+    /// Over the database that `open` opens with this clock.
     pub(crate) async fn over<F: Fixture + 'static>(open: impl AsyncFnOnce(Clock) -> F) -> Self {
         let time = Arc::new(AtomicI64::new(NOW));
         let clock = Clock::from_fn({
@@ -161,12 +161,12 @@ impl Rig {
         self.send(Request::delete(path).body(Body::empty()).unwrap()).await
     }
 
-    /// Asks for one client.
+    /// Requests one client.
     pub(crate) async fn create(&self, client: &Value) -> Answer {
         self.send(creation(client)).await.of_one()
     }
 
-    /// Asks for one token for the client of that path.
+    /// Requests one token for the client with this path.
     pub(crate) async fn issue(&self, client: &str, token: &Value) -> Answer {
         self.send(issue(client, token)).await.of_one()
     }
@@ -187,12 +187,12 @@ pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
     request.body(Body::from(body.to_string())).unwrap()
 }
 
-/// Asks for one client.
+/// A request for one client.
 pub(crate) fn creation(client: &Value) -> Request<Body> {
     post("/v1/clients", &json!({ "clients": [client] }))
 }
 
-/// Asks for one token for the client of that path.
+/// A request for one token, for the client with this path.
 pub(crate) fn issue(client: &str, token: &Value) -> Request<Body> {
     let mut token = token.clone();
     if let Some(members) = token.as_object_mut() {
@@ -218,7 +218,7 @@ pub(crate) fn jti_until(jti: &str, expires_at: i64) -> Value {
     json!({ "issuer": "OpenBanking Ltd request", "jti": jti, "expires_at": expires_at })
 }
 
-/// One that the clock of a process accepts.
+/// A jti that the clock of a process accepts.
 pub(crate) fn now_jti(jti: &str) -> Value {
     jti_until(jti, Clock::system().now() + 600)
 }
@@ -232,7 +232,7 @@ pub(crate) fn new_client(consume_jti: Value) -> Value {
     })
 }
 
-/// The same with the wish for a registration access token.
+/// The same body, with a request for a registration access token.
 pub(crate) fn asking_for_token(mut body: Value) -> Value {
     body["registration_access_token"] = json!(true);
     body
@@ -251,13 +251,13 @@ pub(crate) fn new_token(consume_jti: Value) -> Value {
     })
 }
 
-/// `value` with the member at `pointer` replaced.
+/// `value`, with another member at `pointer`.
 pub(crate) fn with(mut value: Value, pointer: &str, replaced: Value) -> Value {
     *value.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = replaced;
     value
 }
 
-/// The binary, running over the database of a folder; killed when dropped.
+/// The running binary, over the database of a folder. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
@@ -265,7 +265,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it on a free port and waits until it says that it serves.
+    /// Starts the binary on a free port, and waits until it reports that it serves.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
         let ready = folder.join("ready");
         drop(std::fs::remove_file(&ready)); // a killed store leaves its own behind
@@ -287,7 +287,7 @@ impl Process {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// SIGKILL: nothing of the process runs any more.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -309,11 +309,11 @@ impl Drop for Process {
     }
 }
 
-/// The binary on a free loopback port, over the database of `folder`, its log in `folder`.
+/// The command for the binary on a free loopback port, with the database and the log in `folder`.
 pub(crate) fn command(folder: &Path) -> Command {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcr-store"));
-    // By the environment, so that a test's arguments win.
+    // Set by environment variables, so that the arguments of a test replace them.
     command.env("DCR_STORE_LISTEN", "127.0.0.1:0").env("DCR_STORE_DATABASE", "sqlite:store.db");
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command
@@ -323,7 +323,7 @@ pub(crate) fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap()
 }
 
-/// Asks again and again until there is something; gives up after half a minute.
+/// Asks again and again until there is a value. It gives up after half a minute.
 pub(crate) async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! `/v1/tokens`: what of a request is refused before the database is asked.
+//! `/v1/tokens`: requests that are refused before the database is asked.
 
 use serde_json::{Value, json};
 

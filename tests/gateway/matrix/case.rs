@@ -1,4 +1,4 @@
-//! One case: a request, and what it is expected to meet.
+//! One case: a request and its expected result.
 
 use dcr_cli::client::Tpp;
 use dcr_policy::catalogue::{Answer, RULES, Rule};
@@ -8,23 +8,23 @@ use serde_json::Value;
 
 use super::Scene;
 
-/// What a request is expected to meet.
+/// A request and its expected result.
 pub(crate) struct Case {
-    /// What is broken, or still at the edge.
+    /// The broken part, or the value that is still accepted.
     pub(crate) name: String,
-    /// The reason of the refusal; `None` where the request is still accepted.
+    /// The reason of the refusal. `None` if the request is accepted.
     pub(crate) reason: Option<&'static str>,
-    /// HTTP status.
+    /// The HTTP status.
     pub(crate) status: u16,
-    /// The answer's `error`, where the profile has no word of its own for the rule.
+    /// The `error` of the answer, unless the profile has its own `error` for the rule.
     error: Option<&'static str>,
-    /// A member of the answer, and what it must be.
+    /// A member of the answer, and its expected value.
     pub(crate) member: Option<(&'static str, Value)>,
     /// Makes the request.
     pub(crate) shot: Box<dyn Fn(&Scene) -> Shot>,
 }
 
-/// One request, by one client.
+/// One request and the client that sends it.
 pub(crate) struct Shot {
     pub(crate) client: Tpp,
     pub(crate) request: RequestBuilder,
@@ -40,27 +40,27 @@ impl Case {
         Self { name: name.into(), reason: Some(reason), status, error: Some(error), member: None, shot: Box::new(shot) }
     }
 
-    /// A request at the edge that must be accepted.
+    /// A request at the limit that must be accepted.
     pub(crate) fn accepted(name: impl Into<String>, status: u16, shot: impl Fn(&Scene) -> Shot + 'static) -> Self {
         Self { name: name.into(), reason: None, status, error: None, member: None, shot: Box::new(shot) }
     }
 
-    /// The same request, whose answer must say this.
+    /// The same request. Its answer must have this member.
     pub(crate) fn answering(self, member: &'static str, value: impl Into<Value>) -> Self {
         Self { member: Some((member, value.into())), ..self }
     }
 
-    /// The same request, to be accepted with this status where the profile allows what the case tries.
+    /// The same request. If the profile allows it, it must be accepted with this status.
     pub(crate) fn accepted_where(self, allowed: bool, status: u16) -> Self {
         if allowed { Self { reason: None, status, error: None, ..self } } else { self }
     }
 
-    /// The rule it breaks.
+    /// The rule that it breaks.
     pub(crate) fn rule(&self) -> Option<&'static Rule> {
         RULES.iter().copied().find(|rule| Some(rule.reason) == self.reason)
     }
 
-    /// The answer's `error` in this profile.
+    /// The `error` of the answer in this profile.
     pub(crate) fn error_in(&self, profile: &Profile) -> Option<&'static str> {
         let shown = self.rule().map(|rule| match rule.answer {
             Answer::SameAs(shown) => shown,

@@ -1,4 +1,4 @@
-//! Whether every rule of a profile has its case, and which rules a profile does not have.
+//! Checks that every rule of a profile has a case, and lists the rules that a profile does not have.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dcr_policy::settings::Settings;
 
 use super::Case;
 
-/// Reasons that cannot be provoked by one request to one gateway, and the test that provokes them instead.
+/// Reasons that one request to one gateway cannot cause, each with the test that causes it instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("store_unavailable", "traps: a store that is down, slow or talks nonsense"),
     ("key_set_unavailable", "journeys: a directory that is down"),
@@ -35,7 +35,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// How many cases and rules there were, in which time, and which rules the profile does not have.
+/// The number of cases and rules, the time that they took, and the rules that the profile does not have.
 pub(super) fn summary(profile: &Profile, cases: &[Case], took: Duration) -> String {
     let rules: BTreeSet<&str> = cases.iter().filter_map(Case::rule).map(|rule| rule.id).collect();
     let accepted = cases.iter().filter(|case| case.reason.is_none()).count();
@@ -45,7 +45,7 @@ pub(super) fn summary(profile: &Profile, cases: &[Case], took: Duration) -> Stri
     format!("{refused} refused, {accepted} accepted, {rules} rules, {took:.1} s{}", absent.collect::<String>())
 }
 
-/// What is missing or wrong in the cases of a profile.
+/// The gaps and faults in the cases of a profile.
 pub(super) fn gaps(profile: &Profile, cases: &[Case]) -> Vec<String> {
     let covered: BTreeSet<&str> = cases.iter().filter_map(|case| case.reason).collect();
     let absent: BTreeSet<&str> = absent(profile).map(|(rule, _)| rule.reason).collect();
@@ -63,13 +63,13 @@ pub(super) fn gaps(profile: &Profile, cases: &[Case]) -> Vec<String> {
     missing.chain(unheard_of).chain(both).collect()
 }
 
-/// The rules that no request can break in this profile, and why.
+/// The rules that no request can break in this profile, each with the reason.
 fn absent(profile: &Profile) -> impl Iterator<Item = (&'static Rule, Absence)> {
     let settings = Settings::of_one_directory(profile.clone(), "directory");
     RULES.iter().filter_map(move |rule| Some((*rule, rule.is_asked(&settings).err()?)))
 }
 
-/// What a profile must have is not left out of its matrix for want of a value that asks for it.
+/// A rule that a profile must have cannot be missing from its matrix only because no value asks for it.
 #[test]
 fn no_profile_leaves_out_what_it_must_have() {
     for profile in Profile::names().map(|name| Profile::named(name).unwrap()) {

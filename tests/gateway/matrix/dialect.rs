@@ -1,5 +1,5 @@
-//! How the directory of a profile writes statements and its third parties write requests, and what of it follows from the profile's
-//! values: cases ask here for a good claim name, scope or response type instead of knowing one.
+//! The statements and requests of a profile, in the form of its directory and its third parties. The cases ask here for a valid claim name,
+//! scope or response type that follows from the profile's values.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(super) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 pub(super) const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 pub(super) const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
-/// The alternative names of [`alternatively_named`], by the member under which a client registers them.
+/// The alternative names of [`alternatively_named`], each with the member in which a client registers it.
 pub(super) const ALTERNATIVE_NAMES: [(SubjectMember, &str); 4] = [
     (SubjectMember::SanDns, "tpp.harbour.example"),
     (SubjectMember::SanUri, "https://harbour.example/tpp"),
@@ -25,14 +25,14 @@ pub(super) const ALTERNATIVE_NAMES: [(SubjectMember, &str); 4] = [
     (SubjectMember::SanEmail, "tpp@harbour.example"),
 ];
 
-/// All names of the gateway that a profile can take for an audience.
+/// All names of the gateway that a profile can accept as an audience.
 pub(super) const AUDIENCES: [(&str, Audience); 3] = [
     ("the issuer", Audience::Issuer),
     ("the registration endpoint", Audience::RegistrationEndpoint),
     ("the token endpoint", Audience::TokenEndpoint),
 ];
 
-/// What does not follow from a profile's values: who is who in an ecosystem, and what a real statement and a real request look like there.
+/// Data that does not follow from a profile's values: the parties of an ecosystem, and the form of a real statement and a real request.
 #[derive(Clone, Copy)]
 struct Ecosystem {
     /// `iss` of the directory's statements.
@@ -41,9 +41,9 @@ struct Ecosystem {
     transport: fn(&ThirdParty) -> &Identity,
     /// Another certificate of the first third party, with another subject.
     spare: fn() -> Identity,
-    /// Mints a statement: software, URL of the directory.
+    /// Mints a statement from the software and the URL of the directory.
     statement: fn(&Software, &str) -> Token,
-    /// Mints a request: software, audience, statement.
+    /// Mints a request from the software, the audience and the statement.
     request: fn(&Software, &str, &str) -> Token,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
-    /// The dialect of a profile, or what to add for one that has none yet.
+    /// The dialect of a profile. The error says what to add for a profile without one.
     pub(super) fn of(profile: Profile) -> Result<Self, String> {
         let known = ECOSYSTEMS.iter().find(|(name, _)| *name == profile.name);
         let ecosystem = known.map(|(_, ecosystem)| *ecosystem).ok_or_else(|| {
@@ -99,7 +99,7 @@ impl Dialect {
         self.ecosystem.directory
     }
 
-    /// The software of a third party, as the directory knows it.
+    /// The software of a third party in this ecosystem.
     pub(super) fn software<'p>(&self, party: &'p ThirdParty) -> &'p Software {
         (self.ecosystem.software)(party)
     }
@@ -114,12 +114,12 @@ impl Dialect {
         (self.ecosystem.spare)()
     }
 
-    /// A statement about this software that the profile takes.
+    /// A statement about this software that the profile accepts.
     pub(super) fn statement(&self, software: &Software, directory_url: &str) -> Token {
         (self.ecosystem.statement)(software, directory_url)
     }
 
-    /// A request that the profile takes, for its first choice among methods, application types and response types.
+    /// A request that the profile accepts. It has the profile's first method, application type and response type.
     pub(super) fn request(&self, software: &Software, audience: &str, statement: &str) -> Token {
         let rules = &self.profile.client_metadata;
         let request = (self.ecosystem.request)(software, audience, statement)
@@ -133,7 +133,7 @@ impl Dialect {
     }
 }
 
-/// Makes a request one for `tls_client_auth` with the third party's transport certificate.
+/// Turns a request into one for `tls_client_auth` with the third party's transport certificate.
 pub(super) fn by_certificate(profile: &Profile) -> impl Fn(Token) -> Token + use<> {
     let (by_subject, subject) = (by_subject(profile), own_dn(profile));
     move |request| by_subject(request, &subject)
@@ -144,7 +144,7 @@ pub(super) fn own_dn(profile: &Profile) -> String {
     Dialect::of(profile.clone()).unwrap().transport(&PKI.tpp).subject_dn().unwrap()
 }
 
-/// Makes a request one for `tls_client_auth` with this subject, under the profile's name for the member.
+/// Turns a request into one for `tls_client_auth` with this subject, in the profile's member for it.
 pub(super) fn by_subject(profile: &Profile) -> impl Fn(Token, &str) -> Token + Clone + use<> {
     let member = profile.client_metadata.subject_members[0].name();
     move |request, subject| {
@@ -152,12 +152,12 @@ pub(super) fn by_subject(profile: &Profile) -> impl Fn(Token, &str) -> Token + C
     }
 }
 
-/// Whether clients may authenticate that way.
+/// Whether clients may use this authentication method.
 pub(super) fn allows(profile: &Profile, method: &str) -> bool {
     profile.client_metadata.token_endpoint_auth_methods.iter().any(|allowed| allowed == method)
 }
 
-/// Whether clients may have that grant.
+/// Whether clients may have this grant.
 pub(super) fn grants(profile: &Profile, grant: &str) -> bool {
     profile.client_metadata.grant_types.iter().any(|known| known == grant)
 }
@@ -167,7 +167,7 @@ pub(super) fn is_unsigned(profile: &Profile) -> bool {
     profile.registration.body == RequestBody::Json
 }
 
-/// Whether a registration is managed by the token that came with it.
+/// Whether the registration access token manages a registration.
 pub(super) fn has_registration_tokens(profile: &Profile) -> bool {
     profile.registration.management_token == ManagementToken::RegistrationAccessToken
 }
@@ -199,9 +199,9 @@ pub(super) fn scopes_of(profile: &Profile, statement: &Token) -> (Vec<String>, S
     (allowed, beyond)
 }
 
-/// A scope out of these words, as long as `longest` characters or a little less; and one that is just longer.
+/// A scope of these words with `longest` characters or slightly fewer, and a scope that is slightly longer.
 pub(super) fn scopes_around(longest: usize, words: &[String]) -> (String, String) {
-    // Which word ends a scope of each length, if there is a scope of that length.
+    // For each length, the last word of a scope with that length, if there is one.
     let most = longest + 1 + words.iter().map(String::len).max().unwrap_or_default();
     let mut ends: Vec<Option<&String>> = vec![None; most + 1];
     for length in 1..=most {
@@ -240,7 +240,7 @@ pub(super) fn brazilian() -> Software {
     PKI.tpp.brazilian_software.clone()
 }
 
-/// An OB Transport certificate of the third party's, with alternative names.
+/// An OB Transport certificate of the third party, with alternative names.
 pub(super) fn alternatively_named() -> Identity {
     let names = ALTERNATIVE_NAMES.map(|(member, name)| match member {
         SubjectMember::SanUri => SanType::URI(name.try_into().unwrap()),

@@ -1,4 +1,4 @@
-//! JO and JW: every JWS, be it the request, the statement or the assertion, each answered as its document is.
+//! JO and JW: the rules about every JWS, in the request, the statement and the assertion. Each is answered as its document demands.
 
 use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
@@ -15,7 +15,7 @@ use crate::PKI;
 /// Makes the keys of a set.
 type Keys = fn() -> Vec<Value>;
 
-/// Key sets of the third party beside its own, by their paths on the directory's host.
+/// Key sets of the third party besides its own, by their paths on the directory's host.
 pub(super) const KEY_SETS: [(&str, Keys); 4] = [
     (WITH_TRANSPORT_KEY, || PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone()),
     (TWINS, || {
@@ -32,7 +32,7 @@ const NINE: &str = "/nine.jwks";
 const ODD: &str = "/odd.jwks";
 const ODD_KID: &str = "/HFQ+Rpv=";
 
-/// Where a broken token stands, and how it is answered there.
+/// The document that is broken. It determines the answer.
 #[derive(Clone, Copy)]
 enum Document {
     Request,
@@ -40,7 +40,7 @@ enum Document {
     Assertion,
 }
 
-/// Breaks a good token of this document, signed with this key.
+/// Breaks a valid token of this document, signed with this key.
 type Break = fn(Token, &SigningKey) -> String;
 
 const BROKEN: &[(&str, &str, Break)] = &[
@@ -94,14 +94,14 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// The documents that are signed.
+/// The signed documents.
 fn documents(profile: &Profile) -> Vec<Document> {
     let request = (!is_unsigned(profile)).then_some(Document::Request);
     let assertion = allows(profile, PRIVATE_KEY_JWT).then_some(Document::Assertion);
     [Some(Document::Statement), request, assertion].into_iter().flatten().collect()
 }
 
-/// The one that the third party registers with, or else the one that it authenticates with.
+/// The document that the third party signs: the registration request, or else the assertion.
 fn of_third_party(profile: &Profile) -> Document {
     if is_unsigned(profile) { Document::Assertion } else { Document::Request }
 }
@@ -136,7 +136,7 @@ impl Document {
         }
     }
 
-    /// Dates too far ahead. What a statement says of its own date is a rule of its own.
+    /// Dates too far in the future. A statement's own date has a rule of its own.
     fn dates(self, profile: &Profile) -> Vec<Case> {
         let beyond_skew = profile.clock_skew.as_secs() + 30;
         let ahead = |claim: &'static str| {
@@ -152,7 +152,7 @@ impl Document {
         cases
     }
 
-    /// Header members that ecosystems demand or leave to the signer.
+    /// Header members that some ecosystems demand.
     fn headers(self, profile: &Profile) -> Vec<Case> {
         let required = match self {
             Self::Statement => &profile.software_statement.required_header,
@@ -167,7 +167,7 @@ impl Document {
         ]
     }
 
-    /// What is still accepted, one step before it is not.
+    /// Values at the limit that are still accepted.
     fn edges(self) -> Vec<Case> {
         vec![
             self.accepted("iat and nbf ten seconds ahead", |token, key| {
@@ -195,7 +195,7 @@ impl Document {
 
 fn sizes(profile: &Profile) -> Vec<Case> {
     let longest = profile.registration.max_lifetime.as_secs();
-    // A statement is part of a request, so it is too long by itself only where the request is no JWT.
+    // A statement is part of a request. So it can be too long on its own only if the request is not a JWT.
     let outermost = if is_unsigned(profile) { Document::Statement } else { Document::Request };
     let mut cases = vec![outermost.case("jws_too_long", "more than 48 KiB", |token, key| {
         token.claim("filler", "x".repeat(36 * 1024)).sign(key).unwrap()
@@ -215,7 +215,7 @@ fn sizes(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// Which key of a set verifies.
+/// The choice of the key in a set.
 fn keys(profile: &Profile) -> Vec<Case> {
     let document = of_third_party(profile);
     let (status, error) = document.answer();
@@ -243,7 +243,7 @@ fn keys(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// What a software with the key set at this path signs: its registration request or, where requests are not signed, an assertion.
+/// A document that is signed with keys of the set at this path: a registration request, or an assertion if requests are not signed.
 fn with_keys(scene: &Scene, path: &str, sign: impl Fn(Token) -> String) -> Shot {
     match scene.clients_of_key_sets.get(path) {
         Some(client_id) => scene.post_assertion(&sign(scene.gateway.client_assertion(client_id))),
@@ -251,7 +251,7 @@ fn with_keys(scene: &Scene, path: &str, sign: impl Fn(Token) -> String) -> Shot 
     }
 }
 
-/// One kind of token in the place of another.
+/// A token of one kind in place of another.
 fn kinds(profile: &Profile) -> Vec<Case> {
     let (status, error) = Document::Request.answer();
     let mut cases = vec![
@@ -275,11 +275,11 @@ fn kinds(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// Keys for other algorithms than the third party's own PS256 key.
+/// Keys for other algorithms than PS256, which the third party's own key has.
 const OTHER_KEYS: [(Allowed, fn() -> SigningKey); 2] =
     [(Allowed::Es256, SigningKey::generate_es256), (Allowed::EdDsa, SigningKey::generate_eddsa)];
 
-/// Requests signed with such a key: good, by another key of its kind, and for a key of another kind.
+/// Requests signed with such a key: a valid one, one signed by another key of the same kind, and one for a key of another kind.
 fn other_keys(profile: &Profile, algorithm: Allowed, generate: fn() -> SigningKey) -> Vec<Case> {
     let name = algorithm.name();
     let is_allowed = profile.signing_algorithms.contains(&algorithm);

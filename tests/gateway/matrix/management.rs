@@ -1,4 +1,4 @@
-//! CM and AT: managing a registration with the token that the ecosystem has for it.
+//! CM and AT: managing a registration with the token that the ecosystem uses for it.
 
 use dcr_cli::mint::Token;
 use dcr_policy::profile::Profile;
@@ -14,7 +14,7 @@ const METADATA: &str = "invalid_client_metadata";
 pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     let mut cases = tokens(profile);
     cases.extend(updates(profile));
-    // This ends the token, so it stands last.
+    // This revokes the token, so it comes last.
     cases.extend(of_another_client());
     cases
 }
@@ -22,7 +22,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
 fn tokens(profile: &Profile) -> Vec<Case> {
     let wanted = profile.access_token.management_scope.clone();
     let has_scope = wanted.is_none_or(|wanted| scopes(profile).0[0] == wanted);
-    // A token that came with the registration is bound to no certificate, but who uses it needs one of the software's.
+    // A registration access token is not bound to a certificate, but its user needs a certificate of the software.
     let of_registration = has_registration_tokens(profile);
     let stolen = if of_registration { "certificate_not_of_client" } else { "token_bound_to_another_certificate" };
     let mut cases = vec![
@@ -91,7 +91,7 @@ fn updates(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// A certificate that names no software goes with each of the organisation's, but a registration stays with its own.
+/// A certificate that names no software is accepted for all software of the organisation. But a registration belongs to one software only.
 fn another_software(profile: &Profile) -> Case {
     let claim = profile.software_statement.claims.software_id.clone();
     Case::refused("another software of the organisation", ("software_changed", 400, METADATA), move |scene| {

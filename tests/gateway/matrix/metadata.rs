@@ -1,4 +1,4 @@
-//! MD and DN: the client metadata, but for redirect URIs.
+//! MD and DN: the client metadata, except redirect URIs.
 
 use dcr_cli::mint::Token;
 use dcr_policy::dialect::ScopesFrom;
@@ -67,7 +67,7 @@ fn subjects(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// Names beside the subject: those that the profile takes, each over a certificate that has it and over one that has not.
+/// Alternative names: each that the profile accepts, over a certificate with this name and over one without it.
 fn alternative_names(profile: &Profile) -> Vec<Case> {
     let takes = |member: SubjectMember| profile.client_metadata.subject_members.contains(&member);
     let mut cases = Vec::new();
@@ -89,7 +89,7 @@ fn alternative_names(profile: &Profile) -> Vec<Case> {
         cases.push(Case::refused(case_name, ("subject_dn_not_of_certificate", 400, METADATA), move |scene| {
             scene.post_request(&scene.by_alternative_name(member, name))
         }));
-        // Only DNS names have no letter case; an email address and a URI are compared as they stand.
+        // Only DNS names are compared in any letter case. An email address and a URI are compared exactly.
         let case_name = format!("{} in capitals", member.name());
         let capitals = Case::refused(case_name, ("subject_dn_not_of_certificate", 400, METADATA), move |scene| {
             over_named(scene, &scene.by_alternative_name(member, &name.to_uppercase()))
@@ -104,7 +104,7 @@ fn over_named(scene: &Scene, request: &Token) -> Shot {
     scene.post_by(scene.named.as_ref().unwrap(), scene.body(request))
 }
 
-/// What `tls_client_auth` takes for the certificate's name.
+/// The names that `tls_client_auth` accepts for the certificate.
 fn names(profile: &Profile) -> Vec<Case> {
     let rules = &profile.client_metadata;
     let (longest, prefix) = (rules.subject_dn_max_chars, rules.subject_dn_prefix.clone());
@@ -121,7 +121,7 @@ fn names(profile: &Profile) -> Vec<Case> {
     let respelt = own.replace(&format!(",O={organisation}"), &format!(", o = {}", organisation.to_lowercase()));
     vec![
         broken("tls_client_auth without a DN", "subject_dn", move |token| by_own(token).without(member)),
-        // White space between names means nothing, so that only the length is wrong.
+        // White space between names has no meaning, so only the length is wrong.
         broken("a DN that is too long", "subject_dn", named(padded(&own, longest + 1))),
         accepted("a DN as long as it may be", named(padded(&own, longest))),
         broken("another's DN", "subject_dn_not_of_certificate", named(others)),
@@ -137,7 +137,7 @@ fn grant_types(profile: &Profile) -> Vec<Case> {
         broken("no grant", "grant_types", |token| token.claim("grant_types", json!([]))),
         broken("grant_types is a string", "metadata_type", |token| token.claim("grant_types", "client_credentials")),
     ];
-    // The ciba grant brings members of its own, see there.
+    // The ciba grant needs members of its own. See the cases for it.
     for grant in ["implicit", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
         cases.push(
             broken(grant, "grant_types", move |token| {
@@ -205,7 +205,7 @@ fn scope(profile: &Profile) -> Vec<Case> {
     ]
 }
 
-/// What the statement allows and this ecosystem does not know is left out, not refused.
+/// Scopes that the statement allows and the ecosystem does not know are left out and not refused.
 fn scope_of_the_statement(profile: &Profile) -> Vec<Case> {
     let claim = profile.software_statement.claims.scope.clone();
     let only = claim.clone().unwrap_or_default();
@@ -334,7 +334,7 @@ fn accepted(name: impl Into<String>, change: impl Fn(Token) -> Token + 'static) 
     Case::accepted(name, 201, move |scene| scene.post_request(&change(scene.request())))
 }
 
-/// The distinguished name with white space after its first comma, this many characters long.
+/// The distinguished name, with white space after its first comma, in total `length` characters long.
 fn padded(dn: &str, length: usize) -> String {
     let (first, rest) = dn.split_once(',').unwrap();
     format!("{first},{}{rest}", " ".repeat(length - dn.len()))

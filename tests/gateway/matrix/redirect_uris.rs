@@ -1,4 +1,4 @@
-//! MD-01 to MD-03: where codes may be sent.
+//! MD-01 to MD-03: the URIs to which codes may be sent.
 
 use dcr_cli::mint::Token;
 use dcr_policy::profile::Profile;
@@ -84,7 +84,7 @@ fn broken(name: &'static str, reason: &'static str, change: impl Fn(Token) -> To
     Case::refused(name, (reason, 400, REDIRECT), move |scene| scene.post_request(&change(scene.request())))
 }
 
-/// The same URIs in the statement and in the request, refused for this reason or accepted.
+/// The same URIs in the statement and in the request. They are refused for this reason, or accepted.
 fn in_both(profile: &Profile, name: &'static str, reason: Option<&'static str>, uris: Vec<String>) -> Case {
     let claim = profile.software_statement.claims.redirect_uris.clone();
     Case::refused(name, (reason.unwrap_or_default(), 400, REDIRECT), move |scene| {

@@ -1,4 +1,4 @@
-//! RG and RQ: the envelope of the registration endpoint, and the claims of the request that are not metadata.
+//! RG and RQ: the HTTP request to the registration endpoint, and the claims that are not metadata.
 
 use dcr_cli::client::Tpp;
 use dcr_cli::mint::{self, Token};
@@ -27,7 +27,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// Where a third party reads its certificate's subject.
+/// The endpoint at which a third party reads its certificate's subject.
 fn distinguished_name(profile: &Profile) -> Vec<Case> {
     let Some(path) = profile.paths.distinguished_name.clone() else { return Vec::new() };
     let ask = move |scene: &Scene, method: Method, client: &Tpp| {
@@ -64,7 +64,7 @@ fn envelope() -> Vec<Case> {
     ]
 }
 
-/// What shows that the software asks, and asks now.
+/// The claims that show that the software sends the request now.
 fn signed() -> Vec<Case> {
     vec![
         Case::refused("another's key", ("request_signature", 400, METADATA), |scene| {
@@ -75,13 +75,13 @@ fn signed() -> Vec<Case> {
             scene.post(scene.used_request.clone())
         }),
         Case::accepted("a second before exp", 201, |scene| {
-            // Two seconds, for a clock that ticks between here and Envoy.
+            // Two seconds, because the clock may advance before the request reaches Envoy.
             scene.post_request(&scene.request().claim("exp", mint::now() + 2))
         }),
     ]
 }
 
-/// A request that nobody signed.
+/// An unsigned request.
 fn objects(profile: &Profile) -> Vec<Case> {
     let malformed = |name: &'static str, body: fn(&Scene) -> String| {
         Case::refused(name, ("request_malformed", 400, METADATA), move |scene| scene.post(body(scene)))
@@ -107,7 +107,7 @@ fn objects(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// A good object with this member before the others.
+/// A valid object with this member before the others.
 fn with_first_member(scene: &Scene, member: &str) -> String {
     let request = scene.request().to_json();
     format!("{{{member},{}", request.strip_prefix('{').unwrap())

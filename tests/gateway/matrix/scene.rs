@@ -1,4 +1,4 @@
-//! One gateway, registered clients, and requests that are accepted until a case breaks one thing.
+//! One gateway, registered clients, and valid requests. Each case breaks one part of a request.
 
 use std::collections::HashMap;
 
@@ -21,39 +21,40 @@ use super::jose::KEY_SETS;
 use super::{Case, Shot};
 use crate::PKI;
 
-/// One gateway of one profile, with a client of each authentication method the profile has.
+/// A gateway with one profile, and a client for each authentication method of the profile.
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     dialect: Dialect,
     /// The third party, with its transport certificate.
     pub(crate) tpp: Tpp,
-    /// The same third party, with a certificate of another subject: in the UK its OBWAC, which names the organisation and no software.
+    /// The same third party, with a certificate with another subject. In the UK it is its OBWAC, which names the organisation and no
+    /// software.
     pub(crate) spare: Tpp,
-    /// The same third party, with a certificate that has alternative names; only where a client may be known by them.
+    /// The same third party, with a certificate that has alternative names. `None` if the profile does not use them.
     pub(crate) named: Option<Tpp>,
     /// Another third party.
     pub(crate) other: Tpp,
-    /// Nobody.
+    /// A caller without a certificate.
     pub(crate) anonymous: Tpp,
-    /// A client registered with `private_key_jwt`, or with `tls_client_auth` where there is nothing else.
+    /// A client registered with `private_key_jwt`, or with `tls_client_auth` if the profile has no other method.
     pub(crate) client_id: String,
-    /// The token that manages its registration.
+    /// The token that manages this client's registration.
     pub(crate) management_token: String,
-    /// A token of the other kind, which does not.
+    /// A token of the other kind, which does not manage the registration.
     pub(crate) other_kind_of_token: String,
     /// An access token of that client for its first scope.
     pub(crate) narrow_token: String,
-    /// A client registered with `tls_client_auth`; empty where the profile does not have it.
+    /// A client registered with `tls_client_auth`. It is empty if the profile does not have this method.
     pub(crate) tls_client_id: String,
-    /// Clients registered with `tls_client_auth`, each under one of the certificate's alternative names.
+    /// Clients registered with `tls_client_auth`, each with one of the certificate's alternative names.
     pub(crate) named_clients: Vec<(SubjectMember, String)>,
     /// A client registered for the authorization code grant only.
     pub(crate) code_only_client_id: String,
-    /// A client registered over the spare certificate.
+    /// A client registered with the spare certificate.
     pub(crate) spare_client_id: String,
-    /// The token that manages its registration.
+    /// The token that manages that client's registration.
     pub(crate) spare_token: String,
-    /// Clients of the key sets of [`KEY_SETS`], by their path, where requests are not signed.
+    /// Clients with the key sets of [`KEY_SETS`], by their path. They exist only if requests are not signed.
     pub(crate) clients_of_key_sets: HashMap<&'static str, String>,
     /// A request that was used before.
     pub(crate) used_request: String,
@@ -64,10 +65,10 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Starts the gateway and registers its clients. What every case starts from has to be accepted, or the profile asks for something
-    /// that its dialect does not have yet.
+    /// Starts the gateway and registers its clients. The requests that all cases start from must be accepted. Otherwise the profile asks
+    /// for something that its dialect does not have yet.
     pub(crate) async fn new(dialect: Dialect) -> Result<Self, String> {
-        // The third party registers over and over; that a software is registered once has a journey of its own.
+        // The third party registers again and again. A test in `journeys` checks that a software is registered only once.
         let plugin = json!({
             "profile": dialect.profile.name,
             "jwks": { "refetch_interval": "1s" },
@@ -162,7 +163,7 @@ impl Scene {
         Ok(())
     }
 
-    /// A registration access token, which no gateway of this profile asks the store for.
+    /// A registration access token. A gateway with this profile never requests one from the store.
     async fn registration_token_of_the_store(&self) -> Result<String, String> {
         let client = NewClient {
             request_id: None,
@@ -188,7 +189,7 @@ impl Scene {
         Ok(text(&starting_point(&shot.client.send(shot.request).await.unwrap(), 200)?, "access_token"))
     }
 
-    /// Sends the requests of all cases in turn, and says what came out otherwise than expected.
+    /// Sends the requests of all cases in turn. Returns a description of each unexpected result.
     pub(crate) async fn play(&self, cases: &[Case]) -> Vec<String> {
         let mut problems = Vec::new();
         let mut answered = Vec::new();
@@ -231,7 +232,8 @@ impl Scene {
         }
     }
 
-    /// The reasons in the access log by request id, once that request is in it: Envoy writes behind the answers, several at a time.
+    /// The reasons in the access log by request id, once the log contains this request. Envoy writes several lines at a time, after the
+    /// answers.
     async fn logged_reasons(&self, id: &str) -> HashMap<String, Option<String>> {
         self.gateway.access_logged(|line| line["request_id"] == id).await.unwrap();
         let of_line = |line: Value| {
@@ -243,7 +245,7 @@ impl Scene {
         self.gateway.access_log().into_iter().filter_map(of_line).collect()
     }
 
-    /// A registration is dated in the profile's form (RG-05).
+    /// The answer has the date of the registration in the profile's form (RG-05).
     fn dated(&self, body: &Value) -> Result<(), String> {
         let Some(issued_at) = body.get("client_id_issued_at") else { return Ok(()) };
         let is_right = match self.dialect.profile.answers.client_id_issued_at {
@@ -253,17 +255,17 @@ impl Scene {
         if is_right { Ok(()) } else { Err(format!("client_id_issued_at is {issued_at}")) }
     }
 
-    /// A registration request with a fresh statement, not signed yet.
+    /// An unsigned registration request with a new statement.
     pub(crate) fn request(&self) -> Token {
         self.request_with(&self.statement().sign(&PKI.directory).unwrap())
     }
 
-    /// A registration request with this statement, not signed yet.
+    /// An unsigned registration request with this statement.
     pub(crate) fn request_with(&self, statement: &str) -> Token {
         self.dialect.request(self.dialect.software(&PKI.tpp), self.gateway.url(), statement)
     }
 
-    /// What is sent of a registration request: the JWT signed by the third party, or the JSON object.
+    /// The body of a registration request: the JWT, signed by the third party, or the JSON object.
     pub(crate) fn body(&self, request: &Token) -> String {
         self.body_signed(request, &PKI.tpp.signing)
     }
@@ -272,12 +274,12 @@ impl Scene {
         if is_unsigned(&self.dialect.profile) { request.to_json() } else { request.sign(key).unwrap() }
     }
 
-    /// The media type of it.
+    /// The media type of this body.
     pub(crate) fn media_type(&self) -> &str {
         &self.dialect.profile.registration.media_types[0]
     }
 
-    /// The request as it has to be over this transport certificate: a client known by its subject names that one.
+    /// The request for this transport certificate. A client with `tls_client_auth` must name the subject of this certificate.
     pub(crate) fn over(&self, transport: &Identity, request: Token) -> Token {
         if allows(&self.dialect.profile, PRIVATE_KEY_JWT) {
             return request;
@@ -285,18 +287,18 @@ impl Scene {
         by_subject(&self.dialect.profile)(request, &transport.subject_dn().unwrap())
     }
 
-    /// A registration request for `tls_client_auth` under an alternative name of the certificate.
+    /// A registration request for `tls_client_auth` with an alternative name of the certificate.
     pub(crate) fn by_alternative_name(&self, member: SubjectMember, name: &str) -> Token {
         let request = self.request().for_tls_client_auth("").without("tls_client_auth_subject_dn");
         request.claim(member.name(), name)
     }
 
-    /// A statement, not signed yet.
+    /// An unsigned statement.
     pub(crate) fn statement(&self) -> Token {
         self.dialect.statement(self.dialect.software(&PKI.tpp), &self.gateway.directory().url())
     }
 
-    /// A registration request whose statement names the key set at this path of the directory's host, not signed yet.
+    /// An unsigned registration request. Its statement names the key set at this path of the directory's host.
     pub(crate) fn request_of_keys(&self, path: &str) -> Token {
         let claim = &self.dialect.profile.software_statement.claims.key_set_uris[0];
         let statement = self.statement().claim(claim, format!("{}{path}", self.gateway.directory().url()));
@@ -308,12 +310,12 @@ impl Scene {
         of_profile(&self.gateway, &self.dialect, Some(identity))
     }
 
-    /// A client assertion, not signed yet.
+    /// An unsigned client assertion.
     pub(crate) fn assertion(&self) -> Token {
         self.gateway.client_assertion(&self.client_id)
     }
 
-    /// What a name of the gateway is.
+    /// The value of a name of the gateway.
     pub(crate) fn audience(&self, audience: Audience) -> &str {
         match audience {
             Audience::Issuer => self.gateway.url(),
@@ -322,7 +324,7 @@ impl Scene {
         }
     }
 
-    /// POST of a registration request as it stands.
+    /// POST of a registration request, unchanged.
     pub(crate) fn post(&self, body: String) -> Shot {
         self.post_by(&self.tpp, body)
     }
@@ -332,12 +334,12 @@ impl Scene {
         self.post(self.body(request))
     }
 
-    /// POST of any claims as a registration request: signed with this key, or as a JSON object where requests are.
+    /// POST of any claims as a registration request: signed with this key, or as a JSON object if requests are not signed.
     pub(crate) fn post_request_of(&self, claims: &Token, key: &SigningKey) -> Shot {
         self.post(self.body_signed(claims, key))
     }
 
-    /// POST of a registration request by somebody else.
+    /// POST of a registration request by this client.
     pub(crate) fn post_by(&self, client: &Tpp, body: String) -> Shot {
         let request = client.request(Method::POST, &client.endpoints.registration);
         Shot { client: client.clone(), request: request.header("content-type", self.media_type()).body(body) }
@@ -366,12 +368,12 @@ impl Scene {
         )
     }
 
-    /// The form by which the client authenticates and asks for a token.
+    /// The form with which the client authenticates and requests a token.
     pub(crate) fn credential(&self) -> Vec<(String, String)> {
         self.credential_of(&self.client_id)
     }
 
-    /// The same for another client of the third party, registered with the same method.
+    /// The same form for another client of the third party, registered with the same method.
     pub(crate) fn credential_of(&self, client_id: &str) -> Vec<(String, String)> {
         let assertion = self.gateway.client_assertion(client_id).sign(&PKI.tpp.signing).unwrap();
         self.credential_with(client_id, &assertion)
@@ -394,12 +396,12 @@ impl Scene {
     }
 }
 
-/// A key of the third party under another kid.
+/// A key of the third party with another kid.
 pub(crate) fn renamed(key: &SigningKey, kid: &str) -> SigningKey {
     SigningKey::from_pem(&key.to_pem()).unwrap().with_kid(kid)
 }
 
-/// Exactly `error` and a description that names a rule, and nothing that anybody may keep.
+/// The answer has exactly `error` and a description that names a rule, and it must not be cached.
 fn explained(body: &Value, cache_control: Option<&str>) -> Result<(), String> {
     let members: Vec<&String> = body.as_object().map(|body| body.keys().collect()).unwrap_or_default();
     if members != ["error", "error_description"] {
@@ -413,14 +415,14 @@ fn explained(body: &Value, cache_control: Option<&str>) -> Result<(), String> {
     if cache_control == Some("no-store") { Ok(()) } else { Err(format!("cache-control is {cache_control:?}")) }
 }
 
-/// A third party that knows where this profile's endpoints are.
+/// A third party that uses the endpoints of this profile.
 fn of_profile(gateway: &Gateway, dialect: &Dialect, identity: Option<&Identity>) -> Tpp {
     let mut client = gateway.client(identity).unwrap();
     client.endpoints = Endpoints::at(gateway.url(), &dialect.profile.paths.registration, &dialect.profile.paths.token);
     client
 }
 
-/// What every case starts from is accepted.
+/// A request that the cases start from is accepted.
 fn starting_point(answer: &Answer, status: u16) -> Result<Value, String> {
     let body = answer.json();
     if answer.status == status {
@@ -432,7 +434,7 @@ fn starting_point(answer: &Answer, status: u16) -> Result<Value, String> {
     ))
 }
 
-/// A member that is a string; empty where there is none.
+/// A string member. It is empty if the member is missing.
 fn text(body: &Value, member: &str) -> String {
     body[member].as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! SS and CB: the software statement, and whose transport certificate it goes with.
+//! SS and CB: the software statement, and the transport certificates that belong to it.
 
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::TransportShape;
@@ -59,7 +59,7 @@ fn whole(profile: &Profile) -> Vec<Case> {
 fn claims(profile: &Profile) -> Vec<Case> {
     let rules = &profile.software_statement;
     let names = rules.claims.clone();
-    // Without an issuer nobody knows whose rules these are.
+    // Without an issuer, the rules of the statement are unknown.
     let required = rules.required_claims.iter().filter(|name| *name != "iss").cloned();
     let mut cases: Vec<Case> = required
         .map(|name| {
@@ -99,7 +99,7 @@ fn claims(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-/// Roles that have a status give their scopes only while they are active.
+/// A role with a status gives its scopes only if it is active.
 fn active_roles(profile: &Profile) -> Vec<Case> {
     let rules = &profile.software_statement;
     if rules.roles_shape != RolesShape::Objects {
@@ -236,7 +236,7 @@ fn broken(
     })
 }
 
-/// A statement whose claim says this instead.
+/// A statement with another value for this claim.
 fn claiming(
     name: impl Into<String>,
     reason: &'static str,
@@ -258,7 +258,7 @@ fn by_spare(scene: &Scene, statement: &Token) -> Shot {
     scene.post_by(&scene.spare, scene.body(&request))
 }
 
-/// Whether certificates of this form carry that id of the statement.
+/// Whether certificates of this form contain this id of the statement.
 fn carries(form: &CertificateForm, id: Id) -> bool {
     form.subject.iter().any(|(_, template)| template.id() == Some(id))
 }

@@ -1,4 +1,4 @@
-//! Bodies: none, too much, never ending, and followed by trailers.
+//! Bodies: empty, too long, endless, and followed by trailers.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn trailers_on_a_path_that_is_not_ours_pass_with_the_body() {
     });
 }
 
-/// While an update waits for the store to say whose token it is, the body and the trailers arrive.
+/// While an update waits for the store's answer about its token, the body and the trailers arrive.
 #[test]
 fn trailers_do_not_make_a_body_over_the_limit_smaller() {
     run(async {
@@ -93,7 +93,7 @@ fn a_request_of_headers_only_is_refused_and_does_not_hang() {
             let answer = http2.request(method, path, &[media_type], After::Body(Vec::new())).await;
             refused.check(&doors.gateway, &answer, &format!("{method} {path} with an empty frame")).await;
         }
-        // HTTP/1.1 without any word of a body has none either.
+        // An HTTP/1.1 request without body headers has no body.
         let mut http1 = doors.http1(SHIPPED, Some(&PKI.tpp.transport)).await;
         http1.write(format!("POST {REGISTRATION} HTTP/1.1\r\nhost: a\r\ncontent-type: application/jwt\r\n\r\n")).await;
         NOT_A_JWS.check(&doors.gateway, &http1.answer().await, "no content-length").await;
@@ -133,7 +133,7 @@ fn a_body_over_envoys_buffer_is_envoys_own_413() {
     });
 }
 
-/// Over HTTP/2 the window of the stream is the buffer. Where it is as small as the filter's limit, both refuse, and Envoy's words win.
+/// Over HTTP/2 the window of the stream is the buffer. If it is as small as the filter's limit, both refuse, and Envoy's answer is sent.
 #[test]
 fn a_body_over_the_window_of_its_stream_is_413_too() {
     run(async {

@@ -1,4 +1,4 @@
-//! Nothing twice: what the workers of one Envoy share and keep, counted at the directory and in Envoy's statistics.
+//! The caches: no work is done twice. The directory and Envoy's statistics count what the workers of one Envoy share and keep.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{FOREIGN_REDIRECT_URI, PKI, REGISTRATION, assert_no_panic, good_reque
 
 const JWT: (&str, &str) = ("content-type", "application/jwt");
 
-/// Connections enough that no worker goes without one.
+/// Enough connections that every worker gets one.
 const CONNECTIONS: usize = 32;
 
 pub(super) async fn gateway(workers: u32, plugin: Value) -> Gateway {
@@ -30,7 +30,7 @@ async fn counter(gateway: &Gateway, name: &str) -> u64 {
     gateway.stats(&format!("^{}$", name.replace('.', "\\."))).await.unwrap()[&name]
 }
 
-/// A request that fails after both signatures were verified, and can be sent again and again.
+/// A request that is refused after both signatures were verified. It can be sent again and again.
 fn refused_late(gateway: &Gateway) -> Token {
     good_request(gateway).claim("redirect_uris", json!(["https://elsewhere.example/"]))
 }
@@ -65,7 +65,7 @@ fn two_hundred_first_requests_in_four_workers_fetch_a_key_set_once() {
             assert_eq!(directory.fetches(path), 1, "{path}");
         }
         assert_eq!(counter(&gateway, "jwks_fetch_success").await, 2);
-        // Each worker but the one that fetched took both sets from what is shared.
+        // Every worker except the one that fetched has taken both sets from the shared data.
         let adopted = counter(&gateway, "cache.shared_key_sets.hit").await;
         assert!((2..=6).contains(&adopted), "{adopted}");
         assert_no_panic(&gateway);
@@ -146,14 +146,14 @@ fn a_client_is_kept_at_hand_and_its_changes_count_at_once() {
             let assertion = signed(&gateway.client_assertion(&client_id));
             tpp.token_by_assertion(&assertion, Some(scope)).await.unwrap()
         };
-        // By the third request one of the two workers has been asked twice.
+        // After three requests, one of the two workers has received two.
         for _ in 0..3 {
             assert_eq!(token("accounts").await.status, 200);
         }
         let hits = counter(&gateway, "cache.clients.hit").await;
         assert!(hits >= 1, "{hits}");
 
-        // Another gateway of the same store updates the client.
+        // Another gateway with the same store updates the client.
         let url = format!("{}/v1/clients/{client_id}", gateway.store_url());
         let mut client = tpp.send(tpp.request(http::Method::GET, &url)).await.unwrap().json();
         client["record"]["metadata"]["scope"] = json!("openid payments");
@@ -161,7 +161,7 @@ fn a_client_is_kept_at_hand_and_its_changes_count_at_once() {
         let put = tpp.request(http::Method::PUT, &url).header("if-match", "\"1\"").json(&update);
         assert_eq!(tpp.send(put).await.unwrap().status, 200);
 
-        // In both workers, a record at hand permits nothing and refuses nothing any more.
+        // In both workers, the old record permits nothing and refuses nothing any more.
         for _ in 0..8 {
             let answer = token("accounts").await;
             assert_eq!((answer.status, answer.member("error").as_deref()), (400, Some("invalid_scope")));
@@ -181,12 +181,12 @@ fn a_client_is_kept_at_hand_and_its_changes_count_at_once() {
     });
 }
 
-/// How often a signature was checked, whatever the algorithm.
+/// How often a signature was checked, for all algorithms together.
 pub(super) async fn signature_checks(gateway: &Gateway) -> u64 {
     gateway.stats("^wasmcustom\\.dcr\\.signature_checks\\.").await.unwrap().values().sum()
 }
 
-/// What can be refused without arithmetic is: no signature is checked, and no key set is fetched.
+/// Requests that can be refused without arithmetic are: no signature is checked, and no key set is fetched.
 #[test]
 fn cheap_refusals_are_cheap() {
     run(async {
@@ -262,7 +262,7 @@ fn cheap_refusals_are_cheap() {
             assert_eq!(gateway.directory().fetches(DIRECTORY_KEY_SET), 0, "{rule}");
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        // The counter does count.
+        // This request shows that the counter counts.
         assert_eq!(tpp.send(jwt(good)).await.unwrap().status, 201);
         assert_eq!(signature_checks(&gateway).await, 2);
     });

@@ -1,4 +1,4 @@
-//! Transport certificates: the connection's own, and those that others speak of in `x-forwarded-client-cert`.
+//! Transport certificates: that of the connection, and those in `x-forwarded-client-cert`.
 
 use dcr_cli::client::Answer;
 use dcr_cli::pki::Identity;
@@ -11,7 +11,7 @@ use super::{
     good_request, run, signed,
 };
 
-/// A registration of the first third party over a connection with the given certificate and, it may be, a header of the client's.
+/// A registration of the first third party over a connection with this certificate. The client may send the header itself.
 async fn register(doors: &Doors, door: &str, transport: Option<&Identity>, forwarded: Option<&str>) -> Answer {
     let mut connection = doors.http1(door, transport).await;
     let header = format!("x-forwarded-client-cert: {}", forwarded.unwrap_or_default());
@@ -21,7 +21,7 @@ async fn register(doors: &Doors, door: &str, transport: Option<&Identity>, forwa
     connection.request(&format!("POST {REGISTRATION}"), &headers, body.as_bytes()).await
 }
 
-/// An element of x-forwarded-client-cert as Envoy writes it.
+/// An element of x-forwarded-client-cert in the form that Envoy writes.
 fn element(identity: &Identity) -> String {
     element_with_hash(identity, identity)
 }
@@ -63,7 +63,7 @@ fn a_header_that_envoy_writes_itself_replaces_the_clients() {
     });
 }
 
-/// The operator told Envoy to forward what clients send: only what the connection itself bears out is believed.
+/// If the operator lets Envoy forward what clients send, only an element for the connection's own certificate is accepted.
 #[test]
 fn a_header_that_envoy_only_forwards_is_held_against_the_connection() {
     run(async {

@@ -1,4 +1,4 @@
-//! Configurations: both protobuf types work, a bad one stops Envoy at start and changes nothing on update.
+//! Configurations. Both protobuf types work. A bad one stops Envoy at start, and changes nothing in an update.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -141,9 +141,9 @@ fn a_bad_update_changes_nothing_and_a_good_one_takes_effect() {
     });
 }
 
-/// 401 where the gate serves this path (no certificate is presented), 200 where the backend does.
+/// 401 if the gate serves this path (the request has no certificate), 200 if the backend does.
 async fn status_of_token_request(gateway: &Gateway, path: &str) -> u16 {
-    // A new connection: one that is open stays with the listener that accepted it.
+    // A new connection is needed, because an open one stays with the listener that accepted it.
     token_request(&gateway.client(None).unwrap(), gateway.url(), path).await.status
 }
 
@@ -152,7 +152,7 @@ async fn token_request(tpp: &Tpp, url: &str, path: &str) -> dcr_cli::client::Ans
     tpp.send(request.form(&[("grant_type", "client_credentials")])).await.unwrap()
 }
 
-/// Puts a listener where Envoy reads it, all at once.
+/// Writes a listener to the folder that Envoy watches. The rename makes it appear complete.
 fn publish(path: &Path, listener: &Value) {
     let mut resource = json!({ "@type": "type.googleapis.com/envoy.config.listener.v3.Listener" });
     resource.as_object_mut().unwrap().extend(listener.as_object().unwrap().clone());
@@ -161,7 +161,7 @@ fn publish(path: &Path, listener: &Value) {
     std::fs::rename(&beside, path).unwrap();
 }
 
-/// Writes the shipped listener alone, its plugin changed, as a configuration of Envoy.
+/// Writes a configuration of Envoy with only the shipped listener and its changed plugin.
 fn write_with(folder: &Path, shipped: &EnvoyConfiguration, change: impl FnOnce(&mut Value)) -> PathBuf {
     let mut envoy = shipped.clone();
     let listener = envoy.listener("gateway").unwrap().clone();
@@ -182,7 +182,7 @@ fn output(of: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&of.stdout), String::from_utf8_lossy(&of.stderr))
 }
 
-/// What the filter said was wrong, a line each.
+/// The problems that the filter logged, one on each line.
 fn refusals(log: &str) -> Vec<&str> {
     log.lines()
         .filter_map(|line| line.split_once("dcr-gate configuration refused: "))

@@ -1,4 +1,4 @@
-//! Connections: many requests over one, one after the other and all at once, each with its own answer.
+//! Connections: many requests over one connection, one after the other and at the same time. Each gets its own answer.
 
 use dcr_cli::client::Answer;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::{
 
 const REQUESTS: usize = 50;
 
-/// What a request is, and so what its answer must be.
+/// The kind of a request. It determines the answer.
 #[derive(Clone, Copy)]
 enum Kind {
     Discovery,
@@ -33,10 +33,10 @@ use Kind::{
 const ALL: &[Kind] =
     &[Discovery, NoToken, Registration, Passing, WrongMethod, NoGrantType, NotAJws, ForeignRedirectUri, NearMiss];
 
-/// Those that are not answered with 400.
+/// The kinds that are not answered with 400.
 const KEEPING_HTTP1_OPEN: &[Kind] = &[Discovery, NoToken, Registration, Passing, WrongMethod];
 
-/// A request whose answer cannot be taken for that of its neighbours.
+/// A request whose answer differs from those of its neighbours.
 struct Mixed {
     kind: Kind,
     method: &'static str,
@@ -46,7 +46,7 @@ struct Mixed {
     id: String,
 }
 
-/// A sequence in which the kinds take turns.
+/// A sequence of requests, in which the kinds take turns.
 fn mixed(doors: &Doors, kinds: &[Kind], test: &str) -> Vec<Mixed> {
     kinds.iter().cycle().take(REQUESTS).enumerate().map(|(i, kind)| request(doors, *kind, test, i)).collect()
 }
@@ -115,7 +115,8 @@ fn requests_one_after_the_other_over_one_http1_connection() {
     });
 }
 
-/// Envoy takes every 400 of its own making for a broken message, a filter's too, and trusts an HTTP/1.1 connection no more.
+/// Envoy treats every 400 that it sends itself, even one from a filter, as the answer to a broken message. It then closes the HTTP/1.1
+/// connection.
 #[test]
 fn a_400_ends_its_http1_connection_and_says_so() {
     run(async {

@@ -1,4 +1,5 @@
-//! One Envoy with many doors: the shipped listener, and copies of it that differ in one respect each. Envoys are slow to start.
+//! One Envoy with many listeners ("doors"): the shipped one, and copies that differ in one respect each. They share one Envoy because Envoy
+//! starts slowly.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -17,44 +18,44 @@ use super::scripted_store::ScriptedStore;
 use super::wire::{Http1, Http2};
 use super::{PKI, empty_folder};
 
-/// The listener as it is shipped.
+/// The shipped listener.
 pub(super) const SHIPPED: &str = "gateway";
 
 /// Envoy neither normalises paths nor refuses encoded slashes.
 pub(super) const RAW_PATHS: &str = "raw_paths";
 
-/// No TLS.
+/// A listener without TLS.
 pub(super) const PLAIN: &str = "plain";
 
-/// Envoy buffers less than the filter would take.
+/// Envoy buffers less than the filter's limit.
 pub(super) const SMALL_BUFFER: &str = "small_buffer";
 
-/// An HTTP/2 stream may have no more on its way than the filter takes.
+/// The window of an HTTP/2 stream is as small as the filter's limit.
 pub(super) const SMALL_STREAMS: &str = "small_streams";
 
-/// The filter takes no more than [`SMALL_BODY_BYTES`].
+/// The filter's limit for bodies is [`SMALL_BODY_BYTES`].
 pub(super) const SMALL_BODY: &str = "small_body";
 pub(super) const SMALL_BODY_BYTES: usize = 8192;
 
-/// Requests have to be complete after a second.
+/// Requests must be complete after one second.
 pub(super) const IMPATIENT: &str = "impatient";
 
-/// The certificate comes from x-forwarded-client-cert, which Envoy writes anew.
+/// The certificate comes from x-forwarded-client-cert, which Envoy overwrites.
 pub(super) const SANITIZE_SET: &str = "sanitize_set";
 
 /// The certificate comes from x-forwarded-client-cert, which Envoy forwards as the client sent it.
 pub(super) const FORWARD_ONLY: &str = "forward_only";
 
-/// As [`FORWARD_ONLY`], and connections with the certificate of [`PROXY`] may forward others' certificates.
+/// Like [`FORWARD_ONLY`], but a connection with the certificate of [`PROXY`] may forward other certificates.
 pub(super) const BEHIND_PROXY: &str = "behind_proxy";
 
-/// Nothing listens where the store should be.
+/// The store is not running.
 pub(super) const NO_STORE: &str = "no_store";
 
 /// The store's cluster does not exist.
 pub(super) const UNKNOWN_CLUSTER: &str = "unknown_cluster";
 
-/// The store takes connections and never answers.
+/// The store accepts connections and never answers.
 pub(super) const SILENT_STORE: &str = "silent_store";
 
 /// The store is [`Doors::store`].
@@ -63,13 +64,13 @@ pub(super) const SCRIPTED_STORE: &str = "scripted_store";
 /// The filter's configuration is a StringValue holding JSON.
 pub(super) const STRING_VALUE: &str = "string_value";
 
-/// Doors whose directory key set is at a path of their own, so that its fetches can be counted. See [`key_set`].
+/// These doors fetch the directory's key set from their own path, so that its fetches can be counted. See [`key_set`].
 pub(super) const LOST_STARTER: &str = "lost_starter";
 pub(super) const FIRST_REQUESTS: &str = "first_requests";
 pub(super) const ROTATED_KEY: &str = "rotated_key";
 pub(super) const MADE_UP_KIDS: &str = "made_up_kids";
 
-/// A proxy that terminates TLS in front of the gateway and has a certificate of its own.
+/// A proxy that terminates TLS in front of the gateway. It has its own certificate.
 pub(super) static PROXY: LazyLock<Identity> = LazyLock::new(|| {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, "proxy");
@@ -84,13 +85,13 @@ pub(super) struct Doors {
     _silent_store: TcpListener,
 }
 
-/// The shared Envoy; the first test that needs it starts it.
+/// The shared Envoy. The first test that needs it starts it.
 pub(super) async fn doors() -> &'static Doors {
     static DOORS: OnceCell<Doors> = OnceCell::const_new();
     DOORS.get_or_init(Doors::open).await
 }
 
-/// Where the directory's keys are for a door that has its own path for them.
+/// The path of the directory's keys for a door with its own path.
 pub(super) fn key_set(door: &str) -> String {
     format!("/{door}.jwks")
 }
@@ -130,7 +131,7 @@ impl Doors {
         Http2::tls(self.port(door), transport).await
     }
 
-    /// A well-behaved third party at one of the doors.
+    /// A normal third party at one of the doors.
     pub(super) fn tpp(&self, door: &str, transport: Option<&Identity>) -> Tpp {
         let endpoints = Endpoints::of(&format!("https://localhost:{}", self.port(door)));
         let ca = &PKI.server_ca.certificate_pem;
@@ -138,7 +139,7 @@ impl Doors {
     }
 }
 
-/// A copy of the shipped listener, to be changed.
+/// A copy of the shipped listener that will be changed.
 struct Listener(Value);
 
 impl Listener {
@@ -224,7 +225,7 @@ fn copy(shipped: &Value, name: &str, change: &Change) -> Value {
     door.0
 }
 
-/// A cluster like the store's, on another port of this machine.
+/// A cluster like that of the store, on another port of this machine.
 fn add_cluster(envoy: &mut EnvoyConfiguration, name: &str, port: u16) -> Result<(), dcr_dev::Error> {
     let mut cluster = envoy.cluster("dcr_store")?.clone();
     cluster["name"] = name.into();
@@ -233,7 +234,7 @@ fn add_cluster(envoy: &mut EnvoyConfiguration, name: &str, port: u16) -> Result<
     envoy.set_cluster_port(name, port)
 }
 
-/// Where Envoy listens, by listener.
+/// The port of each listener.
 async fn ports(gateway: &Gateway) -> BTreeMap<String, u16> {
     let listeners = gateway.admin("/listeners?format=json").await.unwrap().json();
     let port = |listener: &Value| {

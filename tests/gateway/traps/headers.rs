@@ -1,4 +1,4 @@
-//! Headers: octets that are not UTF-8, repeated ones, and what would break out of an answer if it were reflected.
+//! Headers: octets that are not UTF-8, repeated headers, and text that could break an answer if the answer contained it.
 
 use dcr_cli::client::Answer;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::{
 const JWT: &[u8] = b"content-type: application/jwt";
 const FORM: &[u8] = b"content-type: application/x-www-form-urlencoded";
 
-/// Octets that are no UTF-8, whichever way one looks.
+/// Octets that are not UTF-8 in any part.
 const OCTETS: &[u8] = b"x-odd: \x80\xff\xc3(\xf0\x9f";
 
 const BEARER_MALFORMED: Refused = Refused(401, "invalid_token", "CM-02", "bearer_malformed");
@@ -66,7 +66,7 @@ fn a_repeated_content_type_is_refused() {
         let body = signed(&good_request(&doors.gateway));
         let mut http1 = doors.http1(SHIPPED, Some(&PKI.tpp.transport)).await;
         let answer = http1.request(&format!("POST {REGISTRATION}"), &[JWT, JWT], body.as_bytes()).await;
-        // Envoy joins them with a comma.
+        // Envoy joins the two headers with a comma.
         MEDIA_TYPE.check(&doors.gateway, &answer, "HTTP/1.1").await;
 
         let http2 = doors.http2(SHIPPED, Some(&PKI.tpp.transport)).await;
@@ -93,7 +93,7 @@ fn a_repeated_authorization_is_refused() {
     });
 }
 
-/// Every place of a request that a careless answer could repeat carries this, behind a line break where one can be written.
+/// This text is put into every place of a request that an answer could repeat, after a line break if the place allows one.
 const MARK: &str = "x-smuggled";
 
 #[test]
@@ -198,7 +198,7 @@ fn control_characters_in_claims_do_not_come_back_in_a_refusal() {
     });
 }
 
-/// Neither a header nor the body of the answer holds what was sent, and no line of either is broken.
+/// Neither the headers nor the body of the answer contain what was sent, and no line is broken.
 fn assert_silent(answer: &Answer, of: &str) {
     assert!((400..500).contains(&answer.status), "{of}: {}", text(answer));
     let whole = text(answer).to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! Key sets: one fetch for all who wait, though who caused it leaves; one more for an unknown `kid`, and no hammering.
+//! Key sets. One fetch serves all requests that wait, even if the first of them ends. An unknown `kid` causes at most one more fetch for
+//! each interval.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ const JWT: (&str, &str) = ("content-type", "application/jwt");
 const UNKNOWN_KID_OF_STATEMENT: Refused = Refused(400, "invalid_software_statement", "JO-13", "kid_unknown");
 const UNKNOWN_KID_OF_REQUEST: Refused = Refused(400, "invalid_client_metadata", "JO-13", "kid_unknown");
 
-/// Envoy's worker threads, each with a VM of its own.
+/// Envoy's worker threads. Each has its own VM.
 const WORKERS: u64 = 2;
 
 #[test]
@@ -24,7 +25,7 @@ fn whoever_waits_for_a_key_set_gets_it_though_the_one_who_asked_first_is_gone() 
         let doors = doors().await;
         let (directory, path) = (doors.gateway.directory(), key_set(LOST_STARTER));
         directory.behave(&path, Behaviour { delay: Some(Duration::from_secs(3)), ..Behaviour::default() });
-        // One connection is served by one worker, so by one VM.
+        // One connection is served by one worker, and so by one VM.
         let connection = doors.http2(LOST_STARTER, Some(&PKI.tpp.transport)).await;
 
         let first = connection.send("POST", REGISTRATION, &[JWT, ("x-request-id", "asked-first")], body(doors)).await;
@@ -50,7 +51,7 @@ fn two_hundred_first_requests_fetch_a_key_set_once_in_each_worker() {
     run(async {
         let doors = doors().await;
         let (directory, path) = (doors.gateway.directory(), key_set(FIRST_REQUESTS));
-        // A software whose keys nobody else asks for.
+        // A software whose keys no other test fetches.
         let software_path = "/first-requests/software.jwks";
         directory.publish(software_path, PKI.tpp.key_set().unwrap());
         directory.behave(&path, Behaviour { delay: Some(Duration::from_millis(500)), ..Behaviour::default() });
@@ -129,7 +130,7 @@ fn made_up_kids_do_not_hammer_the_directory() {
             let answer = register(&connection, &good.clone().header("kid", format!("made-up-{i}"))).await;
             UNKNOWN_KID_OF_REQUEST.check_answer(&answer, "a request");
         }
-        // The first fetch, and one at most for every interval of a second begun since.
+        // The first fetch, and at most one for each interval of one second since then.
         let most = 2 + started.elapsed().as_secs();
         for path in [directory_path.as_str(), software_path] {
             assert!((1..=most).contains(&directory.fetches(path)), "{path}: {} of {most}", directory.fetches(path));

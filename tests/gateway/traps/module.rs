@@ -1,4 +1,4 @@
-//! The module itself: what it asks of its host, and what becomes of Envoy when it panics.
+//! The module: its imports from the host, and the behaviour of Envoy when the module panics.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use wasmparser::{Parser, Payload};
 
 use super::{NO_TOKEN, PKI, assert_passed, assert_refused_by_envoy, empty_folder, good_request, run, signed, until};
 
-/// A host that lacks one of them refuses the module, so this list does not grow unnoticed. Most come with the SDK, used or not.
+/// A host without one of these imports refuses the module, so a new import must be noticed. Most of them come with the SDK, even if they
+/// are not used.
 const IMPORTS: [&str; 40] = [
     "env.proxy_add_header_map_value",
     "env.proxy_call_foreign_function",
@@ -65,7 +66,7 @@ fn the_filter_asks_nothing_of_its_host_but_proxy_wasm_and_wasi() {
     assert_eq!(unheard_of, [""; 0]);
 }
 
-/// What the shipped module may weigh, in bytes. It is compiled in every VM, one for each worker.
+/// The largest size of the shipped module, in bytes. Every VM compiles it, and each worker has a VM.
 const MOST_BYTES: u64 = 600 * 1024;
 
 #[test]
@@ -74,11 +75,11 @@ fn the_filter_is_small() {
     assert!(size <= MOST_BYTES, "{size} bytes: find out what became so large, or raise MOST_BYTES");
 }
 
-/// How long Envoy gives a request. Shorter than shipped: a test waits for it.
+/// Envoy's timeout for a request. It is shorter than shipped, because a test waits for it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The shipped filter, in a VM from which Envoy's capability restriction takes the clock away: the SDK panics where a journey asks for
-/// the time, which is not before a registration is judged.
+/// The shipped filter, in a VM without the clock: Envoy's capability restriction removes it. The SDK panics when a journey reads the time,
+/// which first happens when a registration is checked.
 async fn gateway_without_clock(folder: &str, store: Store) -> Gateway {
     gateway_without(
         "proxy_get_current_time_nanoseconds",
@@ -87,7 +88,7 @@ async fn gateway_without_clock(folder: &str, store: Store) -> Gateway {
     .await
 }
 
-/// The shipped filter, in one VM from which Envoy takes this hostcall away.
+/// The shipped filter, in one VM without this hostcall.
 async fn gateway_without(hostcall: &'static str, builder: GatewayBuilder) -> Gateway {
     let (imports, exports) = imports_and_exports();
     let names =
@@ -165,7 +166,7 @@ fn a_request_that_waits_while_another_panics_is_not_left_hanging() {
         let _asked = store.accept().await.unwrap();
         let answer = tpp.register(&signed(&good_request(&gateway))).await.unwrap();
         assert_failed(&gateway, &answer).await;
-        // Nothing of the filter is left to answer it. What ends it is Envoy's time for a request.
+        // The panic has destroyed the filter's state, so the filter cannot answer. Envoy's timeout ends the request.
         let answer = waiting.await.unwrap();
         assert_failed(&gateway, &answer).await;
         assert!(answer.elapsed < 2 * REQUEST_TIMEOUT, "{:?}", answer.elapsed);
@@ -173,12 +174,12 @@ fn a_request_that_waits_while_another_panics_is_not_left_hanging() {
     });
 }
 
-/// Envoy's own answer: the filter has none to give any more.
+/// The answer comes from Envoy, because the filter can no longer give one.
 async fn assert_failed(gateway: &Gateway, answer: &Answer) {
     assert_refused_by_envoy(gateway, answer, 503, "wasm_fail_stream", "a request to a filter that panicked").await;
 }
 
-/// Envoy waits about a second before it loads the module again, and fails requests meanwhile.
+/// Envoy waits about one second before it loads the module again. Until then it refuses requests.
 async fn served_again(gateway: &Gateway, tpp: &Tpp) {
     until("a reloaded filter", async || {
         let answer = tpp.discover().await.unwrap();
@@ -193,7 +194,7 @@ async fn served_again(gateway: &Gateway, tpp: &Tpp) {
     NO_TOKEN.check(gateway, &answer, "after the reload").await;
 }
 
-/// `module.name` of what the shipped filter imports, and the names of what it exports.
+/// The imports of the shipped filter as `module.name`, and the names of its exports.
 fn imports_and_exports() -> (Vec<String>, Vec<String>) {
     let module = std::fs::read(Installation::find().unwrap().filter).unwrap();
     let (mut imports, mut exports) = (Vec::new(), Vec::new());

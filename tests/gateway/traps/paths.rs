@@ -1,4 +1,4 @@
-//! Paths: what almost is one of ours never reaches the backend, whether Envoy normalises or not; what is not ours does.
+//! Paths. A path that is almost one of the gate's never reaches the backend, whether Envoy normalises paths or not. Other paths do.
 
 use super::doors::{RAW_PATHS, SHIPPED, doors};
 use super::wire::After;
@@ -7,13 +7,13 @@ use super::{
     assert_passed, good_request, run, signed, text,
 };
 
-/// What becomes of a path with Envoy's normalisation as it is shipped.
+/// The result for a path with the shipped normalisation of Envoy.
 enum Normalised {
-    /// The filter sees one of our paths, and serves it: here it asks for the certificate.
+    /// The filter sees a path of the gate and serves it. The answer asks for a certificate.
     Ours,
-    /// The filter sees a path that is not quite one of ours.
+    /// The filter sees a path that is almost one of the gate's.
     NearMiss,
-    /// Envoy refuses what it cannot normalise, before it gives the request an id.
+    /// Envoy refuses a path that it cannot normalise, before it gives the request an id.
     ByEnvoy,
 }
 
@@ -62,7 +62,7 @@ fn a_path_that_is_almost_ours_is_refused_or_ours() {
                 true => b"content-type: application/x-www-form-urlencoded",
                 false => b"content-type: application/jwt",
             };
-            // Envoy logs this id even where it refuses before it makes one of its own.
+            // Envoy logs this id even if it refuses the request before it makes its own id.
             let id = format!("near-miss-{i}");
             let headers = [media_type, &[b"x-request-id: ", id.as_bytes()].concat()];
             let answer = connection.request(&format!("POST {path}"), &headers, b"a.b.c").await;
@@ -93,7 +93,7 @@ fn without_envoys_normalisation_every_path_that_is_almost_ours_is_refused() {
                 NEAR_MISS.check(&doors.gateway, &answer, &line).await;
             }
         }
-        // And it is the path that was wrong.
+        // The path was the reason for the refusal.
         let line = format!("POST {REGISTRATION}");
         let answer = connection.request(&line, &[b"content-type: application/jwt"], body.as_bytes()).await;
         assert_eq!(answer.status, 201);
@@ -135,7 +135,7 @@ fn a_refused_request_sends_not_one_byte_upstream() {
     });
 }
 
-/// A backend that does not resolve dots would take these for paths below the registration endpoint.
+/// A backend that does not resolve dots would read these as paths below the registration endpoint.
 #[test]
 fn without_envoys_normalisation_dots_do_not_lead_out_of_a_registration() {
     run(async {

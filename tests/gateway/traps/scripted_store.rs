@@ -1,4 +1,4 @@
-//! A store that answers registrations as a test tells it to. A test finds its own by the request's `jti`, which the store is sent.
+//! A store whose answers to registrations are set by the tests. The store receives the `jti` of a request, and each test uses its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::until;
 
-/// What a call gets in which a request is. Without a script all clients of the call are created as the store's API says.
+/// The answer to a call that contains the request. Without a script, all clients of the call are created as in the store's API.
 #[derive(Clone)]
 pub(super) enum Script {
-    /// This status, content type and body.
+    /// An answer with this status, content type and body.
     Answer(u16, &'static str, String),
-    /// The right answer, but only once a permit is added.
+    /// The correct answer, after a permit was added.
     Hold(Arc<Semaphore>),
 }
 
@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl ScriptedStore {
-    /// Serves on a free port, which is returned, until the process ends.
+    /// Serves on a free port until the process ends. Returns the port.
     pub(super) async fn start() -> (Self, u16) {
         let store = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,14 +46,14 @@ impl ScriptedStore {
         (store, port)
     }
 
-    /// Gives a registration request a `jti` that the store treats in this way.
+    /// Gives a registration request a `jti`, for which the store follows this script.
     pub(super) fn script(&self, request: Token, script: Script) -> (Token, String) {
         let jti = Uuid::new_v4().to_string();
         self.0.lock().unwrap().scripts.insert(jti.clone(), script);
         (request.claim("jti", jti.as_str()), jti)
     }
 
-    /// Waits until the store has been asked to create the client of this request.
+    /// Waits until the store has received the call for this request.
     pub(super) async fn was_asked(&self, jti: &str) {
         until("the store to be asked", async || {
             self.0.lock().unwrap().asked.iter().any(|asked| asked == jti).then_some(())
@@ -62,7 +62,7 @@ impl ScriptedStore {
     }
 }
 
-/// The reply for a client of this software, as the store's API has it.
+/// The reply for a client of this software, in the form of the store's API.
 pub(super) fn created(software: Software) -> Reply<WrittenClient> {
     Reply::made(WrittenClient {
         client_id: Uuid::new_v4().simple().to_string(),

@@ -1,4 +1,4 @@
-//! The store: down, slow, talking nonsense, and asked on behalf of clients that are gone.
+//! The store is down, slow, or answers with nonsense, or the client of a call is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{
     PKI, REGISTRATION, STORE_UNAVAILABLE, access_line, assert_no_panic, assert_registered, good_request, run, signed,
 };
 
-/// So many registrations wait for a call's end before another call leaves.
+/// When this many registrations wait for the end of a call, another call is sent.
 const BATCH_THRESHOLD: usize = 8;
 
 const JSON: &str = "application/json";
@@ -45,7 +45,7 @@ fn a_store_that_is_not_there_or_says_nothing_is_503() {
                 );
                 assert_eq!(answer.header("www-authenticate"), None, "{door}: {of}");
             }
-            // What needs no store is served all the same.
+            // Requests that need no store are still served.
             assert_eq!(tpp.discover().await.unwrap().status, 200, "{door}");
         }
         assert_no_panic(&doors.gateway);
@@ -111,14 +111,14 @@ fn a_store_that_answers_otherwise_than_its_api_says_is_503() {
         let answer = tpp.register(&signed(&request)).await.unwrap();
         assert_registered(&doors.gateway, &answer, "what the others have is right").await;
 
-        // The door itself is sound.
+        // The door itself works.
         let answer = tpp.register(&signed(&good_request(&doors.gateway))).await.unwrap();
         assert_registered(&doors.gateway, &answer, "a store that does as it should").await;
         assert_no_panic(&doors.gateway);
     });
 }
 
-/// Over HTTP/1.1 the connection ends, over HTTP/2 the stream does, while its neighbours go on.
+/// Over HTTP/1.1 the connection ends. Over HTTP/2 only the stream ends, and the other streams go on.
 #[test]
 fn a_client_that_leaves_while_the_store_works_harms_nobody() {
     run(async {
@@ -162,7 +162,7 @@ fn a_store_that_is_slow_within_its_time_is_waited_for() {
         let connection = doors.http2(SCRIPTED_STORE, Some(&PKI.tpp.transport)).await;
         let sent = connection.send("POST", REGISTRATION, &[JWT], After::Body(signed(&request).into_bytes())).await;
         doors.store.was_asked(&jti).await;
-        // Meanwhile the same worker serves others; registrations that come now share a call, once they are many.
+        // Meanwhile the same worker serves other requests. Registrations that arrive now share a call when there are enough of them.
         assert_eq!(
             connection.request("GET", "/.well-known/openid-configuration", &[], After::Nothing).await.status,
             200
@@ -189,7 +189,7 @@ async fn register_well(doors: &Doors, connection: &super::wire::Http2) {
     assert_registered(&doors.gateway, &answer, "the next request").await;
 }
 
-/// The line that Envoy logs for a request whose client left.
+/// The line of the access log for a request whose client has gone.
 async fn gone(doors: &Doors, request_id: &str) -> Value {
     let line = doors.gateway.access_logged(|line| line["request_id"] == request_id).await.unwrap();
     assert!(line["status"] == 0 && !line["details"].as_str().unwrap().starts_with("dcr_"), "{line}");

@@ -1,4 +1,4 @@
-//! Tokens are asked for together: one call of the store for many, and each of them its own client's.
+//! Several clients request tokens at the same time. One call to the store carries many requests, and each client gets its own token.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -27,7 +27,7 @@ async fn ask(connection: &Http2, id: &str, body: Vec<u8>) -> Sent {
     connection.send("POST", "/token", &[FORM, ("x-request-id", id)], After::Body(body)).await
 }
 
-/// How many calls the store has answered, and how many tokens it was asked for.
+/// The number of calls that the store has answered, and the number of tokens in them.
 async fn calls_and_tokens(gateway: &Gateway, tpp: &Tpp) -> (u64, u64) {
     let url = format!("{}/metrics", gateway.store_url());
     let metrics = tpp.send(tpp.request(http::Method::GET, &url)).await.unwrap();
@@ -70,7 +70,7 @@ fn of_two_hundred_at_once_each_gets_its_own_and_many_share_a_call() {
         assert_eq!(asked, 200);
         assert!(calls < 150, "{calls} calls");
 
-        // Each is found in the store's log by its own request.
+        // Each request can be found in the store's log by its own id.
         let log = std::fs::read_to_string(gateway.folder().join("store.log")).unwrap();
         for number in 0..200 {
             let id = format!("request_id=\"token-{number}\"");
@@ -80,7 +80,8 @@ fn of_two_hundred_at_once_each_gets_its_own_and_many_share_a_call() {
     });
 }
 
-/// The store stands still while a call is out: one whose client leaves is not waited for, and those behind it lose nothing.
+/// The store does not answer while a call is under way. If a client goes away, its request is dropped, and the requests behind it lose
+/// nothing.
 #[test]
 fn a_client_that_leaves_takes_no_others_token_with_it() {
     run(async {
@@ -111,7 +112,7 @@ fn a_client_that_leaves_takes_no_others_token_with_it() {
             let answer = sent.answer().await;
             assert_eq!(answer.status, 200, "{}", text(&answer));
         }
-        // The call that was out went on; who left the queue was not asked for.
+        // The call under way went on. No token was requested for the client that left the queue.
         assert_eq!(calls_and_tokens(&gateway, &tpp).await, (calls + 2, asked + 3));
         gateway.still_runs().unwrap();
         assert_no_panic(&gateway);

@@ -1,4 +1,4 @@
-//! Connections to a gateway on which anything can be said: octets over HTTP/1.1, frames over HTTP/2.
+//! Connections to a gateway that can send anything: octets over HTTP/1.1, frames over HTTP/2.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,12 +17,12 @@ use tokio_rustls::TlsConnector;
 
 use super::{PKI, START_TIMEOUT};
 
-/// An HTTP/1.1 connection. Dropping it closes it.
+/// An HTTP/1.1 connection. It is closed when it is dropped.
 pub(super) struct Http1 {
     to: Destination,
     stream: Box<dyn Stream>,
     read: Vec<u8>,
-    /// The last answer said that the connection closes.
+    /// Whether the last answer said that the connection closes.
     closing: bool,
 }
 
@@ -36,12 +36,12 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Http1 {
-    /// Over TLS, with a transport certificate or without.
+    /// A connection over TLS, with a transport certificate or without one.
     pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
         Self::open(Destination::Tls(port, transport.cloned())).await
     }
 
-    /// Without TLS.
+    /// A connection without TLS.
     pub(super) async fn plain(port: u16) -> Self {
         Self::open(Destination::Plain(port)).await
     }
@@ -54,19 +54,19 @@ impl Http1 {
         Self { to, stream, read: Vec::new(), closing: false }
     }
 
-    /// Writes octets as they are.
+    /// Writes octets unchanged.
     pub(super) async fn write(&mut self, octets: impl AsRef<[u8]>) {
         self.stream.write_all(octets.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
-    /// Reads one whole answer.
+    /// Reads one complete answer.
     pub(super) async fn answer(&mut self) -> Answer {
         timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
-    /// A request with a body, and its answer. Envoy closes the connection after a 400, and after an answer that came before the
-    /// request was complete: then the next request opens a new one.
+    /// Sends a request with a body and reads its answer. Envoy closes the connection after a 400, and after an answer that came before the
+    /// request was complete. Then the next request opens a new connection.
     pub(super) async fn request(&mut self, line: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
         if self.closing {
             *self = Self::open(self.to.clone()).await;
@@ -75,10 +75,10 @@ impl Http1 {
         self.answer().await
     }
 
-    /// Waits until the gateway has closed the connection, without another word.
+    /// Waits until the gateway has closed the connection without a further answer.
     pub(super) async fn ended(&mut self) {
         let rest = timeout(START_TIMEOUT, self.stream.read_buf(&mut self.read)).await.expect("an end in time");
-        // Octets that were written and not read there make it a reset.
+        // If the gateway has not read all octets, the close becomes a reset.
         assert!(
             matches!(rest, Ok(0) | Err(_)) && self.read.is_empty(),
             "{rest:?} {:?}",
@@ -122,7 +122,7 @@ impl Http1 {
     }
 }
 
-/// A request as octets: `line` is method and path; host and content-length are added.
+/// A request as octets. `line` has the method and the path; host and content-length are added.
 pub(super) fn request_octets(line: &str, headers: &[&[u8]], body: &[u8]) -> Vec<u8> {
     let mut octets = format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for header in headers {
@@ -141,17 +141,17 @@ pub(super) struct Http2 {
     port: u16,
 }
 
-/// What follows the headers of a request.
+/// The rest of a request, after its headers.
 pub(super) enum After {
-    /// The headers end the stream.
+    /// Nothing: the headers end the stream.
     Nothing,
-    /// A body ends it.
+    /// A body, which ends the stream.
     Body(Vec<u8>),
-    /// A body, then trailers end it.
+    /// A body and trailers. The trailers end the stream.
     BodyAndTrailers(Vec<u8>),
 }
 
-/// A request that was sent and not answered yet. Dropping it resets its stream.
+/// A request that was sent and is not answered yet. Its stream is reset when it is dropped.
 pub(super) struct Sent {
     response: ResponseFuture,
     stream: SendStream<Bytes>,
@@ -160,16 +160,16 @@ pub(super) struct Sent {
 impl Http2 {
     pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
         let stream = tls(port, transport, b"h2").await;
-        // Room for all answers at once: a test that awaits one stream first must not hold back the others' connection.
+        // The window is large enough for all answers. So a test that awaits one stream first does not hold back the others.
         let mut client = h2::client::Builder::new();
         client.initial_connection_window_size(16 * 1024 * 1024);
         let (requests, connection) = client.handshake(stream).await.unwrap();
-        // Ends with the last handle to it; how it ends is told by the requests on it.
+        // It ends with its last handle. The requests on the connection report a failure.
         tokio::spawn(connection);
         Self { requests, port }
     }
 
-    /// Sends a request; headers may repeat.
+    /// Sends a request. Headers may repeat.
     pub(super) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Sent {
         let mut request = Request::builder()
             .method(method)
@@ -182,7 +182,7 @@ impl Http2 {
             timeout(START_TIMEOUT, self.requests.clone().ready()).await.expect("a stream in time").unwrap();
         let ends = matches!(after, After::Nothing);
         let (response, mut stream) = requests.send_request(request.body(()).unwrap(), ends).unwrap();
-        // Sending fails where the gateway has answered and closed the stream already; its answer tells.
+        // Sending fails if the gateway has answered and closed the stream already. The answer shows the result.
         match after {
             After::Nothing => {}
             After::Body(body) => drop(stream.send_data(body.into(), true)),
@@ -206,7 +206,7 @@ impl Sent {
         timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
-    /// Takes the request back, as a client does that waits no longer.
+    /// Cancels the request, like a client that no longer waits.
     pub(super) fn cancel(mut self) {
         self.stream.send_reset(Reason::CANCEL);
     }

@@ -1,7 +1,7 @@
-//! A plugin that verifies the signatures its configuration lists, with the filter's code, and logs verdicts and times.
+//! A plugin that verifies the signatures in its configuration with the filter's code. It logs the results and the times.
 //!
-//! It shows in the place where it counts, Envoy's V8 or another host, that the code is right and how long it takes. Envoy runs it with
-//! `--mode validate`, because all happens while it is configured.
+//! It shows that the code is correct, and how long it takes, in Envoy's V8 or in another host. Envoy runs it with `--mode validate`,
+//! because it does all work while it is configured.
 //!
 //! Configuration: `{"host": true, "floats": true, "signatures": [{"jwk": {…}, "message": "…", "signature": "…", "times": 1}]}`, octets in
 //! base64url.
@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 #[path = "../../../src/filter/verify_signature.rs"]
 mod verify_signature;
 
-// The entry point that the host calls once.
+// The entry point, which the host calls once.
 mod entry {
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);

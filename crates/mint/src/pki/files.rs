@@ -1,4 +1,4 @@
-//! The folder a development PKI lives in:
+//! The folder of a development PKI:
 //!
 //! ```text
 //! ca.pem ca.key                       signs the gateway's certificate
@@ -20,7 +20,7 @@ use crate::keys::SigningKey;
 use crate::software::Software;
 
 impl Pki {
-    /// Writes everything below `folder`, which is made if need be. Private keys are readable by their owner only.
+    /// Writes all files below `folder`, which is created if needed. Only the owner can read private keys.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         write_text(&folder.join("ca.pem"), &self.server_ca.certificate_pem)?;
         write_secret(&folder.join("ca.key"), &self.server_ca.key_pem)?;
@@ -32,7 +32,7 @@ impl Pki {
         self.other_tpp.write(&folder.join("other-tpp"))
     }
 
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads the files that [`write`](Self::write) has written.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         Ok(Self {
             server_ca: read_authority(folder, "ca")?,
@@ -44,7 +44,7 @@ impl Pki {
         })
     }
 
-    /// The PKI in `folder` if there is one that is good for another day, else a new one, written there.
+    /// The PKI in `folder`, if there is one that stays valid for another day. Otherwise a new one, which is written there.
     pub fn reuse_or_generate(folder: &Path) -> Result<Self, Error> {
         match Self::read(folder) {
             Ok(pki) if pki.is_valid_at(SystemTime::now() + DAY)? => Ok(pki),
@@ -85,7 +85,7 @@ impl ThirdParty {
         write_signing_key(folder, &self.signing)
     }
 
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads the files that [`write`](Self::write) has written.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         Ok(Self {
             software: read_software(&folder.join("software.json"))?,
@@ -98,23 +98,23 @@ impl ThirdParty {
     }
 }
 
-/// Writes a file, and the folders above it.
+/// Writes a file, and creates the folders above it.
 pub fn write_text(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text, 0o644)
 }
 
-/// Reads a file of text, without white space around it.
+/// Reads a text file and removes white space around the text.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::File { path: path.into(), source })?;
     Ok(text.trim().to_string())
 }
 
-/// Writes a file that only its owner may read, and the folders above it.
+/// Writes a file that only its owner can read, and creates the folders above it.
 pub fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text, 0o600)
 }
 
-/// The file is made anew, so that the mode holds from its first byte on.
+/// Creates a new file, so that the mode applies before the first byte is written.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt;
 

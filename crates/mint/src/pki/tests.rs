@@ -22,13 +22,13 @@ fn transport_certificates_have_the_subjects_of_open_banking() {
     let obwac = authority.issue_transport(&software(), TransportShape::Obwac).unwrap();
     assert_eq!(
         obwac.subject_dn().unwrap(),
-        // 2.5.4.97 is organizationIdentifier, with its value as BER in hexadecimal: a UTF8String of 15 bytes.
+        // 2.5.4.97 is organizationIdentifier. Its value is BER in hexadecimal: a UTF8String of 15 bytes.
         r"CN=001580000ORGANISAT,2.5.4.97=#0c0f50534447422d4f422d313233343536,O=Org\, Ltd,C=GB"
     );
 }
 
-/// As the certificate standard prints it (section 9.5), for the RFC 4514 form keeps to ASN.1 what has no short name there: 13 is a
-/// PrintableString, 0c a UTF8String.
+/// In the form of the certificate standard (section 9.5). An attribute without a short name keeps its ASN.1 value in the RFC 4514 form: 13
+/// is a PrintableString, 0c a UTF8String.
 const BRCAC_SUBJECT: &str = concat!(
     "CN=tpp.example,UID=bc97b8f0-cae0-4f2f-9978-d93f0e56a833,",
     "2.5.4.97=#0c2a4f464242522d64373338346264302d383432662d343363352d626530322d396432623264356566633263,",

@@ -60,7 +60,7 @@ impl DistinguishedName {
     /// They must have equally many RDNs, in the same order, and each pair of RDNs must hold the same set of attribute values. Text is
     /// compared by caseIgnoreMatch, whatever its ASN.1 string type. Other values are compared by their DER octets.
     ///
-    /// One attribute may stand anywhere (DN-06): an RDN with only an `organizationIdentifier`. Go prints it last and Revolut's guide prints
+    /// One attribute may be anywhere (DN-06): an RDN with only an `organizationIdentifier`. Go prints it last and Revolut's guide prints
     /// it first, whatever its place in the certificate, and TPPs register the text that they see there. It must still be present with the
     /// same value.
     ///

@@ -1,4 +1,4 @@
-//! Opening the database file: the settings that make an answer durable, and who may write.
+//! Opens the database file, with the settings that make answers durable and with restricted access.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,21 +10,21 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, SchemaError};
 
-/// How long a request queues, and a transaction waits for the lock of another process on the same file.
+/// How long a request may wait in the queue, and a transaction for the lock of another process on the same file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// More than there are statements in this program, so that each is compiled once a connection.
+/// More than the number of statements in this program, so that each is compiled once for each connection.
 const MAX_STATEMENTS: usize = 32;
 
 /// Why a file could not be opened as the database.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    /// The URL of a database that would be gone with the process.
+    /// The URL names a database in memory, which would be lost with the process.
     #[error(
         "a database in memory forgets every registration when the store stops: name a file, as `sqlite:./dcr-store.db`"
     )]
     InMemory,
-    /// What follows `sqlite:` cannot be understood.
+    /// The text after `sqlite:` is malformed.
     #[error("the database URL cannot be read: {0}; write `sqlite:PATH`, as `sqlite:./dcr-store.db`")]
     MalformedUrl(&'static str),
     /// The file cannot be created or opened.
@@ -32,31 +32,31 @@ pub(crate) enum OpenError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The file is there, but SQLite cannot work with it.
+    /// The file exists, but SQLite cannot use it.
     #[error("the file is not a database the store can use: {0}")]
     Connect(#[from] rusqlite::Error),
     /// The schema could not be brought up to date.
     #[error("the database's schema cannot be brought up to date: {0}; a newer dcr-store may have written this file")]
     Migrate(#[from] SchemaError),
-    /// The operating system gave no thread to write in.
+    /// The operating system gave no thread for the database.
     #[error("the operating system gave no thread: {0}")]
     Thread(std::io::Error),
 }
 
 /// The connections to one database file.
 pub(super) struct Connections {
-    /// The one that writes: SQLite writes one transaction at a time.
+    /// The connection that writes. SQLite writes one transaction at a time.
     pub(super) writer: Connection,
-    /// One that cannot write, for what a request looks up.
+    /// A read-only connection for what requests look up.
     pub(super) reader: Connection,
-    /// Another, for what takes longer.
+    /// A read-only connection for reads that take longer.
     pub(super) counter: Connection,
 }
 
-/// Opens the file that `url` names, creates it when it is missing, and brings its schema up to date. Waits for the disk.
+/// Opens the file in `url`, creates it if it is missing, and brings its schema up to date. It blocks on the disk.
 pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
     let path = path_of(url)?;
     create_private(&path)?;
@@ -65,8 +65,8 @@ pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
     Ok(Connections { writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
 }
 
-/// Reads `sqlite:PATH` or `sqlite://PATH`. PATH may be percent-encoded, so that it can hold a `?`. The two modes that may follow say what
-/// the store does anyway.
+/// Reads `sqlite:PATH` or `sqlite://PATH`. PATH may be percent-encoded, so that it can contain a `?`. The two modes that may follow only
+/// repeat the store's normal behaviour.
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     let rest = url.strip_prefix("sqlite:").ok_or(OpenError::MalformedUrl("its scheme is not `sqlite`"))?;
     if url.contains(":memory:") || url.contains("mode=memory") {
@@ -79,26 +79,26 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     }
     let path = percent_decode_str(path).decode_utf8();
     let path = PathBuf::from(&*path.map_err(|_| OpenError::MalformedUrl("its path is not UTF-8"))?);
-    // SQLite would take a name that begins with `file:` for a URI.
+    // SQLite would read a name that begins with `file:` as a URI.
     std::path::absolute(&path).map_err(|error| OpenError::File { path, error })
 }
 
-/// SQLite would create the file readable by everyone; its companions (`-wal`, `-shm`) take over the mode of the file.
+/// SQLite would create a file that every user can read. Its companion files (`-wal`, `-shm`) get the mode of the file.
 fn create_private(path: &Path) -> Result<(), OpenError> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     opened.map(drop).map_err(|error| OpenError::File { path: path.to_owned(), error })
 }
 
-/// With `synchronous=FULL` a commit in WAL mode returns when the log is on the disk: the answer outlives a power loss, not only
-/// the process.
+/// With `synchronous=FULL`, a commit in WAL mode returns when the log is on the disk. So the answer survives a power loss, not only the end
+/// of the process.
 ///
-/// Digests and `jti` are random, and so are the pages of their indexes that each operation changes. A cache of 8 MiB (SQLite's default is 2)
-/// holds them and what a transaction changes. A larger cache is slower: at the end of a transaction SQLite searches it, and that takes
-/// longer than reading a page from the operating system's cache. A commit that finds the log 64 MiB long (by default 4) waits until the
-/// rest of it is in the database file; most of it has been moved there by then (`checkpoint`).
+/// Digests and `jti` are random, so each operation changes random pages of their indexes. A cache of 8 MiB (SQLite's default is 2) holds
+/// these pages and the changes of a transaction. A larger cache is slower: at the end of a transaction SQLite searches the cache, and that
+/// takes longer than reading a page from the operating system's cache. If a commit finds a log of 64 MiB (4 by default), it waits until the
+/// rest of the log is in the database file; most of it has been moved there by then (`checkpoint`).
 ///
-/// What a savepoint needs to undo its pages is kept in memory. Beyond 64 KiB, which a transaction of many operations exceeds, SQLite would
-/// write it to a file in the system's temporary folder, and that takes as long as the rest of the transaction.
+/// The old pages that a savepoint needs for undoing are kept in memory. Otherwise SQLite would write them to a temporary file when they
+/// exceed 64 KiB, which happens in a transaction of many operations. That takes as long as the rest of the transaction.
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -1,6 +1,7 @@
-//! A thread that reads, one job after the other. In WAL mode a reader never waits for the writer, and what is in memory is read in
-//! microseconds: one such thread keeps up with all that requests look up, and another has what takes longer. To read in the threads that
-//! serve HTTP would save a request about 10 µs of processor time, but a disk that hangs would then block `/healthz` and everything else.
+//! A thread that reads, one job after the other. In WAL mode a reader never waits for the writer, and data in memory is read in
+//! microseconds. So one thread is fast enough for everything that requests look up; another thread runs the reads that take longer. Reading
+//! in the threads that serve HTTP would save about 10 µs of processor time for each request. But then a disk that hangs would block
+//! `/healthz` and every other request.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::thread::{DatabaseThread, Message, Queue};
 /// Starts a thread that reads.
 ///
 /// # Errors
-/// When the operating system gives no thread.
+/// The operating system gave no thread.
 pub(super) fn start(connection: Connection) -> std::io::Result<DatabaseThread> {
     DatabaseThread::start("reader", move |queue| serve(connection, queue))
 }

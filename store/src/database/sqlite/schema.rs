@@ -1,8 +1,9 @@
-//! The schema, step by step. `user_version` in the file's header says how many steps a file has taken.
+//! The schema and its migration steps. `user_version` in the file's header is the number of steps that the file has taken.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// One step a file of `migrations/`, the oldest first. What is here was applied somewhere: it never changes, more is added behind.
+/// Each step is a file of `migrations/`, the oldest first. A step may have been applied to a file already, so it never changes. New steps
+/// are added at the end.
 pub(super) const STEPS: [&str; 2] = [
     include_str!("../../../migrations/0001_clients_jti_tokens.sql"),
     include_str!("../../../migrations/0002_registration_access_tokens.sql"),
@@ -11,18 +12,18 @@ pub(super) const STEPS: [&str; 2] = [
 /// Why a file's schema cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SchemaError {
-    /// The file has taken steps that are not known here.
+    /// The file has taken steps that this version of the store does not know.
     #[error("it is at version {found}, and this dcr-store knows {}", STEPS.len())]
     Newer {
         /// The file's version.
         found: i64,
     },
-    /// A step failed, and nothing of it has happened.
+    /// A step failed. Nothing was changed.
     #[error("{0}")]
     Database(#[from] rusqlite::Error),
 }
 
-/// Takes the steps that are missing, in one transaction: of two processes that start on one file the second finds them taken.
+/// Takes the missing steps in one transaction. If two processes start with the same file, the second one finds the steps taken.
 pub(super) fn bring_up_to_date(connection: &mut Connection) -> Result<(), SchemaError> {
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     adopt(&work)?;
@@ -37,7 +38,7 @@ pub(super) fn bring_up_to_date(connection: &mut Connection) -> Result<(), Schema
     Ok(work.commit()?)
 }
 
-/// Takes over the version of a file whose steps were counted in a table, one row a step, as stores did that used sqlx.
+/// Takes over the version of an older file. Stores with sqlx counted the steps in a table, with one row for each step.
 fn adopt(work: &Connection) -> Result<(), rusqlite::Error> {
     const COUNTED: &str = "_sqlx_migrations";
     if work.table_exists(None, COUNTED)? {

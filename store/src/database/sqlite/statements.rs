@@ -1,4 +1,4 @@
-//! The statements that operations are made of. Each runs in the transaction that is open on its connection.
+//! The SQL statements of the operations. Each runs in the transaction that is open on its connection.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -79,9 +79,9 @@ pub(super) fn issue_token(work: &Connection, token: TokenToIssue, now: i64) -> R
     Ok(IssuedToken { client_id, access_token, token_type: TokenType::Bearer, expires_in, scope })
 }
 
-/// Consumes every `jti`. On an error the caller's savepoint is undone, so that none is consumed.
+/// Consumes every `jti`. On an error the caller undoes its savepoint, so that none is consumed.
 ///
-/// A row that has expired counts as absent, purged or not: it is overwritten.
+/// An expired row counts as absent, even if it is not purged yet. It is overwritten.
 pub(super) fn consume(work: &Connection, every: &[Jti], now: i64) -> Result<(), Error> {
     let mut insert = work.prepare_cached(
         "INSERT INTO used_jti (issuer, jti, expires_at) VALUES (?1, ?2, ?3)

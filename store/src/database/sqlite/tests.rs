@@ -52,7 +52,7 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     }
 }
 
-/// Creates one.
+/// Creates one client.
 async fn create_client(database: &Database, new: NewClient) -> Result<WrittenClient, Failure> {
     Ok(database.create_clients(vec![new]).await?.pop().unwrap()?)
 }
@@ -80,7 +80,7 @@ async fn the_log_is_moved_into_the_file_while_others_write() {
     create_client(&rig.database, NewClient { record, ..new_client(vec![]) }).await.unwrap();
     assert!(held("store.db-wal") && !held("store.db"));
 
-    // Another has the write lock, and nothing waits for it.
+    // Another connection has the write lock. Readers do not wait for it.
     let other = Connection::open(file_in(&rig.folder)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     rig.sqlite.checkpoint().await.unwrap();
@@ -136,7 +136,7 @@ async fn a_file_of_something_else_is_not_touched() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
 }
 
-/// Holds the write lock: operations that write queue, and share one transaction when this one ends.
+/// Holds the write lock. Operations that write queue, and share one transaction when this one ends.
 fn block_writers(rig: &Rig) -> Connection {
     let other = Connection::open(file_in(&rig.folder)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -157,7 +157,7 @@ async fn a_transaction_that_fails_is_undone_whole_and_the_next_one_is_good() {
     create_client(&rig.database, new).await.unwrap();
 }
 
-/// The clock of the runtime stands still until nothing else is left to do.
+/// The clock of the runtime advances only when there is nothing else to do.
 #[tokio::test(start_paused = true)]
 async fn a_job_that_finds_no_place_in_the_queue_fails() {
     let rig = Rig::new();
@@ -176,7 +176,8 @@ async fn a_job_that_finds_no_place_in_the_queue_fails() {
     run(Box::new(move || released.recv().unwrap()));
     (0..2 * thread::QUEUE_LENGTH).for_each(|_| run(Box::new(|| ())));
 
-    // Nothing else can end while the first is not released. What the writer has in hand may have left its place in the queue, or not yet.
+    // No other job can end before the first one is released. The job that the writer is running may or may not have left its place in the
+    // queue.
     for _ in 0..thread::QUEUE_LENGTH {
         let refused = running.join_next().await.unwrap().unwrap();
         assert!(matches!(refused, Err(Failure::Overloaded)), "{refused:?}");
@@ -194,7 +195,7 @@ async fn an_operation_whose_caller_leaves_before_its_turn_changes_nothing() {
     let rig = Rig::new();
     let other = block_writers(&rig);
     let new = new_client(vec![jti("a", NOW + 9)]);
-    // The first is what the writer has in hand, the second waits in its queue and is given up there.
+    // The writer is running the first job. The second one waits in its queue and is given up there.
     let mut first = pin!(create_client(&rig.database, new));
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     {
@@ -210,7 +211,7 @@ async fn an_operation_whose_caller_leaves_before_its_turn_changes_nothing() {
 const OLD_CLIENT: &str = "INSERT INTO clients (client_id, issued_at, version, software_issuer, software_id, record)
                           VALUES ('old', 1, 1, 'OpenBanking Ltd', 'sgsMuc8ACBgBzinpr8oJ8B', '{}')";
 
-/// How stores counted what of the schema a file has, before it was in the file's header.
+/// How older stores counted the migration steps of a file, before the file's header did.
 const COUNTED_IN_A_TABLE: &str = "
     CREATE TABLE _sqlx_migrations (
         version BIGINT PRIMARY KEY,
@@ -225,7 +226,7 @@ fn counted(step: usize) -> String {
     format!("INSERT INTO _sqlx_migrations VALUES ({step}, 'clients', '2026-01-01 00:00:00', TRUE, X'00', 1);")
 }
 
-/// What an older store wrote is read on, and can be given what the newer schema knows.
+/// The data of an older store can still be read, and can be extended with the columns of the newer schema.
 #[tokio::test]
 async fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let [first, second] = schema::STEPS;

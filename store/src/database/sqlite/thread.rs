@@ -1,8 +1,8 @@
-//! A thread that has a connection, and the operations that queue for it.
+//! A thread with a connection, and the queue of its operations.
 //!
-//! SQLite waits for the disk where it is called, so it is called in threads of its own (`reader`, `writer`) and never in those that serve
-//! HTTP: a slow disk delays only the requests that need it. A job is a whole operation, so it costs two changes of thread however
-//! many statements it has, and less than that where several queue.
+//! SQLite blocks while it waits for the disk. So it is called in its own threads (`reader`, `writer`) and never in those that serve HTTP: a
+//! slow disk delays only the requests that need it. A job is a whole operation, so it costs two thread switches however many statements it
+//! has, and fewer if several jobs queue.
 
 use std::sync::Arc;
 
@@ -14,33 +14,33 @@ use super::Error;
 use super::open::BUSY_TIMEOUT;
 use crate::database::Failure;
 
-/// How many jobs may queue before callers wait for a place.
+/// How many jobs may queue before callers must wait for a place.
 pub(super) const QUEUE_LENGTH: usize = 256;
 
-/// Where the thread takes its jobs from.
+/// The queue from which the thread takes its jobs.
 pub(super) type Queue = mpsc::Receiver<Message>;
 
-/// A handle to a thread that runs operations on its connection; cheap to clone.
+/// A handle to a thread that runs operations on its connection. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseThread {
     queue: mpsc::Sender<Message>,
 }
 
 impl DatabaseThread {
-    /// Starts a thread that does what `serve` does with the queue. The queue ends when the last handle is dropped.
+    /// Starts a thread that runs `serve` with the queue. The queue ends when the last handle is dropped.
     ///
     /// # Errors
-    /// When the operating system gives no thread.
+    /// The operating system gave no thread.
     pub(super) fn start(name: &str, serve: impl FnOnce(Queue) + Send + 'static) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || serve(jobs))?;
         Ok(Self { queue })
     }
 
-    /// Runs `operation` in the thread, and returns when it is over. An operation whose caller has left before its turn is not begun.
+    /// Runs `operation` in the thread, and returns when it has ended. An operation is not started if its caller has gone before its turn.
     ///
     /// # Errors
-    /// The operation's own, or [`Failure::Database`] when SQLite failed in it or in the transaction that it was part of.
+    /// The error of the operation, or [`Failure::Database`] if SQLite failed in it or in its transaction.
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, Failure>
     where
         T: Send + 'static,
@@ -55,10 +55,10 @@ impl DatabaseThread {
         }
     }
 
-    /// Waits for the jobs that queue and has the connection closed. Jobs that come later fail with [`Failure::Closed`].
+    /// Waits for the jobs in the queue and closes the connection. Later jobs fail with [`Failure::Closed`].
     ///
     /// # Errors
-    /// What failed when the connection was closed, which it is all the same.
+    /// The failure while closing. The connection is closed all the same.
     pub(super) async fn close(&self) -> Result<(), Failure> {
         let (closed, closing) = oneshot::channel();
         self.queue.send(Message::Close(closed)).await.map_err(|_| Failure::Closed)?;
@@ -67,21 +67,21 @@ impl DatabaseThread {
     }
 }
 
-/// What a thread takes from its queue.
+/// A message in the queue of a thread.
 pub(super) enum Message {
     /// A job to run.
     Run(Box<dyn Job>),
-    /// Close the connection, and say how that went.
+    /// Close the connection, and report the result.
     Close(oneshot::Sender<Result<(), rusqlite::Error>>),
 }
 
-/// One operation, whatever its result.
+/// One operation with any type of result.
 pub(super) trait Job: Send {
-    /// Runs the operation, unless its caller has left. Returns whether what it wrote, if anything, is to stay; an error ends the whole
-    /// transaction that it is part of.
+    /// Runs the operation, unless its caller has gone. Returns whether its writes, if any, should be kept. An error ends the whole
+    /// transaction that the operation is part of.
     fn run(&mut self, connection: &Connection) -> Result<bool, rusqlite::Error>;
 
-    /// Gives the caller its result, now that the transaction has ended.
+    /// Gives the caller its result. It is called after the transaction has ended.
     fn reply(self: Box<Self>, transaction: Result<(), Arc<rusqlite::Error>>);
 }
 
@@ -114,7 +114,7 @@ where
             (Ok(()), None) => return,
             (Err(error), _) => Err(Failure::Database(error)),
         };
-        // A caller who left meanwhile can read later what became of the operation.
+        // If the caller has gone, it can find out the effect of the operation by a later read.
         drop(self.reply.send(result));
     }
 }

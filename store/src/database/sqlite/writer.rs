@@ -1,6 +1,6 @@
-//! The thread that writes. SQLite writes one transaction at a time, and a durable one waits for the disk. Jobs that come while the disk
-//! works queue, and all that queue share the next transaction. Each has a savepoint of its own, so that a job that is refused undoes nothing of
-//! the others. A caller is answered only when the transaction is on the disk.
+//! The thread that writes. SQLite writes one transaction at a time, and a durable transaction waits for the disk. Jobs that arrive while
+//! the disk is busy wait in the queue, and all queued jobs share the next transaction. Each job has its own savepoint, so a refused job
+//! does not undo the others. A caller is answered only when the transaction is on the disk.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::Error;
 use super::thread::{DatabaseThread, Job, Message, Queue};
 use crate::database::{Failure, Refusal};
 
-/// The most jobs of one transaction. More would only let the first wait longer.
+/// The most jobs in one transaction. With more, the first job would only wait longer.
 const MAX_JOBS: usize = 64;
 
-/// Starts the thread that writes. Each job is done in a transaction that begins with the write lock, and is over when that is on the disk.
-/// Of one that fails nothing has happened.
+/// Starts the thread that writes. Each job runs in a transaction that begins with the write lock, and ends when that transaction is on the
+/// disk. A failed job changes nothing.
 ///
 /// # Errors
-/// When the operating system gives no thread.
+/// The operating system gave no thread.
 pub(super) fn start(connection: Connection) -> std::io::Result<DatabaseThread> {
     DatabaseThread::start("writer", move |queue| serve(connection, queue))
 }
@@ -40,7 +40,8 @@ fn serve(mut connection: Connection, mut queue: Queue) {
     }
 }
 
-/// Runs `first`, and the jobs that queue, in one transaction, and replies to them. Returns what it took from the queue that is not a job.
+/// Runs `first` and the queued jobs in one transaction, and replies to them. Returns the message from the queue that is not a job, if there
+/// is one.
 fn share_transaction(connection: &mut Connection, first: Box<dyn Job>, queue: &mut Queue) -> Option<Message> {
     let (mut jobs, mut other) = (vec![first], None);
     let ended = transaction(connection, &mut jobs, || match queue.try_recv().ok()? {
@@ -57,7 +58,7 @@ fn share_transaction(connection: &mut Connection, first: Box<dyn Job>, queue: &m
     other
 }
 
-/// One transaction of `jobs` and of those that `join` them.
+/// Runs one transaction with `jobs` and with those that `join` them.
 fn transaction(
     connection: &mut Connection,
     jobs: &mut Vec<Box<dyn Job>>,
@@ -79,10 +80,10 @@ fn run(work: &Connection, job: &mut dyn Job) -> Result<(), rusqlite::Error> {
     in_savepoint(work, || Ok(((), job.run(work)?)))
 }
 
-/// Does one of several operations of a job: if it is refused, what it wrote is undone, and only that.
+/// Runs one of several operations of a job. If it is refused, only its own writes are undone.
 ///
 /// # Errors
-/// What ends the whole job.
+/// A failure that ends the whole job.
 pub(super) fn one_of_several<T>(
     work: &Connection,
     operation: impl FnOnce() -> Result<T, Error>,
@@ -94,7 +95,7 @@ pub(super) fn one_of_several<T>(
     })
 }
 
-/// `operation` returns, beside its result, whether what it wrote is to stay.
+/// `operation` returns its result, and whether its writes should be kept.
 fn in_savepoint<T, E: From<rusqlite::Error>>(
     work: &Connection,
     operation: impl FnOnce() -> Result<(T, bool), E>,

@@ -1,4 +1,4 @@
-//! Each bound of a request's schema is tried: what is just within it is accepted, and what is just beyond is refused.
+//! Tries each bound in the schemas of requests: a value just within the bound is accepted, and a value just beyond it is refused.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::{Rig, jti, new_client, new_token, replacement};
 async fn the_store_has_the_bounds_of_the_document() {
     let rig = Rig::new().await;
     let client = rig.registered().await;
-    // No jti may come twice, so each body has its own.
+    // A jti must not be used twice, so each body has its own.
     let of = |kind: &str, number: usize| json!([jti(&format!("{kind} {number}"))]);
 
     for (number, attempt) in Attempt::all("NewToken", 't').into_iter().enumerate() {
@@ -26,7 +26,7 @@ async fn the_store_has_the_bounds_of_the_document() {
     }
     let mut version = 1;
     for (number, attempt) in Attempt::all("Replacement", 'r').into_iter().enumerate() {
-        // Under another software an update is refused, whatever its length.
+        // An update with other software is refused, whatever its length.
         if attempt.pointer.starts_with("/software/") && attempt.is_within {
             continue;
         }
@@ -37,20 +37,20 @@ async fn the_store_has_the_bounds_of_the_document() {
     }
 }
 
-/// A change of a good body at one place.
+/// A change of a valid body at one place.
 struct Attempt {
-    /// The keyword of the schema that is tried.
+    /// The tested keyword of the schema.
     keyword: &'static str,
-    /// The place.
+    /// The place, as a JSON pointer.
     pointer: String,
-    /// What is put there. `None`: the member is left out.
+    /// The value for this place. `None` means that the member is left out.
     value: Option<Value>,
-    /// Whether the schema still describes the body.
+    /// Whether the changed body still fits the schema.
     is_within: bool,
 }
 
 impl Attempt {
-    /// All that the schema of that name gives rise to. Long texts are made of `filler`.
+    /// All attempts that follow from the schema with this name. Long texts consist of `filler`.
     fn all(name: &str, filler: char) -> Vec<Self> {
         let mut all = Vec::new();
         collect(&DOCUMENT["components"]["schemas"][name], filler, "", &mut all);
@@ -77,7 +77,7 @@ impl Attempt {
 }
 
 fn collect(schema: &Value, filler: char, pointer: &str, all: &mut Vec<Attempt>) {
-    // A malformed client_id is an unknown client, and a malformed request id is only not logged.
+    // A malformed client_id is an unknown client. A malformed request id is only left out of the log.
     if ["/client_id", "/request_id"].contains(&pointer) {
         return;
     }

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: the routes are listed here, everything else comes from the types of the protocol.
+//! The OpenAPI 3.1 document. The routes are listed here; everything else comes from the types of the protocol.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// A record, as far as the store knows it.
+/// A record. The store knows only that it is an object.
 type Record = Map<String, Value>;
 
 const JSON: &str = "application/json";
@@ -161,21 +161,21 @@ fn metrics() -> Value {
     operation
 }
 
-/// An operation of a path, as OpenAPI has it.
+/// An operation of a path, in the form of OpenAPI.
 struct Operation {
     value: Value,
     errors: Vec<ErrorCode>,
 }
 
 impl Operation {
-    /// One that the credential is demanded for.
+    /// An operation that needs the credential.
     fn new(id: &str, summary: &str) -> Self {
         let mut operation = Self::open(id, summary);
         operation.value["security"] = json!([{ "credential": [] }, {}]);
         operation.refuses(&[ErrorCode::Unauthorized, ErrorCode::TemporarilyUnavailable])
     }
 
-    /// One without.
+    /// An operation without the credential.
     fn open(id: &str, summary: &str) -> Self {
         Self { value: json!({ "operationId": id, "summary": summary }), errors: Vec::new() }
     }
@@ -211,7 +211,7 @@ impl Operation {
         self
     }
 
-    /// All of it, with a response for each status of its errors.
+    /// The complete operation, with a response for each status of its errors.
     fn operation(mut self) -> Value {
         let mut words: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
         for code in &self.errors {
@@ -289,7 +289,7 @@ fn etag() -> Value {
     json!({ "required": true, "description": "The client's version as entity tag", "schema": schema })
 }
 
-/// The schemas of the protocol's types, collected as they are referred to.
+/// The schemas of the protocol's types. A schema is added when it is first referred to.
 struct Schemas(SchemaGenerator);
 
 impl Schemas {
@@ -310,7 +310,7 @@ impl Schemas {
         self.of::<ErrorBody>();
         let mut schemas = Value::Object(self.0.take_definitions(true));
         tidy(&mut schemas);
-        // What the types cannot say: which members come together.
+        // The types cannot express which members occur together.
         schemas["Error"]["if"] = json!({ "properties": { "error": { "const": ErrorCode::Replayed.word() } } });
         schemas["Error"]["then"] = json!({ "required": ["replayed"] });
         schemas["Error"]["else"] = json!({ "properties": { "replayed": false } });
@@ -337,7 +337,7 @@ impl Schemas {
     }
 }
 
-/// Describes the reply for one item of a batch: what was made, or an error, in both cases with `status` among the members.
+/// Describes the reply for one item of a batch: the created object or an error, in both cases with the member `status`.
 fn describe_reply(schemas: &mut Value, made: &str, refusals: &[ErrorCode]) {
     let with_status = |name: &str, status: Value| {
         let mut schema = schemas[name].clone();
@@ -356,7 +356,7 @@ fn describe_reply(schemas: &mut Value, made: &str, refusals: &[ErrorCode]) {
     *reply = json!({ "description": description, "oneOf": outcomes });
 }
 
-/// Makes one line of each description, and drops the formats that OpenAPI does not know.
+/// Puts each description on one line, and removes formats that OpenAPI does not know.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! All of an operation happens or nothing does, and of many that compete one wins.
+//! Either everything in an operation happens or nothing does, and exactly one of several competing operations succeeds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ pub(crate) async fn a_token_is_never_issued_to_a_client_that_is_deleted_meanwhil
     assert_eq!(database.counts().await.unwrap().live_tokens, 0);
 }
 
-/// A gateway that waits no longer closes the connection, and the server drops the handler wherever it is.
+/// A gateway closes the connection after its timeout, and the server drops the handler at any point.
 pub(crate) async fn callers_that_give_up_leave_all_or_nothing(rig: Rig) {
     let mut finished = 0;
     for polls in 0..200 {

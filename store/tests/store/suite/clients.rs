@@ -30,7 +30,7 @@ pub(crate) async fn read_answers_the_whole_client(rig: Rig) {
     assert_eq!(read.header("etag"), "\"1\"");
 }
 
-/// What is wrong with one does not concern the others, and what one would have written before it was refused is undone.
+/// A fault in one client does not affect the others. If one is refused, all of its writes are undone.
 pub(crate) async fn several_are_created_each_for_itself(rig: Rig) {
     let used = rig.create(&new_client(json!([jti("used")]))).await.assert_status(201).member("client_id");
     let of = |id: &str, client: Value| with(client, "/software/id", json!(id));
@@ -190,7 +190,7 @@ pub(crate) async fn software_and_record_are_data_and_never_sql(rig: Rig) {
     assert_ne!(software(), read.body["software"]);
 }
 
-/// A database that keeps text must not have to keep this character: PostgreSQL cannot.
+/// A database must be able to keep text without this character, because PostgreSQL cannot keep it.
 pub(crate) async fn text_with_nul_is_refused(rig: Rig) {
     let good = new_client(json!([jti("a")]));
     for pointer in ["/software/issuer", "/software/id", "/consume_jti/0/issuer", "/consume_jti/0/jti"] {
@@ -210,7 +210,7 @@ pub(crate) async fn text_with_nul_is_refused(rig: Rig) {
     let counts = rig.database.counts().await.unwrap();
     assert_eq!((counts.clients, counts.live_tokens, counts.jti_kept), (1, 0, 0));
 
-    // In a record it stands only as an escape, which is kept as it is written.
+    // A record contains this character only as an escape, and the escape is kept unchanged.
     let record = json!({ "text": "nul\0" });
     let created = rig.create(&with(good, "/record", record.clone())).await.assert_status(201).member("client_id");
     assert_eq!(rig.get(&format!("/v1/clients/{created}")).await.assert_status(200).body["record"], record);

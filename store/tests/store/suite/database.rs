@@ -1,5 +1,5 @@
-//! What the database's interface promises and its callers cannot see through the API: the second of an expiry, the moment at which the clock is
-//! read, shared transactions, the purge.
+//! Guarantees of the database's interface that callers of the API cannot see: the second of an expiry, the moment at which the clock is
+//! read, shared transactions, and the purge.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -46,7 +46,8 @@ pub(crate) async fn a_jti_must_expire_within_bounds(rig: Rig) {
     }
 }
 
-/// Otherwise: consumed by another before it expired, purged after, and consumed a second time by the one that queued.
+/// The opposite would be an error: another request consumes the id before it expires, the purge deletes it, and the request in the queue
+/// consumes it a second time.
 pub(crate) async fn a_request_that_queued_past_the_expiry_consumes_nothing(rig: Rig) {
     let blocked = rig.fixture.block_writers();
     let new = new_client(vec![jti("a", NOW + 1)]);
@@ -186,7 +187,7 @@ fn refusal<T: Debug>(result: Result<T, Failure>) -> Refusal {
     }
 }
 
-/// Creates one.
+/// Creates one client.
 async fn create_client(database: &Database, new: NewClient) -> Result<WrittenClient, Failure> {
     Ok(database.create_clients(vec![new]).await?.pop().unwrap()?)
 }

@@ -44,13 +44,13 @@ pub(crate) async fn a_token_is_issued_only_at_the_version_that_is_named(rig: Rig
     for malformed in [json!("2"), json!(2.5), json!(true)] {
         issue(malformed).await.assert_refused(400, "invalid_request");
     }
-    // None of these consumed the jti.
+    // None of these requests consumed the jti.
     issue(json!(2)).await.assert_status(201);
     issue(json!(1)).await.assert_refused(412, "version_mismatch");
     issue(json!(2)).await.assert_refused(409, "replayed");
 }
 
-/// Several callers of a gateway in one request: what is wrong with one does not concern the others.
+/// Several callers of a gateway in one request. A fault in one does not affect the others.
 pub(crate) async fn tokens_asked_for_together_are_issued_or_refused_each_for_itself(rig: Rig) {
     let client = rig.registered().await;
     let of = |client_id: &str, consume: Value| {
@@ -200,19 +200,19 @@ pub(crate) async fn a_refused_registration_leaves_no_token(rig: Rig) {
     assert_eq!(rig.database.counts().await.unwrap().clients, 1);
 }
 
-/// Issues a token to the client of that path.
+/// Issues a token to the client with this path.
 pub(crate) async fn issued(rig: &Rig, client: &str) -> String {
     rig.issue(client, &new_token(json!([]))).await.assert_status(201).member("access_token")
 }
 
-/// What is known of a token.
+/// The introspection answer about a token.
 pub(crate) async fn introspected(rig: &Rig, token: &str) -> Value {
     let answer = rig.form("/v1/tokens/introspect", &format!("token={token}")).await;
     assert_eq!(answer.header("cache-control"), "no-store");
     answer.assert_status(200).body.clone()
 }
 
-/// A client with a registration access token: its path and the token.
+/// A client with a registration access token. Returns its path and the token.
 async fn registered_with_token(rig: &Rig) -> (String, String) {
     let created = rig.create(&asking_for_token(new_client(json!([])))).await;
     created.assert_status(201);
