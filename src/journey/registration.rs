@@ -1,19 +1,27 @@
 //! What registering and updating have in common: everything from the media type to the decision.
 
-use dcr_policy::catalogue::{CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_08};
+use std::time::Duration;
+
+use dcr_policy::catalogue::{
+    CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_05, SS_06, SS_08,
+};
 use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};
 use dcr_policy::client_metadata::ClientMetadata;
 use dcr_policy::jwt::Unverified;
+use dcr_policy::mode::Mode;
 use dcr_policy::registration_request::{RegistrationRequest, UnverifiedRequest};
 use dcr_policy::settings::Directory;
 use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
-use dcr_policy::{Evaluation, Refusal, Timestamp};
+use dcr_policy::{Evaluation, Refusal, Rule, Timestamp};
 use dcr_x509::Certificate;
 
 use super::{Gate, Request, signature};
 use crate::client_store::{ClientStore, Record, SingleUse, StoreError};
 use crate::host::Host;
 use crate::jwks::Source;
+
+/// How long an id is remembered where its document sets no end. The store takes 366 days at most.
+const LONGEST_MEMORY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A request that broke no rule.
 pub(super) struct Approved {
@@ -25,9 +33,16 @@ pub(super) struct Approved {
 impl Approved {
     /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
     /// serve once (SS-08).
+    ///
+    /// Each is remembered until its document ends. Where the rule about that end is set aside, the document may have no end that the store
+    /// takes: then its id is remembered for as long as the store keeps any.
     pub(super) fn rq_04_ss_08_single_uses<H: Host, S: ClientStore>(&self, gate: &Gate<H, S>) -> Vec<SingleUse> {
-        let forgotten_after = gate.config.settings.profile.registration.danger_forget_jti_after;
-        let until = forgotten_after.map_or(Timestamp::MAX, |after| gate.host.now().saturating_add(after.as_secs()));
+        let (settings, now) = (&gate.config.settings, gate.host.now());
+        let is_set_aside = |rule: &Rule| settings.modes.of(rule.id) != Mode::Enforce;
+        let forgotten_after = settings.profile.registration.danger_forget_jti_after;
+        let forgotten_after = forgotten_after.or(is_set_aside(&JW_06).then_some(LONGEST_MEMORY));
+        let until = forgotten_after.map_or(Timestamp::MAX, |after| now.saturating_add(after.as_secs()));
+        let has_no_end = is_set_aside(&SS_05) || is_set_aside(&SS_06);
         let software = format!("{} at {}", self.record.binding.software_id, self.record.issuer);
         let of_request = self.request.single_use().map(|id| SingleUse {
             issuer: format!("registration request of {software}"),
@@ -38,7 +53,7 @@ impl Approved {
         let of_statement = self.statement.single_use().map(|id| SingleUse {
             issuer: format!("software statement of {}", self.record.issuer),
             jti: id.jti.clone(),
-            expires_at: id.expires_at,
+            expires_at: if has_no_end { now.saturating_add(LONGEST_MEMORY.as_secs()) } else { id.expires_at },
             rule: &SS_08,
         });
         of_request.into_iter().chain(of_statement).collect()

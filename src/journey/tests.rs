@@ -9,6 +9,7 @@ mod registration;
 mod together;
 mod token;
 mod vectors;
+mod waivable;
 
 use std::rc::Rc;
 use std::sync::LazyLock;

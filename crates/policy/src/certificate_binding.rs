@@ -2,11 +2,11 @@
 //! the directory's statement names. Names are read from the certificate's DER and compared as a whole.
 
 use dcr_json::json_struct;
-use dcr_x509::Certificate;
+use dcr_x509::{Attribute, Certificate};
 use serde::Serialize;
 
 use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
-use super::dialect::{CertificateForm, Dialect, FormRule, Id};
+use super::dialect::{CertificateForm, Dialect, FormRule, Id, Template};
 use super::software_statement::SoftwareStatement;
 use super::{Evaluation, Refusal, Timestamp};
 
@@ -48,39 +48,37 @@ impl Binding {
     ) -> Result<(), Refusal> {
         let form = form_of(certificate, dialect);
         evaluation.check(&[dates_rule(form)], cb_01_cb_04_cb_05_dates(certificate, form, now))?;
-        match form {
-            Some(form) => {
-                let rules: Vec<_> =
-                    [Some(form.rule), form.organisation_rule].into_iter().flatten().map(FormRule::row).collect();
-                evaluation.check(&rules, self.cb_04_cb_05_cb_08_cb_09_subject(certificate, form))
-            }
-            None => Ok(()),
+        let Some(form) = form else { return Ok(()) };
+        let subject = |rule| self.cb_04_cb_05_cb_08_cb_09_subject(certificate, form, rule);
+        let (is_too_new, software) = (cb_08_is_too_new(certificate, form), subject(form.rule));
+        let only_too_new = is_too_new && software.is_ok();
+        evaluation.check(&[form.rule.row()], software)?;
+        // A rule of its own: it is checked whether or not the one before it is set aside.
+        if let Some(rule) = form.organisation_rule {
+            evaluation.check(&[rule.row()], subject(rule))?;
         }
+        let rule = form.rule.row();
+        if only_too_new { evaluation.check(&[rule], Err(Refusal::by(rule))) } else { Ok(()) }
     }
 
-    /// Ids are case-sensitive, so they are compared exactly, unlike names. A second CN or OU would leave open which one counts.
+    /// The subject has the ids that `rule`, one of the form's two, is about. Ids are case-sensitive, so they are compared exactly, unlike
+    /// names. A second CN or OU would leave open which one counts.
     fn cb_04_cb_05_cb_08_cb_09_subject(
         &self,
         certificate: &Certificate,
         form: &CertificateForm,
+        rule: FormRule,
     ) -> Result<(), Refusal> {
-        let is_too_new = form.issued_before.is_some_and(|time| certificate.not_before() >= time);
-        let broken = form.subject.iter().find(|(attribute, template)| {
+        let has_own_id = |(attribute, template): &(Attribute, Template)| {
             let values = certificate.subject().values(attribute);
             let id = match values.as_slice() {
                 [value] => template.id_in(value),
                 _ => None,
             };
-            !id.is_some_and(|id| self.has(template.id(), id))
-        });
-        match broken {
-            None if is_too_new => Err(Refusal::by(form.rule.row())),
-            None => Ok(()),
-            Some((_, template)) if template.id() == Some(Id::Organisation) => {
-                Err(Refusal::by(form.organisation_rule.unwrap_or(form.rule).row()))
-            }
-            Some(_) => Err(Refusal::by(form.rule.row())),
-        }
+            id.is_some_and(|id| self.has(template.id(), id))
+        };
+        let mut of_rule = form.subject.iter().filter(|(_, template)| form.rule_about(template.id()) == rule);
+        if of_rule.all(has_own_id) { Ok(()) } else { Err(Refusal::by(rule.row())) }
     }
 
     fn has(&self, kind: Option<Id>, id: &str) -> bool {
@@ -114,6 +112,11 @@ fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d Ce
         form.has.as_ref().is_none_or(|attribute| !certificate.subject().values(attribute).is_empty())
     };
     dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
+}
+
+/// The form was no longer issued when the certificate was.
+fn cb_08_is_too_new(certificate: &Certificate, form: &CertificateForm) -> bool {
+    form.issued_before.is_some_and(|time| certificate.not_before() >= time)
 }
 
 fn cb_01_cb_04_cb_05_dates(

@@ -172,6 +172,16 @@ pub struct CertificateForm {
     pub subject: Vec<(Attribute, Template)>,
 }
 
+impl CertificateForm {
+    /// The rule that a certificate of this form breaks where it has another id of this kind.
+    pub fn rule_about(&self, id: Option<Id>) -> FormRule {
+        match (id, self.organisation_rule) {
+            (Some(Id::Organisation), Some(rule)) => rule,
+            _ => self.rule,
+        }
+    }
+}
+
 impl Dialect {
     /// Whether names in a transport certificate show who owns it.
     pub fn binds_certificates(&self) -> bool {

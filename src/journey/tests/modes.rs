@@ -114,6 +114,22 @@ fn one_rule_refuses_in_a_gate_that_watches() {
     });
 }
 
+/// The store takes no id that ends in the past, or more than 366 days ahead.
+#[test]
+fn rq_04_ss_08_an_id_is_remembered_for_a_year_where_its_end_is_set_aside() {
+    run(0, |host| async move {
+        let mut config = with("danger_rules", json!({ "JW-06": "off", "SS-05": "shadow" }));
+        config["directories"][0]["statements"] = json!({ "single_use": true, "max_age": "1h" });
+        let gate = gate_with(&host, config);
+        let (now, year) = (host.now.get(), 365 * 24 * 60 * 60);
+        let statement = statement().claim("exp", now - 1).sign(&PKI.directory).unwrap();
+        let request = registration().claim("software_statement", statement).claim("exp", now + 10 * year);
+        registered(&gate, &request).await;
+        let consumed = host.store.borrow().consumed.clone();
+        assert_eq!([&consumed[0]["expires_at"], &consumed[1]["expires_at"]], [now + year; 2]);
+    });
+}
+
 #[test]
 fn what_establishes_who_is_asking_is_never_set_aside() {
     for rule in RULES {

@@ -143,7 +143,10 @@ pub(super) fn dates_of_other_forms(settings: &Settings) -> Result<(), Absence> {
 }
 
 pub(super) fn psd2_roles(settings: &Settings) -> Result<(), Absence> {
-    unless(some(settings, |dialect| dialect.certificate_psd2_roles), NotAsked("certificates need not grant roles"))
+    unless(some(settings, |dialect| dialect.certificate_psd2_roles), NotAsked("certificates need not grant roles"))?;
+    let has_roles =
+        some(settings, |dialect| dialect.certificate_psd2_roles && dialect.psd2_roles.values().next().is_some());
+    unless(has_roles, NothingToBreak("PSD2 does not know the ecosystem's roles, so no certificate has to grant one"))
 }
 
 pub(super) fn certificate_in_key_set(settings: &Settings) -> Result<(), Absence> {

@@ -1,8 +1,10 @@
 use std::rc::Rc;
 
+use dcr_json::ByName;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 
 use super::*;
+use crate::mode::{Mode, Modes};
 use crate::profile::Profile;
 use crate::tests::{ORGANISATION, SOFTWARE, assert_refused};
 
@@ -157,6 +159,21 @@ fn cb_08_cb_09_software_and_organisation_of_a_brazilian_certificate() {
             None => assert_eq!(checked, Ok(()), "{}", certificate.subject()),
         }
     }
+}
+
+#[test]
+fn cb_09_is_checked_where_cb_08_is_set_aside() {
+    let mut of_rules = ByName::new();
+    of_rules.insert("CB-08".to_owned(), Mode::Off);
+    let modes = Rc::new(Modes { general: Mode::Enforce, of_rules });
+    let dialect = Profile::named("br-openfinance").unwrap().software_statement;
+    let check = |certificate: &Certificate| {
+        let now = WITHIN + 3 * 365 * 24 * 60 * 60;
+        binding().check(certificate, &dialect, now, &Evaluation::new(modes.clone()))
+    };
+    let of = |organisation: &str| brazilian("another", (DnType::CustomDnType(vec![2, 5, 4, 97]), organisation), 2024);
+    assert_eq!(check(&of(&format!("OFBBR-{ORGANISATION}"))), Ok(()));
+    assert_refused(check(&of("OFBBR-another")), 400, STATEMENT, "certificate_of_another_organisation");
 }
 
 #[test]

@@ -40,9 +40,11 @@ fn md_03_unacceptable_redirect_uris_are_refused_in_the_statement_and_in_the_requ
     let unacceptable = "http://harbour.example/callback";
     assert_refused(of_request(json!([unacceptable])), 400, REDIRECT, "redirect_uri_unacceptable");
     assert_refused(of_both(json!([CALLBACK, unacceptable])), 400, REDIRECT, "redirect_uri_unacceptable");
-    let statement = with(statement(), "software_redirect_uris", json!([unacceptable]));
-    let registered = registered_by(&without(request(), "redirect_uris"), &statement, &settings());
-    assert_refused(registered, 400, REDIRECT, "redirect_uri_unacceptable");
+    let of_statement = with(statement(), "software_redirect_uris", json!([CALLBACK, unacceptable]));
+    for request in [without(request(), "redirect_uris"), request()] {
+        let registered = registered_by(&request, &of_statement, &settings());
+        assert_refused(registered, 400, REDIRECT, "redirect_uri_unacceptable");
+    }
 }
 
 #[test]

@@ -45,6 +45,17 @@ fn jw_02_jw_03_what_has_expired_is_refused_before_the_signature() {
 }
 
 #[test]
+fn jo_14_jo_18_the_profile_demands_members_of_the_header() {
+    let mut settings = settings();
+    settings.profile.required_header = settings_of("br-openfinance").profile.required_header;
+    for (member, reason) in [("kid", "kid_needed"), ("typ", "typ_wrong")] {
+        let token = token(&without(header(), member), &request());
+        let opened = UnverifiedRequest::open(token.as_bytes(), &settings, NOW, &evaluation());
+        assert_refused(opened, 400, METADATA, reason);
+    }
+}
+
+#[test]
 fn ss_01_a_request_carries_a_statement() {
     for statement in [json!(""), json!({}), json!(null), json!(7)] {
         let claims = with(request(), "software_statement", statement);
