@@ -12,7 +12,7 @@ use dcr_policy::access_token::Introspection;
 use dcr_store_protocol::{
     Confirmation, ErrorCode, Jti, Kind, NewClient, NewToken, RETURN_MINIMAL, Replacement, entity_tag, path,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use self::batcher::Batcher;
@@ -85,14 +85,11 @@ impl From<CallResponse> for Reply {
     }
 }
 
-impl SingleUse {
-    fn all(every: &[Self]) -> Vec<Jti<&str>> {
-        every.iter().map(Self::jti).collect()
-    }
-
-    /// In the form that the store receives.
-    fn jti(&self) -> Jti<&str> {
-        Jti { issuer: &self.issuer, jti: &self.jti, expires_at: signed(self.expires_at) }
+/// As the protocol has it: the rule is the gate's own.
+impl Serialize for SingleUse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { issuer, jti, expires_at, rule: _ } = self;
+        Jti { issuer: issuer.as_str(), jti: jti.as_str(), expires_at: signed(*expires_at) }.serialize(serializer)
     }
 }
 
@@ -130,7 +127,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
             software: record.software(),
             single_registration: single,
             registration_access_token: with_token,
-            consume_jti: SingleUse::all(&single_uses),
+            consume_jti: single_uses.as_slice(),
             record: &record,
         };
         let reply = self.batched(&self.new_clients, json::text(&element)).arrived().await?;
@@ -174,8 +171,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
         record: Record,
         single_uses: Vec<SingleUse>,
     ) -> Result<Client, StoreError> {
-        let body =
-            Replacement { software: record.software(), consume_jti: SingleUse::all(&single_uses), record: &record };
+        let body = Replacement { software: record.software(), consume_jti: single_uses.as_slice(), record: &record };
         let headers = vec![("if-match", entity_tag(signed(client.version))), minimal()];
         let reply = self.call("PUT", client_path(&client.client_id)?, headers, json_body(&body)).await;
         self.forget(&client.client_id);
@@ -211,7 +207,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
             scope,
             expires_in: signed(lifetime),
             cnf: Confirmation { certificate_thumbprint: thumbprint },
-            consume_jti: SingleUse::all(&jti),
+            consume_jti: jti.as_slice(),
         };
         let issued = self
             .batched(&self.new_tokens, json::text(&element))
@@ -318,15 +314,20 @@ impl<H: Host> StoreClient<H> {
             Ok(body) => body,
             Err(error) => return error,
         };
-        match reply.status.and_then(|status| ErrorCode::of_answer(status, &body.error)) {
-            Some(ErrorCode::UnknownClient) => StoreError::UnknownClient,
-            Some(ErrorCode::Replayed) => match single_uses.get(body.replayed) {
+        let is = |code: ErrorCode| reply.status == Some(code.status()) && body.error == code.word();
+        if is(ErrorCode::UnknownClient) {
+            StoreError::UnknownClient
+        } else if is(ErrorCode::Replayed) {
+            match single_uses.get(body.replayed) {
                 Some(id) => StoreError::Replayed(id.rule),
                 None => self.failed("says that an id was used before which it was not sent"),
-            },
-            Some(ErrorCode::DuplicateSoftware) => StoreError::DuplicateSoftware,
-            Some(ErrorCode::VersionMismatch) => StoreError::VersionMismatch,
-            _ => self.failed("answered with an unexpected error"),
+            }
+        } else if is(ErrorCode::DuplicateSoftware) {
+            StoreError::DuplicateSoftware
+        } else if is(ErrorCode::VersionMismatch) {
+            StoreError::VersionMismatch
+        } else {
+            self.failed("answered with an unexpected error")
         }
     }
 
@@ -421,7 +422,7 @@ mod tests {
         for code in ErrorCode::ALL {
             let sent = protocol::ErrorBody { error: *code, error_description: "why", replayed: Some(3) };
             let read: ErrorBody = json::read(&json!(sent)).unwrap();
-            assert_eq!((ErrorCode::of_answer(code.status(), &read.error), read.replayed), (Some(*code), 3));
+            assert_eq!((read.error.as_str(), read.replayed), (code.word(), 3));
         }
     }
 }
