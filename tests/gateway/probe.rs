@@ -127,7 +127,7 @@ fn probe(configuration: &Value) -> Value {
 
 fn probe_file(installation: &Installation) -> PathBuf {
     let plugin = installation.filter.with_file_name("dcr_probe.wasm");
-    assert!(plugin.is_file(), "{} is missing; `make wasm` builds it", plugin.display());
+    assert!(plugin.is_file(), "{} is missing; `make probe` builds it", plugin.display());
     plugin
 }
 
