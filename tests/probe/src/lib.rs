@@ -61,7 +61,7 @@ impl RootContext for Probe {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        self.hands_on.then(|| Box::new(HandsOn) as Box<dyn HttpContext>)
+        if self.hands_on { Some(Box::new(HandsOn)) } else { None }
     }
 
     fn get_type(&self) -> Option<ContextType> {
