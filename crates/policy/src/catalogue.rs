@@ -184,7 +184,7 @@ use ErrorCode::{
 
 catalogue! {
     // The gateway's own: what protects it and its store, whatever the profile.
-    GW_01 "GW-01" store_unavailable Fixed(503, TemporarilyUnavailable), "P M" Binding in [Registration, Management, TokenRequest], "gateway",
+    GW_01 "GW-01" store_unavailable Fixed(503, TemporarilyUnavailable), "P M" Binding in [Store], "gateway",
         "the client store did not answer as expected; try again later, with a new jti";
     GW_02 "GW-02" path_not_canonical Fixed(400, InvalidRequest), "P M" Binding in [Message], "gateway",
         "write the path exactly as documented: no encoded or doubled slashes, no dot segments, no path parameters";
