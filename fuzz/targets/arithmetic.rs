@@ -6,7 +6,7 @@ use dcr_rsa::{Arithmetic, RsaPublicKey};
 use libfuzzer_sys::fuzz_target;
 use num_bigint::BigUint;
 
-/// An input is the exponent in four octets, and then as many of the modulus as of the signature.
+// An input is the exponent in four octets, and then as many of the modulus as of the signature.
 fuzz_target!(|input: &[u8]| {
     let Some((e, rest)) = input.split_at_checked(4) else { return };
     let (n, signature) = rest.split_at(rest.len() / 2);

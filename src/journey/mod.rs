@@ -17,7 +17,7 @@ mod token;
 mod update;
 
 pub use answer::Answer;
-pub use body::{Body, BodySender};
+pub use body::{Body, BodySender, TooLarge};
 use dcr_policy::catalogue::RG_15;
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::mode::Mode;
