@@ -92,7 +92,7 @@ fn concerns(kind: Kind, rule: &'static Rule, settings: &Settings, checked: &[Che
         return is_checked(&rule);
     }
     let is_of_kind = kind.places().iter().any(|place| rule.places.contains(place));
-    is_of_kind && (is_checked(&rule) || rule.is_asked(settings).is_ok())
+    is_of_kind && rule.is_asked(settings).is_ok()
 }
 
 /// The documents for which a rule about all signed documents is listed. Any other rule has no document.
