@@ -140,7 +140,7 @@ $(CHECKERS): tools/checkers.txt
 
 # New inputs that reach new code are kept in fuzz/corpus/; the seeds are the start. A stable compiler has no sanitizers.
 define fuzz_run
-cd fuzz && PATH="$(CURDIR)/.tools/checkers/bin:$$PATH" $(CARGO) fuzz run --sanitizer none --target-dir '$(abspath $(TARGET))/fuzz' \
+cd fuzz && mkdir -p corpus/$(1) && PATH="$(CURDIR)/.tools/checkers/bin:$$PATH" $(CARGO) fuzz run --sanitizer none --target-dir '$(abspath $(TARGET))/fuzz' \
 	$(1) corpus/$(1) seeds/$(1) -- -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1
 
 endef
