@@ -15,7 +15,7 @@ const JWT: &str = "application/jwt";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request to a gate in shadow mode, and the reason for which it would be refused.
-struct Watched {
+struct Sample {
     name: &'static str,
     method: Method,
     path: String,
@@ -24,7 +24,7 @@ struct Watched {
     reason: Option<&'static str>,
 }
 
-impl Watched {
+impl Sample {
     fn new(name: &'static str, method: Method, path: impl Into<String>, reason: Option<&'static str>) -> Self {
         Self { name, method, path: path.into(), content_type: None, body: String::new(), reason }
     }
@@ -34,16 +34,14 @@ impl Watched {
     }
 }
 
-fn requests(gateway: &Gateway) -> Vec<Watched> {
+fn requests(gateway: &Gateway) -> Vec<Sample> {
     let request = || gateway.registration_request(&PKI.tpp).unwrap();
     let signed = |token: &mint::Token| token.sign(&PKI.tpp.signing).unwrap();
     let beyond = signed(&request().claim("scope", "openid fundsconfirmations"));
     let large = signed(&request().claim("filler", "x".repeat(30_000)));
     let form = "grant_type=client_credentials&client_id=nobody";
-    let collection =
-        |name, body: String, reason| Watched::new(name, Method::POST, REGISTRATION, reason).with(JWT, body);
-    let of_client =
-        |name, method, reason| Watched::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
+    let collection = |name, body: String, reason| Sample::new(name, Method::POST, REGISTRATION, reason).with(JWT, body);
+    let of_client = |name, method, reason| Sample::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
     vec![
         collection("a good request, the first", signed(&request()), None),
         collection("a good request", signed(&request()), None),
@@ -52,17 +50,17 @@ fn requests(gateway: &Gateway) -> Vec<Watched> {
         collection("no body", String::new(), Some("jws_malformed")),
         collection("a large one", large, None),
         collection("more than the limit", "x".repeat(70_000), Some("body_too_large")),
-        Watched::new("JSON", Method::POST, REGISTRATION, Some("media_type_unsupported")).with("application/json", "{}"),
+        Sample::new("JSON", Method::POST, REGISTRATION, Some("media_type_unsupported")).with("application/json", "{}"),
         of_client("a good update", Method::PUT, None).with(JWT, signed(&request())),
         of_client("an update beyond the roles", Method::PUT, Some("scope_beyond_roles")).with(JWT, beyond),
         of_client("retrieve", Method::GET, None),
         of_client("delete", Method::DELETE, None),
         of_client("another method", Method::PATCH, Some("method_not_allowed")).with(JWT, "whatever it is"),
-        Watched::new("a client of the upstream", Method::POST, "/token", None).with(FORM, form),
-        Watched::new("no grant", Method::POST, "/token", Some("grant_type_missing")).with(FORM, "client_id=nobody"),
-        Watched::new("the metadata", Method::GET, "/.well-known/openid-configuration", None),
-        Watched::new("no canonical path", Method::GET, format!("{REGISTRATION}/a/"), Some("path_not_canonical")),
-        Watched::new("somebody else's path", Method::POST, "/accounts?x=1", None).with("text/plain", "hello"),
+        Sample::new("a client of the upstream", Method::POST, "/token", None).with(FORM, form),
+        Sample::new("no grant", Method::POST, "/token", Some("grant_type_missing")).with(FORM, "client_id=nobody"),
+        Sample::new("the metadata", Method::GET, "/.well-known/openid-configuration", None),
+        Sample::new("no canonical path", Method::GET, format!("{REGISTRATION}/a/"), Some("path_not_canonical")),
+        Sample::new("somebody else's path", Method::POST, "/accounts?x=1", None).with("text/plain", "hello"),
     ]
 }
 
@@ -73,16 +71,16 @@ async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_
         let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.unwrap();
         let tpp = gateway.client_speaking(Some(&PKI.tpp.transport), version).unwrap();
         let mut denied = 0;
-        for watched in requests(&gateway) {
-            let answer = send(&gateway, &tpp, &watched).await;
-            assert_passed_whole(&gateway, &watched, &answer).await;
-            denied += u64::from(watched.reason.is_some());
+        for sample in requests(&gateway) {
+            let answer = send(&gateway, &tpp, &sample).await;
+            assert_passed_whole(&gateway, &sample, &answer).await;
+            denied += u64::from(sample.reason.is_some());
         }
         let anonymous = gateway.client_speaking(None, version).unwrap();
         let request = gateway.registration_request(&PKI.tpp).unwrap().sign(&PKI.tpp.signing).unwrap();
         let reason = Some("client_certificate_missing");
-        let watched = Watched::new("no certificate", Method::POST, REGISTRATION, reason).with(JWT, request);
-        assert_passed_whole(&gateway, &watched, &send(&gateway, &anonymous, &watched).await).await;
+        let sample = Sample::new("no certificate", Method::POST, REGISTRATION, reason).with(JWT, request);
+        assert_passed_whole(&gateway, &sample, &send(&gateway, &anonymous, &sample).await).await;
         denied += 1;
 
         assert!(gateway.directory().fetches(DIRECTORY_KEY_SET) > 0, "statements were verified");
@@ -116,9 +114,9 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
     let beyond = request().claim("scope", "openid fundsconfirmations");
     let ciba = |token: mint::Token| token.claim("backchannel_token_delivery_mode", "push");
     let both = ciba(request().claim("scope", "openid fundsconfirmations"));
-    for (name, token, watched) in [
+    for (name, token, sample) in [
         ("nothing broken", request(), None),
-        ("the watched rule", beyond, Some("scope_beyond_roles")),
+        ("the rule in shadow mode", beyond, Some("scope_beyond_roles")),
         ("the rule that is off", ciba(request()), None),
         ("both", both.clone(), Some("scope_beyond_roles")),
     ] {
@@ -128,7 +126,7 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
         let logged = logged(&gateway, &answer).await;
         assert_eq!(
             (&logged["details"], &logged["dcr_shadow_reason"]),
-            (&json!("dcr_allowed"), &json!(watched)),
+            (&json!("dcr_allowed"), &json!(sample)),
             "{name}"
         );
     }
@@ -152,29 +150,29 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
     assert_eq!(counted(&gateway, "MD_23").await, 0, "nobody hears of a rule that is off");
 }
 
-async fn send(gateway: &Gateway, client: &Tpp, watched: &Watched) -> Answer {
-    let request = client.request(watched.method.clone(), &format!("{}{}", gateway.url(), watched.path));
-    let request = match watched.content_type {
-        Some(content_type) => request.header("content-type", content_type).body(watched.body.clone()),
+async fn send(gateway: &Gateway, client: &Tpp, sample: &Sample) -> Answer {
+    let request = client.request(sample.method.clone(), &format!("{}{}", gateway.url(), sample.path));
+    let request = match sample.content_type {
+        Some(content_type) => request.header("content-type", content_type).body(sample.body.clone()),
         None => request,
     };
     client.send(request).await.unwrap()
 }
 
 /// The backend got the method, path and body unchanged, and the access log has the result of the rules.
-async fn assert_passed_whole(gateway: &Gateway, watched: &Watched, answer: &Answer) {
-    let name = watched.name;
+async fn assert_passed_whole(gateway: &Gateway, sample: &Sample, answer: &Answer) {
+    let name = sample.name;
     assert_eq!((answer.status, answer.member("backend").as_deref()), (200, Some("echo")), "{name}: {}", answer.json());
     let seen = &answer.json()["request"];
-    let sent = json!([watched.method.as_str(), watched.path, watched.body.len(), sha256(watched.body.as_bytes())]);
+    let sent = json!([sample.method.as_str(), sample.path, sample.body.len(), sha256(sample.body.as_bytes())]);
     assert_eq!(json!([seen["method"], seen["path"], seen["body_bytes"], seen["body_sha256"]]), sent, "{name}");
     let logged = logged(gateway, answer).await;
     assert_eq!(
         (&logged["dcr_shadow_reason"], &logged["details"]),
-        (&json!(watched.reason), &json!("via_upstream")),
+        (&json!(sample.reason), &json!("via_upstream")),
         "{name}"
     );
-    let is_ours = !watched.path.starts_with("/accounts");
+    let is_ours = !sample.path.starts_with("/accounts");
     assert_eq!(logged["dcr_outcome"], if is_ours { json!("passed") } else { Value::Null }, "{name}");
 }
 

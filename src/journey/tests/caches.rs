@@ -171,13 +171,13 @@ fn ss_05_watched_is_neither_refused_early_nor_counted_twice() {
         let statement = super::statement().claim("exp", host.now.get()).sign(&PKI.directory).unwrap();
         let answer = register(&gate, &registration().claim("software_statement", statement)).await;
         assert_eq!(answer.status, 201, "{}", body(&answer));
-        let watched = host.events.borrow().iter().find_map(|event| match event {
+        let in_shadow = host.events.borrow().iter().find_map(|event| match event {
             Event::ShadowDenied { refusals, .. } => {
                 Some(refusals.iter().map(|refusal| refusal.rule.id).collect::<Vec<_>>())
             }
             _ => None,
         });
-        assert_eq!(watched.unwrap(), ["SS-05"]);
+        assert_eq!(in_shadow.unwrap(), ["SS-05"]);
     });
 }
 

@@ -12,8 +12,8 @@ fn with(member: &str, value: Value) -> Value {
     config
 }
 
-/// The reasons that were watched, in order.
-fn watched(host: &MockHost) -> Vec<&'static str> {
+/// The reasons of the refusals in shadow mode, in order.
+fn in_shadow(host: &MockHost) -> Vec<&'static str> {
     let of = |event: &Event| match event {
         Event::ShadowDenied { refusals, .. } => refusals.iter().map(|refusal| refusal.rule.reason).collect(),
         _ => Vec::new(),
@@ -40,7 +40,7 @@ fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
         ] {
             host.events.borrow_mut().clear();
             assert_eq!(post(&gate, &token).await, Decision::hand_on_unchanged());
-            assert_eq!(watched(&host), reasons);
+            assert_eq!(in_shadow(&host), reasons);
             assert_eq!(host.events.borrow().last(), Some(&Event::Passed { endpoint: "register" }));
         }
         for endpoint in [Endpoint::Discovery, Endpoint::Retrieve("x".into()), Endpoint::Delete("x".into())] {
@@ -67,7 +67,7 @@ fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
             let request = request("application/x-www-form-urlencoded", Some(&PKI.tpp.transport), &form);
             host.events.borrow_mut().clear();
             assert_eq!(gate.serve(&Endpoint::Token, &request).await, Decision::hand_on_unchanged());
-            watched(&host)
+            in_shadow(&host)
         };
         assert!(post(mint::client_assertion(&id, ISSUER)).await.is_empty());
         assert!(post(mint::client_assertion("nobody", ISSUER)).await.is_empty(), "the upstream may know it");
@@ -86,7 +86,7 @@ fn one_rule_is_watched_or_off_and_the_others_refuse() {
             registration().claim("scope", "openid payments fundsconfirmations").claim("aud", "https://b.example");
         let answer = register(&gate, &token).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid payments fundsconfirmations")));
-        assert_eq!(watched(&host), ["request_audience"]);
+        assert_eq!(in_shadow(&host), ["request_audience"]);
         let answer = register(&gate, &token.claim("grant_types", json!(["password"]))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "grant_types");
     });
