@@ -98,7 +98,7 @@ fn is_sound_ps256(group: &rsa_pss_verify::TestGroup, test: &rsa_pss_verify::Test
 /// checks are the quickest. Each modulus is used for several powers, because its constants take longer to compute than a power does.
 #[test]
 fn power_agrees_with_num_bigint() {
-    const POWERS_OF_A_MODULUS: usize = 4;
+    const POWERS_OF_A_MODULUS: usize = 8;
     let powers =
         std::env::var("DCR_RSA_CASES").map_or(100_000, |powers| powers.parse().expect("DCR_RSA_CASES is a number"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -526,9 +526,9 @@ impl Random {
     }
 
     fn exponent(&mut self) -> u32 {
-        match self.below(20) {
+        match self.below(100) {
             0 => u32::try_from(3 + 2 * self.below((1 << 31) - 2)).unwrap(),
-            1..=4 => EXPONENT,
+            1..=5 => EXPONENT,
             _ => 3,
         }
     }
