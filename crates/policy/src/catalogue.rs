@@ -1,14 +1,14 @@
-//! The catalogue: one row a rule. Code, answers, metrics and logs name rules by these rows and by nothing else.
+//! The catalogue: one row for each rule. Code, answers, metrics and logs take the names of rules from these rows only.
 //!
-//! Levels name the families of rules that a profile belongs to (`families`): `core` the RFCs, `F1` FAPI 1.0 Advanced, `F2` the FAPI 2.0
-//! Security Profile, `UK` Open Banking UK, `AU` the Consumer Data Right, `BR` Open Finance Brasil, `RV` Revolut, `W` WSO2, `P` this
-//! gateway's own choice; M must, S should, O optional.
+//! Levels say how firmly each family of rules asks for a rule. A profile names its families in `families`: `core` stands for the RFCs, `F1`
+//! for FAPI 1.0 Advanced, `F2` for the FAPI 2.0 Security Profile, `UK` for Open Banking UK, `AU` for the Consumer Data Right, `BR` for Open
+//! Finance Brasil, `RV` for Revolut, `W` for WSO2, `P` for rules that this gateway adds. M means must, S should, O optional.
 //!
-//! A row says all there is to say of a rule: id, reason, answer, levels, whether an operator may set it aside, where it is judged, when the
-//! settings ask for it, source and sentence. The filter needs neither levels nor places nor conditions nor sources: they are not compiled
-//! into it. `dcr check`, the tests and `docs/rules.md` are made from them.
+//! A row contains everything about a rule: id, reason, answer, levels, whether an operator may set it aside, where it is judged, when the
+//! settings ask for it, source and sentence. The filter does not use the levels, places, conditions and sources, so they are not compiled
+//! into it. `dcr check`, the tests and `docs/rules.md` use them.
 //!
-//! The way from an id to its code: `MD-01` is [`MD_01`] here, the function `md_01_…` checks it, the test `md_01_…` breaks it.
+//! An id leads to its code: `MD-01` is [`MD_01`] here, the function `md_01_…` checks it, and the test `md_01_…` breaks it.
 
 #[cfg(not(target_os = "wasi"))]
 mod asked;
@@ -22,16 +22,16 @@ use super::profile::Profile;
 #[cfg(not(target_os = "wasi"))]
 use super::settings::Settings;
 
-/// One rule that a request can break. Every rule is a row of the catalogue, so two are the same if they are the same row.
+/// One rule that a request can break. Each rule is a row of the catalogue. Two rules are equal if they are the same row.
 #[derive(Debug)]
 pub struct Rule {
     /// Stable id, such as `MD-01`.
     pub id: &'static str,
-    /// Machine-readable reason, in `snake_case`: counters, log lines and access logs carry it.
+    /// Machine-readable reason, in `snake_case`. It is in counters, log lines and access logs.
     pub reason: &'static str,
     /// What the caller gets when the rule is broken.
     pub answer: Answer,
-    /// How firmly which family of rules asks for it, as in `core M, UK S`; see [`Rule::level_in`].
+    /// The families that ask for the rule, each with its level, such as `core M, UK S`; see [`Rule::level_in`].
     #[cfg(not(target_os = "wasi"))]
     pub levels: &'static str,
     /// Whether an operator may set the rule aside.
@@ -42,9 +42,9 @@ pub struct Rule {
     /// Whether the settings ask for the rule; see [`Rule::is_asked`].
     #[cfg(not(target_os = "wasi"))]
     pub asked: Asked,
-    /// What the caller reads, in words a developer can act on. ASCII without `"` and `\` (RFC 6749 section 5.2).
+    /// The text for the caller. It says what a developer must change. ASCII without `"` and `\` (RFC 6749 section 5.2).
     pub sentence: &'static str,
-    /// Where the rule comes from.
+    /// The document that the rule comes from.
     #[cfg(not(target_os = "wasi"))]
     pub source: &'static str,
 }
@@ -60,9 +60,9 @@ impl Eq for Rule {}
 /// Whether an operator may set a rule aside (`danger_rules`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waivability {
-    /// Never: it establishes who is asking, or what later checks read.
+    /// It may not: the rule establishes the identity of the caller, or the form of a value that later checks read.
     Binding,
-    /// It may be in shadow mode or off: the journey goes on without it.
+    /// It may. In shadow mode, or if it is off, the journey goes on without the rule.
     Waivable,
 }
 
@@ -72,21 +72,21 @@ pub enum Waivability {
 pub enum Place {
     /// The path, the method and the headers of any request.
     Message,
-    /// A request for a registration or for its update, apart from what is only in a signed document.
+    /// A request for a registration or for its update, except for the claims of a signed document.
     Registration,
     /// An update only.
     Update,
     /// The token by which a registration is managed.
     Management,
-    /// The form of a token request, and authentication by the certificate.
+    /// The form of a token request, and client authentication by the certificate.
     TokenRequest,
     /// The software statement.
     SoftwareStatement,
-    /// The registration request, where it is signed.
+    /// The signed registration request.
     RegistrationRequest,
-    /// The client assertion, and whether the client may authenticate by it.
+    /// The client assertion, and whether the client may authenticate with it.
     ClientAssertion,
-    /// The store: it alone knows what was used or registered before.
+    /// The store. Only the store knows which ids were used and which clients are registered.
     Store,
 }
 
@@ -94,7 +94,7 @@ pub enum Place {
 #[cfg(not(target_os = "wasi"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Nice to have: a setting.
+    /// OPTIONAL. The rule has a setting.
     Optional,
     /// SHOULD.
     Should,
@@ -104,7 +104,7 @@ pub enum Level {
 
 #[cfg(not(target_os = "wasi"))]
 impl Level {
-    /// The word for readers.
+    /// The level as a word for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Optional => "optional",
@@ -116,7 +116,7 @@ impl Level {
 
 #[cfg(not(target_os = "wasi"))]
 impl Rule {
-    /// How firmly a profile asks for this rule: the firmest word of the families it belongs to. `None` where none of them has the rule.
+    /// How firmly a profile asks for this rule: the highest level among its families. `None` if none of its families has the rule.
     pub fn level_in(&self, profile: &Profile) -> Option<Level> {
         let of_profile =
             |(family, level): (&str, Level)| profile.families.iter().any(|known| known == family).then_some(level);
@@ -126,12 +126,12 @@ impl Rule {
     /// Whether a request can break this rule under `settings`.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason why a request cannot break it.
     pub fn is_asked(&self, settings: &Settings) -> Result<(), Absence> {
         (self.asked)(settings)
     }
 
-    /// The families that have this rule, and how firmly.
+    /// The families that have this rule, each with its level.
     pub fn levels(&self) -> impl Iterator<Item = (&'static str, Level)> {
         self.levels.split(", ").filter_map(|entry| {
             let (family, level) = entry.split_once(' ')?;
@@ -149,11 +149,11 @@ impl Rule {
 /// How a broken rule is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Always this status and error.
+    /// This status and this error.
     Fixed(u16, ErrorCode),
-    /// The status and error of the document the rule was broken in, see [`crate::Document`].
+    /// The status and error of the document in which the rule was broken, see [`crate::Document`].
     OfDocument,
-    /// As if another rule had been broken, so that the caller cannot tell the two apart.
+    /// The answer of another rule, so that the caller cannot distinguish the two.
     SameAs(&'static Rule),
 }
 
@@ -183,7 +183,7 @@ use ErrorCode::{
 };
 
 catalogue! {
-    // The gateway's own: what protects it and its store, whatever the profile.
+    // Rules of the gateway itself. They protect it and its store in every profile.
     GW_01 "GW-01" store_unavailable Fixed(503, TemporarilyUnavailable), "P M" Binding in [Store], "gateway",
         "the client store did not answer as expected; try again later, with a new jti";
     GW_02 "GW-02" path_not_canonical Fixed(400, InvalidRequest), "P M" Binding in [Message], "gateway",
@@ -193,7 +193,7 @@ catalogue! {
     GW_04 "GW-04" record_changed_meanwhile Fixed(409, InvalidRequest), "P M" Binding in [Update], "RFC 9110 section 13.1.1",
         "the registration was changed by another request at the same time; retrieve it and send the update again";
 
-    // HTTP envelope of the registration endpoint.
+    // The HTTP form of a request to the registration endpoint.
     RG_01 "RG-01" client_certificate_missing Fixed(401, InvalidClient), "UK M, AU M, BR M, P M" Binding in [Registration, Management, TokenRequest, ClientAssertion], "RFC 8705 section 2; OBUK DCR 3.3 Authentication",
         "connect with mutual TLS and present your transport certificate";
     RG_02 "RG-02" media_type_unsupported Fixed(400, InvalidClientMetadata), "core M" Binding in [Registration], "RFC 7591 section 3.1",
@@ -207,7 +207,7 @@ catalogue! {
     RG_15 "RG-15" interaction_id_missing Fixed(400, InvalidRequest), "BR O" Waivable in [Registration, Management, TokenRequest, ClientAssertion] if interaction_id, "Open Finance Brasil FAPI profile section 5.2.2",
         "send the header x-fapi-interaction-id with a UUID of your own";
 
-    // JOSE: every JWS, be it the statement, the request or the assertion.
+    // JOSE: every JWS, which is a statement, a request or an assertion.
     JO_01 "JO-01" jws_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7515 section 7.1",
         "must be a compact JWS: three base64url parts joined by dots, without padding, white space or anything around it";
     JO_01_LENGTH "JO-01" jws_too_long OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "gateway",
@@ -241,7 +241,7 @@ catalogue! {
     JO_19 "JO-19" key_set_unavailable Fixed(503, TemporarilyUnavailable), "UK M, F2 M, P M" Binding in [Registration, ClientAssertion], "OBUK JWS and JWKS; RFC 8725 section 3.10",
         "the signer's key set could not be fetched; nothing was decided, try again later";
 
-    // JWT claims that every kind shares.
+    // JWT claims that all kinds of documents have.
     JW_01 "JW-01" claims_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 4; RFC 8725 section 3.7",
         "the payload must be one JSON object in UTF-8, without repeated members and not deeply nested";
     JW_02 "JW-02" date_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 2",

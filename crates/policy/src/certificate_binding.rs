@@ -53,7 +53,7 @@ impl Binding {
         let (is_too_new, software) = (cb_08_is_too_new(certificate, form), subject(form.rule));
         let only_too_new = is_too_new && software.is_ok();
         evaluation.check(&[form.rule.row()], software)?;
-        // A rule of its own: it is checked whether or not the one before it is set aside.
+        // This is a separate rule, so it is checked even if the rule before it is set aside.
         if let Some(rule) = form.organisation_rule {
             evaluation.check(&[rule.row()], subject(rule))?;
         }
@@ -61,8 +61,8 @@ impl Binding {
         if only_too_new { evaluation.check(&[rule], Err(Refusal::by(rule))) } else { Ok(()) }
     }
 
-    /// The subject has the ids that `rule`, one of the form's two, is about. Ids are case-sensitive, so they are compared exactly, unlike
-    /// names. A second CN or OU would leave open which one counts.
+    /// The subject has the ids that `rule` is about. `rule` is one of the two rules of the form. Ids are case-sensitive, so they are
+    /// compared exactly, unlike names. A second CN or OU is refused, because it would be unclear which one counts.
     fn cb_04_cb_05_cb_08_cb_09_subject(
         &self,
         certificate: &Certificate,
@@ -114,7 +114,7 @@ fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d Ce
     dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
 }
 
-/// The form was no longer issued when the certificate was.
+/// Whether the certificate was issued at a time when its form was no longer allowed.
 fn cb_08_is_too_new(certificate: &Certificate, form: &CertificateForm) -> bool {
     form.issued_before.is_some_and(|time| certificate.not_before() >= time)
 }
@@ -128,7 +128,7 @@ fn cb_01_cb_04_cb_05_dates(
     if is_valid { Ok(()) } else { Err(Refusal::by(dates_rule(form))) }
 }
 
-/// The rule about the dates of a certificate: where a form has its own rule, it is one of that rule's reasons.
+/// The rule about the dates of a certificate. Some forms have a row of their own for dates.
 fn dates_rule(form: Option<&CertificateForm>) -> &'static Rule {
     match form.map(|form| form.rule) {
         Some(FormRule::Cb04) => &CB_04_DATES,
@@ -149,7 +149,7 @@ impl FormRule {
     }
 }
 
-/// The rules about whose a certificate is and about its dates. A certificate has one form, and only the rules of that form are checked.
+/// The rules about the owner and the dates of a certificate. A certificate has one form, and only the rules of that form are checked.
 pub const FORM_RULES: [&Rule; 7] = [&CB_01_DATES, &CB_04_DATES, &CB_05_DATES, &CB_04, &CB_05, &CB_08, &CB_09];
 
 #[cfg(test)]

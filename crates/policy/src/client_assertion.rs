@@ -8,14 +8,14 @@ use super::registration_request::single_use_id;
 use super::settings::Settings;
 use super::{Document, Evaluation, Refusal, Timestamp};
 
-/// An assertion whose claims hold now, and whose signature nobody has verified yet: the client it names has to be looked up first.
+/// An assertion whose claims are valid now. Its signature is not verified yet, because that needs the keys of the client that it names.
 #[derive(Debug)]
 pub struct UnverifiedAssertion {
     unverified: Unverified,
     client_id: String,
 }
 
-/// Proof that a client signed an assertion that holds now.
+/// The proof that a client signed an assertion whose claims are valid now.
 #[derive(Debug)]
 pub struct ClientAssertion {
     client_id: String,
@@ -24,7 +24,7 @@ pub struct ClientAssertion {
 }
 
 impl UnverifiedAssertion {
-    /// Reads an assertion: algorithm, then claims (CA-05 to CA-12).
+    /// Reads an assertion and checks the algorithm, then the claims (CA-05 to CA-12).
     ///
     /// # Errors
     /// The first broken rule.
@@ -44,12 +44,12 @@ impl UnverifiedAssertion {
         Ok(Self { unverified, client_id })
     }
 
-    /// The client it names, not to be believed yet.
+    /// The client that the assertion names. The signature is not verified yet.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// Refuses an algorithm other than the one the client registered, where it registered one (CA-13).
+    /// Refuses an algorithm other than the registered one, if the client registered one (CA-13).
     ///
     /// # Errors
     /// CA-13.
@@ -69,17 +69,17 @@ impl UnverifiedAssertion {
 }
 
 impl ClientAssertion {
-    /// Reads the claims of an assertion that one of its client's keys signed.
+    /// Checks the claims of an assertion again after the signature check.
     ///
     /// # Errors
-    /// The first broken rule: time has passed since the assertion was opened.
+    /// The first broken rule. A rule can be broken now although [`UnverifiedAssertion::open`] checked it, because time has passed.
     pub fn check(
         verified: &Verified,
         settings: &Settings,
         now: Timestamp,
         evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        // The same rules are recorded already: only what time has changed since then is new.
+        // `open` has recorded these rules already, so they are not recorded a second time.
         check_claims(verified.claims(), settings, now, &evaluation.aside())
     }
 
@@ -88,12 +88,12 @@ impl ClientAssertion {
         &self.client_id
     }
 
-    /// The assertion's id, for single use (CA-12).
+    /// The assertion's id. It may be used only once (CA-12).
     pub fn jti(&self) -> &str {
         &self.jti
     }
 
-    /// `exp`, until when the id must be remembered.
+    /// `exp`. The id must be remembered until then.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
@@ -118,14 +118,14 @@ fn check_claims(
 }
 
 fn ca_07_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
-    // FAPI 2.0: a string and nothing else, so that an assertion is good for one server only.
+    // FAPI 2.0 allows only a string, so that an assertion is valid at one server only.
     if !settings.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
         return Err(claims.refuse(&CA_07, "aud"));
     }
     if claims.jw_07_names_audience(&settings.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
 }
 
-/// A registration request or a request object is signed with the same key; neither may log its client in.
+/// A registration request or a request object is signed with the same key. Neither of them may authenticate the client.
 fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
     match ["software_statement", "response_type", "redirect_uri"].into_iter().find(|name| claims.get(name).is_some()) {
         Some(name) => Err(claims.refuse(&JW_08, name)),

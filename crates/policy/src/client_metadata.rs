@@ -1,4 +1,5 @@
-//! Client metadata (RFC 7591 section 2): what the registration request asks for, within what the statement and the profile allow.
+//! Client metadata (RFC 7591 section 2): the values that the registration request asks for, within the limits of the statement and the
+//! profile.
 
 use dcr_json::{FromJson, ReadError, json_enum, json_struct};
 use dcr_x509::{Certificate, DistinguishedName};
@@ -27,10 +28,10 @@ const DESCRIPTIVE_MEMBERS: [&str; 6] =
 /// The longest descriptive member kept, in bytes.
 const DESCRIPTIVE_BYTES: usize = 2048;
 
-/// The registered metadata, in the form the answer shows and the record keeps.
+/// The registered metadata, in the form of the answer and of the record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClientMetadata {
-    /// Where codes may be sent.
+    /// The URIs to which authorization codes may be sent.
     pub redirect_uris: Vec<String>,
     /// How the client authenticates at the token endpoint.
     pub token_endpoint_auth_method: AuthMethod,
@@ -73,21 +74,21 @@ pub struct ClientMetadata {
     /// The algorithm of its request objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_object_signing_alg: Option<String>,
-    /// The scopes it may ask for.
+    /// The scopes that it may ask for.
     pub scope: String,
     /// The software's id in the directory.
     pub software_id: String,
-    /// Whether its access tokens are bound to its certificate: they always are.
+    /// Whether its access tokens are bound to its certificate. This is always true.
     pub tls_client_certificate_bound_access_tokens: bool,
     /// Members of the CIBA grant.
     #[serde(flatten)]
     pub ciba: Ciba,
-    /// What only describes the client to people.
+    /// The members that only describe the client to people.
     #[serde(flatten)]
     pub descriptive: Map<String, Value>,
 }
 
-// As a record keeps it.
+// Reads the metadata from a record.
 json_struct!(ClientMetadata {
     redirect_uris,
     token_endpoint_auth_method,
@@ -127,7 +128,7 @@ impl ClientMetadata {
 pub enum AuthMethod {
     /// A signed assertion.
     PrivateKeyJwt,
-    /// The transport certificate's subject.
+    /// The subject of the transport certificate.
     TlsClientAuth,
 }
 
@@ -139,7 +140,7 @@ pub struct Ciba {
     /// `poll` or `ping`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_token_delivery_mode: Option<String>,
-    /// Where pings go.
+    /// The URL for pings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_client_notification_endpoint: Option<String>,
     /// The algorithm of its signed requests.
@@ -159,9 +160,10 @@ json_struct!(Ciba {
 });
 
 impl ClientMetadata {
-    /// Checks what the request asks for (MD-01 to MD-25, DN-01, SS-16). Members nobody knows are ignored (RG-09).
+    /// Checks the metadata that the request asks for (MD-01 to MD-25, DN-01, SS-16). Unknown members are ignored (RG-09).
     ///
-    /// `certificate` is the one whose subject a `tls_client_auth` client must name; none where another may be announced (CM-11).
+    /// A `tls_client_auth` client must name the subject of `certificate`. It is `None` if the client may name the subject of another
+    /// certificate (CM-11).
     ///
     /// # Errors
     /// The first broken rule.
@@ -241,7 +243,7 @@ impl ClientMetadata {
         })
     }
 
-    /// The subject of the client's certificates, where it registered one.
+    /// The subject of the client's certificates, if the client registered one.
     pub fn certificate_subject(&self) -> Option<CertificateSubject> {
         let members = [
             (SubjectMember::Dn, &self.tls_client_auth_subject_dn),
@@ -254,7 +256,7 @@ impl ClientMetadata {
     }
 }
 
-/// The request's members, read with the types the rules ask for.
+/// The members of the request. The methods read them with the types that the rules ask for.
 struct Metadata<'a> {
     claims: &'a Claims,
     rules: &'a ClientMetadataProfile,
@@ -281,7 +283,7 @@ impl Metadata<'_> {
         }
     }
 
-    /// How a `tls_client_auth` client names its certificate's subject: by exactly one member, and one that the profile knows.
+    /// The subject by which a `tls_client_auth` client names its certificate. It must use exactly one member, and the profile must know it.
     fn md_06_md_07_md_08_subject(&self, method: AuthMethod) -> Result<Option<CertificateSubject>, Refusal> {
         let known = &self.rules.subject_members;
         let is_given = |member: &SubjectMember| self.claims.members().contains_key(member.name());
@@ -344,7 +346,7 @@ impl Metadata<'_> {
     }
 
     fn md_12_consistent(&self, grant_types: &[String], response_types: &[String]) -> Result<(), Refusal> {
-        // Only what the request itself says can contradict itself: defaults are ours.
+        // The profile's default response types cannot contradict the request, so only response types in the request are checked.
         let asked_for = self.claims.members().contains_key("response_types");
         let gives_code = response_types.iter().any(|types| types.split(' ').any(|word| word == "code"));
         let has_grant = |name: &str| grant_types.iter().any(|grant| grant == name);
@@ -374,7 +376,7 @@ impl Metadata<'_> {
         if scope.split(' ').all(|word| allowed.contains(&word)) { Ok(()) } else { Err(self.refuse(&MD_15, "scope")) }
     }
 
-    /// The scope as one string, from a string or, where the ecosystem has it so, an array (MD-16).
+    /// The scope as one string. Some ecosystems also allow an array of scopes (MD-16).
     fn md_16_scope(&self) -> Result<Option<String>, Refusal> {
         match self.claims.members().get("scope") {
             Some(value @ Value::Array(_)) if self.rules.scope_arrays => {
@@ -458,13 +460,13 @@ impl Metadata<'_> {
         Ok(asked_for)
     }
 
-    /// The value may be false: FAPI binds tokens all the same, and the answer says so (RG-10).
+    /// The value may be false. Tokens are bound even then, as FAPI demands, and the answer says so (RG-10).
     fn md_24_bound_access_tokens(&self) -> Result<(), Refusal> {
         self.boolean("tls_client_certificate_bound_access_tokens", &MD_24).map(|_| ())
     }
 
-    /// What people will see of the client is what the directory says of it. Only where the statement is silent does the request's word
-    /// stand, and then only if it can be shown safely: a consent page must not carry a thief's text.
+    /// The descriptions of the client for people. The statement's value comes first, because the directory wrote it. The request's value is
+    /// used only if the statement has none and the text is safe to show: an attacker must not choose the text of a consent page.
     fn ss_15_descriptive(&self, statement: &SoftwareStatement, dialect: &Dialect) -> Map<String, Value> {
         let of_statement = |member: &str| {
             let name = dialect.claims.descriptive.get(member).map_or(member, String::as_str);
@@ -484,7 +486,7 @@ impl Metadata<'_> {
             .collect()
     }
 
-    /// A member that must be a string where it is present; null is a wrong type (MD-25).
+    /// The text of a member, which must be a string if it is present. Null is a wrong type (MD-25).
     fn md_25_text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
         match self.claims.members().get(member) {
             None => Ok(None),
@@ -493,7 +495,7 @@ impl Metadata<'_> {
         }
     }
 
-    /// What was asked for, as far as it has the right type.
+    /// The strings that the request has in this member. The list is empty if the member has another type.
     fn given(&self, member: &'static str) -> Vec<String> {
         self.md_25_texts(member).ok().flatten().unwrap_or_default()
     }
@@ -514,16 +516,16 @@ impl Metadata<'_> {
     }
 
     fn refuse(&self, rule: &'static Rule, member: &'static str) -> Refusal {
-        // The request is a JWT, but these rules are about its metadata: the member alone is the clearer place.
+        // The request is a JWT, but these rules are about its metadata. The caller understands the member's name without the document.
         Refusal::by(rule).claim(member)
     }
 }
 
-/// The scopes that the software may have: those of its roles, or those of them that the statement names. What a statement names and the
-/// ecosystem does not know is ignored (MD-17); without a scope in the request, these are the client's (MD-14, MD-18).
+/// The scopes that the software may have: the scopes of its roles, or only those that the statement names too. A scope that the statement
+/// names and the ecosystem does not know is ignored (MD-17). If the request has no scope, the client gets all these scopes (MD-14, MD-18).
 fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialect) -> Result<Vec<&'a str>, Refusal> {
     let of_role = |role: &String| dialect.role_scopes.get(role).into_iter().flatten();
-    // A statement without roles gets this far only where SS-10 is set aside. Then the statement's own scopes are the bound.
+    // A statement without roles comes here only if SS-10 is set aside. Then the statement's own scopes are the limit.
     let any_role = dialect.scopes_from == ScopesFrom::Statement && statement.roles().is_empty();
     let of_roles: Vec<&String> = match any_role {
         true => dialect.role_scopes.values().flatten().collect(),
@@ -548,7 +550,7 @@ fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialec
     Ok(allowed)
 }
 
-/// What people are shown of a client comes from where its codes go (SS-16).
+/// The URIs that people see in the description of a client are on the hosts of its redirect URIs (SS-16).
 fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], dialect: &Dialect) -> Result<(), Refusal> {
     if !dialect.uris_on_redirect_hosts {
         return Ok(());
@@ -569,7 +571,7 @@ fn algorithm_names(settings: &Settings) -> Vec<&'static str> {
     settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
 }
 
-/// Whether a text can be shown to people: https where it is a URI, and no character that hides or reorders others.
+/// Whether a text can be shown to people. A URI must be https, and the text must not contain characters that hide or reorder others.
 fn is_presentable(member: &str, text: &str) -> bool {
     let reorders =
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -577,8 +579,8 @@ fn is_presentable(member: &str, text: &str) -> bool {
     plain && (!member.ends_with("_uri") || is_https(text))
 }
 
-/// Response types are sets of words: `id_token code` is `code id_token` (OAuth 2.0 Multiple Response Types section 3). As long as each
-/// other, they have the same words if each word of the one is in the other as often.
+/// Whether two response types have the same words. Their order has no meaning: `id_token code` is the same as `code id_token` (OAuth 2.0
+/// Multiple Response Types section 3). The lengths are equal, and each word occurs equally often in both.
 fn same_words(one: &str, other: &str) -> bool {
     let times = |word: &str, text: &str| text.split(' ').filter(|known| *known == word).count();
     one.len() == other.len() && one.split(' ').all(|word| times(word, one) == times(word, other))

@@ -142,7 +142,7 @@ pub enum ScopesFrom {
 
 json_enum!(ScopesFrom { "roles" => Roles, "statement" => Statement });
 
-/// A rule that binds a certificate to a software: those that a profile may name for a form of certificate.
+/// A rule that binds a certificate to a software. A profile names one for each form of certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormRule {
     /// CB-04.
@@ -160,11 +160,11 @@ json_enum!(FormRule { "CB-04" => Cb04, "CB-05" => Cb05, "CB-08" => Cb08, "CB-09"
 /// One form of transport certificate, and what its subject must say about the software.
 #[derive(Debug, Clone)]
 pub struct CertificateForm {
-    /// The rule that a certificate of this form breaks which says something else.
+    /// The rule that a certificate of this form breaks if its subject does not fit.
     pub rule: FormRule,
-    /// The rule it breaks where the organisation is another one, if that is a rule of its own.
+    /// The rule that it breaks if only the organisation does not fit. `None` if this is the same rule.
     pub organisation_rule: Option<FormRule>,
-    /// The attribute by which certificates of this form are known, where there are several forms.
+    /// The attribute that shows that a certificate has this form. `None` if every certificate may have it.
     pub has: Option<Attribute>,
     /// Only certificates that were issued before this time may have this form, in Unix seconds.
     pub issued_before: Option<Timestamp>,
@@ -173,7 +173,7 @@ pub struct CertificateForm {
 }
 
 impl CertificateForm {
-    /// The rule that a certificate of this form breaks where it has another id of this kind.
+    /// The rule that a certificate of this form breaks if it has another id of this kind.
     pub fn rule_about(&self, id: Option<Id>) -> FormRule {
         match (id, self.organisation_rule) {
             (Some(Id::Organisation), Some(rule)) => rule,
@@ -224,7 +224,7 @@ pub enum Id {
 }
 
 impl Template {
-    /// Reads a template. `None` if a name in braces is unknown, or if the id is not at its end.
+    /// Reads a template. `None` if a name in braces is unknown, or if the template does not end with an id.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -291,7 +291,7 @@ impl FromJson for CertificateForm {
     }
 }
 
-/// A point in time as RFC 3339 has it, in UTC and whole seconds.
+/// A point in time in the format of RFC 3339, in UTC and whole seconds.
 struct Time(Timestamp);
 
 impl FromJson for Time {

@@ -2,10 +2,10 @@
 
 use super::error_code::ErrorCode;
 
-/// The signed documents a caller brings. Each has its own answer to a broken JOSE or JWT rule.
+/// The signed documents that a caller sends. Each kind has its own answer to a broken JOSE or JWT rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
-    /// The directory's statement about a piece of software (RFC 7591 section 2.3).
+    /// The directory's statement about a software (RFC 7591 section 2.3).
     SoftwareStatement,
     /// The JWT that asks for a registration.
     RegistrationRequest,
@@ -14,7 +14,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// What the document is called in descriptions.
+    /// The name of the document in descriptions.
     pub fn name(self) -> &'static str {
         match self {
             Self::SoftwareStatement => "software statement",

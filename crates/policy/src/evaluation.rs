@@ -1,5 +1,5 @@
-//! The evaluation of one request: which rules were checked, which of them the request broke, and which of those are in shadow mode. A
-//! check says what it found; the evaluation says whether the journey goes on.
+//! The evaluation of one request: the rules that were checked, those that the request broke, and those that are in shadow mode. A check
+//! finds whether the request breaks a rule. The evaluation decides whether the journey goes on.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,13 +13,13 @@ use super::{Document, Refusal};
 pub struct Checked {
     /// The rule.
     pub rule: &'static Rule,
-    /// The document it was checked in, if it was one.
+    /// The document in which it was checked, if it was checked in one.
     pub document: Option<Document>,
-    /// What the check found.
+    /// The result of the check.
     pub outcome: Outcome,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The request keeps the rule.
@@ -32,7 +32,7 @@ pub enum Outcome {
     Off,
 }
 
-/// The rules that one request was checked by. Cheap to clone: clones write into the same evaluation.
+/// The rules that were checked for one request. A clone is cheap and records its checks in the same evaluation.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     modes: Rc<Modes>,
@@ -46,20 +46,20 @@ impl Evaluation {
         Self { modes, checked: Rc::default(), document: None }
     }
 
-    /// The same evaluation, inside a document.
+    /// The same evaluation. Checks through it are recorded for this document.
     pub fn within(&self, document: Document) -> Self {
         Self { document: Some(document), ..self.clone() }
     }
 
-    /// An evaluation of its own under the same modes: for a second look whose checks are not to be recorded.
+    /// A new evaluation with the same modes. It is for repeated checks that must not be recorded again.
     pub fn aside(&self) -> Self {
         Self { checked: Rc::default(), ..self.clone() }
     }
 
-    /// Records the outcome of checks, in their order. The journey cannot go on without the value, so their rules are binding.
+    /// Records the outcome of checks, in their order. The journey cannot go on without the value, so these rules are binding.
     ///
     /// # Errors
-    /// The outcome's.
+    /// The refusal of the outcome.
     pub fn require<T>(&self, rules: &[&'static Rule], outcome: Result<T, Refusal>) -> Result<T, Refusal> {
         debug_assert!(rules.iter().all(|rule| rule.waivability == Waivability::Binding), "{rules:?} can be set aside");
         match &outcome {
@@ -69,18 +69,18 @@ impl Evaluation {
         outcome
     }
 
-    /// Records the outcome of checks, in their order. Where the broken rule is in shadow mode or off, the journey goes on.
+    /// Records the outcome of checks, in their order. If the broken rule is set aside, the journey goes on.
     ///
     /// # Errors
-    /// The outcome's, where the rule is enforced.
+    /// The refusal of the outcome, if the rule is enforced.
     pub fn check(&self, rules: &[&'static Rule], outcome: Result<(), Refusal>) -> Result<(), Refusal> {
         self.check_or(rules, outcome, || ())
     }
 
-    /// The same for checks that find a value. Where the broken rule is set aside, the journey goes on with `fallback`.
+    /// The same as [`Self::check`], for checks with a value. If the broken rule is set aside, the journey goes on with `fallback`.
     ///
     /// # Errors
-    /// The outcome's, where the rule is enforced.
+    /// The refusal of the outcome, if the rule is enforced.
     pub fn check_or<T>(
         &self,
         rules: &[&'static Rule],
@@ -97,10 +97,10 @@ impl Evaluation {
         }
     }
 
-    /// An early look at rules that are checked again later. Only a refusal is recorded.
+    /// Records an early check of a rule that is checked again later. Only a refusal is recorded.
     ///
     /// # Errors
-    /// The outcome's, where the rule is enforced.
+    /// The refusal of the outcome, if the rule is enforced.
     pub fn check_early(&self, outcome: Result<(), Refusal>) -> Result<(), Refusal> {
         match outcome {
             Err(refusal) if self.mode(&refusal) == Mode::Enforce => {
@@ -111,12 +111,12 @@ impl Evaluation {
         }
     }
 
-    /// How many checks are recorded by now.
+    /// The number of recorded checks.
     pub fn length(&self) -> usize {
         self.checked.borrow().len()
     }
 
-    /// Forgets all checks but the first `length`: the others were made with a record that was out of date.
+    /// Forgets all checks after the first `length`. They were made with a record that was out of date.
     pub fn truncate(&self, length: usize) {
         self.checked.borrow_mut().truncate(length);
     }
@@ -151,7 +151,7 @@ impl Evaluation {
         self.broken(rules, refusal, Outcome::Refused(refusal.clone()));
     }
 
-    /// Records a broken rule. Answers whether the journey goes on without the rule. It is apart from the generic functions, so that it is
+    /// Records a broken rule. The result says whether the journey goes on without the rule. This is a separate function, so that it is
     /// compiled once and not for each type of value.
     fn sets_aside(&self, rules: &[&'static Rule], refusal: &Refusal) -> bool {
         let (outcome, goes_on) = match self.mode(refusal) {
@@ -163,7 +163,7 @@ impl Evaluation {
         goes_on
     }
 
-    /// The request keeps the rules before the broken one; those after it were not reached. A broken rule that is not among `rules` was
+    /// The rules before the broken one are recorded as kept. The rules after it were not checked. A broken rule that is not in `rules` was
     /// checked last.
     fn broken(&self, rules: &[&'static Rule], refusal: &Refusal, outcome: Outcome) {
         let before = rules.iter().position(|rule| *rule == refusal.rule).unwrap_or(rules.len());

@@ -1,4 +1,4 @@
-//! What every signed document shares: the JOSE rules before a key is touched, the signature, and the common claims.
+//! The parts that all signed documents share: the JOSE rules that need no key, the signature, and the common claims.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use super::dialect::HeaderMember;
 use super::settings::{Limits, Settings};
 use super::{Document, Evaluation, Refusal, Rule, Timestamp};
 
-/// Dates beyond the year 9999 are milliseconds or nonsense.
+/// The last second of the year 9999. A later date is wrong, or it is in milliseconds.
 const LATEST_DATE: f64 = 253_402_300_799.0;
 
 /// A signed document whose signature has not been verified. Only what is needed to find its key may be read.
@@ -36,7 +36,8 @@ pub struct Verified {
     key: KeyIdentity,
 }
 
-/// That the signature of one token verified: only [`Unverified::verify`] says so. Whoever keeps it has to know under which key set.
+/// The proof that the signature of one token verified. [`Unverified::verified_before`] accepts it later in place of a second check. The
+/// caller that keeps a proof must also keep which key set verified the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureProof {
     digest: [u8; 32],
@@ -58,7 +59,7 @@ pub struct Unverifiable {
 pub struct Jti {
     /// The claim `jti`.
     pub jti: String,
-    /// Until when the token could be accepted, so that its id has to be remembered.
+    /// The end of the time in which the token could be accepted. The store must remember the id until then.
     pub expires_at: Timestamp,
 }
 
@@ -70,7 +71,8 @@ pub struct Claims {
 }
 
 impl Unverified {
-    /// Reads a compact JWS as a `document`: shape, header, algorithm and claims as JSON (JO-01 to JO-18, JW-01). Nothing is verified.
+    /// Reads a compact JWS as a `document`: format, header, algorithm and claims as JSON (JO-01 to JO-18, JW-01). The signature is not
+    /// verified.
     ///
     /// # Errors
     /// The first broken rule.
@@ -114,11 +116,11 @@ impl Unverified {
         Ok(())
     }
 
-    /// Verifies the signature with the key set of whoever must have signed (JO-13 to JO-16). `before_each` is told before each key that
-    /// is tried: that is where the time goes.
+    /// Verifies the signature with the signer's key set (JO-13 to JO-16). `before_each` is called before each signature check, because
+    /// these checks take the most time.
     ///
     /// # Errors
-    /// Why it does not verify, and whether a newer key set may help.
+    /// [`Unverifiable`]: why the signature does not verify, and whether a newer key set may help.
     pub fn verify(&self, keys: &KeySet, before_each: impl Fn()) -> Result<Verified, Unverifiable> {
         let refuse = |rule: &'static Rule, key_set_may_be_old| Unverifiable {
             refusal: Refusal::by(rule).in_document(self.claims.document),
@@ -134,7 +136,7 @@ impl Unverified {
         })?;
         let key = self
             .ss_02_rq_01_ca_13_signer(candidates, before_each)
-            // Without a kid, a key published since the last fetch may be the one.
+            // The token names no kid. It may be signed with a key that was published after the last fetch.
             .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
         Ok(self.verified_by(key.identity()))
     }
@@ -151,12 +153,12 @@ impl Unverified {
         })
     }
 
-    /// SHA-256 of what was signed, which is all of the token but its signature.
+    /// SHA-256 of the signed part: the whole token without its signature.
     pub fn digest(&self) -> &[u8; 32] {
         self.jws.signing_digest()
     }
 
-    /// What is to be kept of `verified`, which [`Self::verify`] made of this token; `None` where it made it of another.
+    /// The proof of `verified`, for keeping. `None` if `verified` was made from another token.
     pub fn proof(&self, verified: &Verified) -> Option<SignatureProof> {
         let is_of_this = verified.token == *self.jws.compact();
         is_of_this.then(|| SignatureProof {
@@ -166,8 +168,8 @@ impl Unverified {
         })
     }
 
-    /// The token verified, if a proof that was kept is about it, signature and all. It must have been kept for the key set that would
-    /// verify it now.
+    /// The verified token, if `proof` was made for this token with this signature. The caller must make sure that the key set is still the
+    /// one under which the proof was made.
     pub fn verified_before(&self, proof: &SignatureProof) -> Option<Verified> {
         let is_about_this = proof.digest == *self.digest() && proof.signature == *self.jws.signature();
         is_about_this.then(|| self.verified_by(proof.key))
@@ -177,7 +179,7 @@ impl Unverified {
         Verified { claims: self.claims.clone(), token: self.jws.compact().clone(), key }
     }
 
-    /// The claims, not to be believed yet: for finding the signer's key set, and for refusing early.
+    /// The claims. They are not verified yet: use them only to find the signer's key set, and to refuse early.
     pub fn unverified_claims(&self) -> &Claims {
         &self.claims
     }
@@ -187,12 +189,12 @@ impl Unverified {
         self.claims.document
     }
 
-    /// The algorithm of the header, one of those allowed.
+    /// The algorithm in the header. It is one of the allowed algorithms.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The header, not to be believed yet.
+    /// The header. It is not verified yet.
     pub fn header(&self) -> &Header {
         self.jws.header()
     }
@@ -204,17 +206,17 @@ impl Verified {
         &self.claims
     }
 
-    /// The claims that were signed, for good.
+    /// The claims that were signed, without the rest of the document.
     pub fn into_claims(self) -> Claims {
         self.claims
     }
 
-    /// The key that verified it, for asking whether that key is revoked (SS-14).
+    /// The key that verified the signature. SS-14 checks whether that key is revoked.
     pub fn key(&self) -> KeyIdentity {
         self.key
     }
 
-    /// The token as it came, and its claims.
+    /// The token as it was sent, and its claims.
     pub fn into_parts(self) -> (Rc<str>, Rc<Map<String, Value>>) {
         (self.token, self.claims.members)
     }
@@ -231,17 +233,17 @@ impl Claims {
         self.document
     }
 
-    /// A claim as it stands; `None` where it is absent or null (SS-17: optional claims may be null).
+    /// The value of a claim, unchanged. `None` if the claim is absent or null (SS-17: optional claims may be null).
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.get(name).filter(|value| !value.is_null())
     }
 
-    /// All members, in the order they were signed.
+    /// All members, in the order of the signed text.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }
 
-    /// A claim that is a string; `None` where it is absent or something else.
+    /// The value of a claim that is a string. `None` if the claim is absent or has another type.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
     }
@@ -249,7 +251,7 @@ impl Claims {
     /// A NumericDate in whole seconds (JW-02).
     ///
     /// # Errors
-    /// JW-02 where the claim is present and not a date between 1970 and 9999.
+    /// JW-02 if the claim is present, but is not a date between 1970 and 9999.
     pub fn jw_02_date(&self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value
@@ -259,7 +261,7 @@ impl Claims {
             .ok_or_else(|| self.refuse(&JW_02, name))
     }
 
-    /// `exp` lies ahead, where it is present (JW-03). No tolerance: the signer chose it.
+    /// `exp` is in the future, if it is present (JW-03). There is no tolerance, because the signer chose the time.
     ///
     /// # Errors
     /// JW-02 or JW-03.
@@ -268,7 +270,7 @@ impl Claims {
         if exp.is_some_and(|exp| exp <= now) { Err(self.refuse(&JW_03, "exp")) } else { Ok(exp) }
     }
 
-    /// `nbf` is no further ahead than `skew` seconds, where it is present (JW-04).
+    /// `nbf` is at most `skew` seconds in the future, if it is present (JW-04).
     ///
     /// # Errors
     /// JW-02 or JW-04.
@@ -279,7 +281,7 @@ impl Claims {
         }
     }
 
-    /// `iat` is no further ahead than `skew` seconds, where it is present (JW-05).
+    /// `iat` is at most `skew` seconds in the future, if it is present (JW-05).
     ///
     /// # Errors
     /// JW-02 or JW-05.
@@ -290,11 +292,11 @@ impl Claims {
         }
     }
 
-    /// The audiences, by simple string comparison with which `accepted` is searched (JW-07). `Ok(false)` where `aud` is absent or names
-    /// somebody else.
+    /// Whether `aud` contains one of the `accepted` names, compared octet by octet (JW-07). `Ok(false)` if `aud` is absent or contains only
+    /// other names.
     ///
     /// # Errors
-    /// JW-07 where `aud` is neither a string nor an array of strings.
+    /// JW-07 if `aud` is neither a string nor an array of strings.
     pub fn jw_07_names_audience(&self, accepted: &[String]) -> Result<bool, Refusal> {
         let is_accepted = |audience: &str| accepted.iter().any(|known| known == audience);
         match self.members.get("aud") {
@@ -307,7 +309,7 @@ impl Claims {
         }
     }
 
-    /// A refusal in this document.
+    /// A refusal by `rule` for a `claim` of this document.
     pub fn refuse(&self, rule: &'static Rule, claim: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal::by(rule).in_document(self.document).claim(claim)
     }
@@ -317,7 +319,7 @@ impl Claims {
 const SHAPE: [&Rule; 12] =
     [&JO_01_LENGTH, &JO_17, &JO_01, &JO_02, &JO_03, &JO_04, &JO_10, &JO_11, &JO_05, &JO_12, &JO_18, &JW_01];
 
-/// The rule that a signature which does not verify breaks: SS-02, RQ-01 or CA-13.
+/// The rule that a document breaks if its signature does not verify: SS-02, RQ-01 or CA-13.
 pub fn signature_rule(document: Document) -> &'static Rule {
     match document {
         Document::SoftwareStatement => &SS_02,
@@ -340,12 +342,13 @@ fn jose_rule(error: &JwsError, document: Document) -> &'static Rule {
     }
 }
 
-/// The header's `alg` is compared with what the profile allows; it never chooses (RFC 8725 section 3.1).
+/// The header's `alg` is only compared with the algorithms that the profile allows (RFC 8725 section 3.1).
 fn jo_05_algorithm(header: &Header, allowed: &[Algorithm]) -> Option<Algorithm> {
     Algorithm::from_name(&header.alg).filter(|algorithm| allowed.contains(algorithm))
 }
 
-/// Keys and key locations in a header are an attacker's wish: refused, not ignored, so that nobody comes to rely on them.
+/// An attacker can write a key, or the location of a key, into a header. Such headers are refused and not ignored, so that no client comes
+/// to depend on these members.
 fn jo_12_key_in_header(header: &Header) -> Result<(), &'static str> {
     match ["jwk", "jku", "x5u", "x5c"].into_iter().find(|member| header.members.contains_key(*member)) {
         Some(member) => Err(member),
@@ -353,7 +356,7 @@ fn jo_12_key_in_header(header: &Header) -> Result<(), &'static str> {
     }
 }
 
-/// `typ`, where present, is `JWT`; letter case and an `application/` prefix do not matter (RFC 7515 section 4.1.9).
+/// If `typ` is present, it must be `JWT`. Letter case and the prefix `application/` do not matter (RFC 7515 section 4.1.9).
 fn jo_18_typ(header: &Header) -> Result<(), ()> {
     let Some(typ) = header.typ.as_deref() else { return Ok(()) };
     let typ = typ.to_ascii_lowercase();

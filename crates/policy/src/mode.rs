@@ -1,26 +1,26 @@
-//! What becomes of requests that break a rule: the operator's choice.
+//! Modes: what happens to requests that break a rule. The operator chooses.
 
 use dcr_json::{ByName, FromJson, ReadError};
 use serde_json::Value;
 
-/// What becomes of a request that breaks a rule.
+/// What happens to a request that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// It is refused.
     #[default]
     Enforce,
-    /// It passes, and what would have refused it is counted and logged.
+    /// It passes. The refusal that it would have got is counted and logged.
     Shadow,
     /// It passes. The rule is not logged and not counted.
     Off,
 }
 
-/// The modes in force: one for all rules, and others for some of them.
+/// The modes of all rules.
 #[derive(Debug, Clone, Default)]
 pub struct Modes {
-    /// Of every rule that has none of its own: [`Mode::Enforce`] or [`Mode::Shadow`].
+    /// The mode of every rule that is not in `of_rules`: [`Mode::Enforce`] or [`Mode::Shadow`].
     pub general: Mode,
-    /// Of single rules, by id.
+    /// The modes of single rules, by id.
     pub of_rules: ByName<Mode>,
 }
 
@@ -31,7 +31,7 @@ impl Modes {
     }
 }
 
-/// As operators write it. YAML reads a bare `off` as false.
+/// Reads a mode as operators write it. YAML reads a bare `off` as false.
 impl FromJson for Mode {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         match (value.as_bool(), value.as_str()) {

@@ -1,4 +1,4 @@
-//! Redirect URIs: where an authorization code may be sent. A wrong "yes" here hands codes to a thief.
+//! Redirect URIs: the places to which an authorization code may be sent. If a wrong URI is accepted, an attacker gets the codes.
 
 use super::catalogue::{MD_01, MD_02, MD_03, MD_03_COUNT, MD_25_REDIRECT};
 use super::dialect::Dialect;
@@ -8,8 +8,8 @@ use super::software_statement::{SoftwareStatement, strings};
 use super::url::is_public_https;
 use super::{Document, Evaluation, Refusal};
 
-/// The redirect URIs to register: those of the request, each also in the statement (MD-01), or the whole of the statement's (MD-02),
-/// each acceptable in itself (MD-03).
+/// The redirect URIs to register: those of the request, which must be in the statement (MD-01). If the request has none, they are those of
+/// the statement, if the profile allows this (MD-02). Each URI must be acceptable (MD-03).
 ///
 /// # Errors
 /// MD-01, MD-02 or MD-03.
@@ -47,7 +47,8 @@ fn md_25_strings(claims: &Claims) -> Result<Vec<String>, Refusal> {
     }
 }
 
-/// Every one of them, character for character: what differs in letter case only is another URI to the server that a browser is sent to.
+/// Each URI of the request must be in the statement, character for character. A server may treat a difference in letter case as another
+/// URI.
 fn md_01_in_statement(claims: &Claims, requested: &[String], known: &[String]) -> Result<(), Refusal> {
     if requested.iter().all(|uri| known.contains(uri)) { Ok(()) } else { Err(claims.refuse(&MD_01, "redirect_uris")) }
 }
@@ -64,7 +65,8 @@ fn md_03_all_acceptable(uris: &[String], longest: usize, place: impl FnOnce() ->
     if uris.iter().all(|uri| md_03_acceptable(uri, longest)) { Ok(()) } else { Err(place()) }
 }
 
-/// An absolute https URI with a public host: no user, no fragment, not this machine, and no longer than the profile allows.
+/// Whether a URI is an absolute https URI with a public host, without user and fragment. A host that means the local machine is not public.
+/// The profile limits the length.
 fn md_03_acceptable(uri: &str, longest: usize) -> bool {
     uri.chars().count() <= longest && is_public_https(uri)
 }

@@ -1,5 +1,5 @@
-//! A refusal: the broken rule, where it was broken, and what the caller reads. It carries data; the wire form is made in
-//! the journeys, once.
+//! A refusal: the broken rule, the place where it was broken, and the text for the caller. It carries data. The journeys make the HTTP
+//! answer from it in one place.
 
 use std::borrow::Cow;
 
@@ -8,30 +8,30 @@ use super::document::Document;
 use super::error_code::ErrorCode;
 use super::profile::Profile;
 
-/// Why a request was refused. `claim` is always one of our own names for a member or one of the profile's, never input.
+/// Why a request was refused. `claim` is a name that this code or the profile defines. It is never input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The broken rule.
     pub rule: &'static Rule,
-    /// The document it was broken in, if it was one.
+    /// The document in which it was broken, if it was broken in one.
     pub document: Option<Document>,
-    /// The claim, member, parameter or header at fault.
+    /// The claim, member, parameter or header that breaks the rule.
     pub claim: Option<Cow<'static, str>>,
 }
 
 impl Refusal {
-    /// A refusal by `rule`, whatever the document.
+    /// A refusal by `rule`, without a document.
     pub fn by(rule: &'static Rule) -> Self {
         Self { rule, document: None, claim: None }
     }
 
-    /// Names the document the rule was broken in.
+    /// Adds the document in which the rule was broken.
     #[must_use]
     pub fn in_document(self, document: Document) -> Self {
         Self { document: Some(document), ..self }
     }
 
-    /// Names the claim, member, parameter or header at fault.
+    /// Adds the claim, member, parameter or header that breaks the rule.
     #[must_use]
     pub fn claim(self, claim: impl Into<Cow<'static, str>>) -> Self {
         Self { claim: Some(claim.into()), ..self }
@@ -47,15 +47,15 @@ impl Refusal {
         self.answer().1
     }
 
-    /// The answer's `error` where `profile` answers.
+    /// The answer's `error` under this profile.
     pub fn error_in(&self, profile: &Profile) -> ErrorCode {
         profile.answers.errors.get(self.shown_rule().id).copied().unwrap_or_else(|| self.error())
     }
 
-    /// The answer's `error_description`: document, claim, what to do, rule. Printable ASCII without `"` and `\`, at most 500 characters.
+    /// The answer's `error_description`: document, claim, demand, rule. Printable ASCII without `"` and `\`, at most 500 characters.
     pub fn description(&self) -> String {
         let rule = self.shown_rule();
-        // A rule that hides another must not let the place give away which one it was.
+        // If another rule is shown, the claim is left out: it would tell the caller which rule was broken.
         let claim = self.claim.as_deref().filter(|_| rule == self.rule);
         let (document, claim) = (self.document.map_or("", Document::name), claim.unwrap_or_default());
         let between = if document.is_empty() || claim.is_empty() { "" } else { ", " };

@@ -1,4 +1,5 @@
-//! The registration request: the JWT by which a third party asks for a registration, signed with a key of its software.
+//! The registration request, by which a third party asks for a registration: a JWT that is signed with a key of its software, or a JSON
+//! object.
 
 use dcr_json as json;
 use serde_json::Value;
@@ -10,19 +11,19 @@ use super::settings::Settings;
 use super::software_statement::SoftwareStatement;
 use super::{Document, Evaluation, Refusal, Timestamp};
 
-/// The longest `jti` taken, in bytes: the store keeps it until it expires.
+/// The longest accepted `jti`, in bytes. It is limited because the store must keep it until it expires.
 const JTI_BYTES: usize = 128;
 
-/// A request that nobody has vouched for yet.
+/// A request whose signature, if it has one, is not verified yet.
 #[derive(Debug)]
 pub enum UnverifiedRequest {
-    /// Its signature is still to be verified.
+    /// A signed request. The signature is not verified yet.
     Signed(Box<Unverified>),
-    /// It has none. Whoever presents the software's transport certificate speaks for the software (RQ-06).
+    /// A request without signature. The sender proves by its transport certificate that it may act for the software (RQ-06).
     Unsigned(Claims),
 }
 
-/// A request of the software it is about.
+/// A request that the software of its statement made.
 #[derive(Debug)]
 pub struct RegistrationRequest {
     claims: Claims,
@@ -30,10 +31,10 @@ pub struct RegistrationRequest {
 }
 
 impl UnverifiedRequest {
-    /// Reads the request's shape, and refuses what has expired before any arithmetic is spent on it.
+    /// Reads the request's format. A request that has expired is refused before the signature check, which costs much time.
     ///
     /// # Errors
-    /// The first JOSE rule broken, JW-02 or JW-03; RQ-06 for what is no JSON object where one is due.
+    /// The first broken JOSE rule, JW-02 or JW-03. RQ-06 if the profile asks for a JSON object and the body is not one.
     pub fn open(body: &[u8], settings: &Settings, now: Timestamp, evaluation: &Evaluation) -> Result<Self, Refusal> {
         let evaluation = evaluation.within(Document::RegistrationRequest);
         if settings.profile.registration.body == RequestBody::Json {
@@ -45,10 +46,10 @@ impl UnverifiedRequest {
         Ok(Self::Signed(Box::new(unverified)))
     }
 
-    /// The software statement inside (SS-01).
+    /// The software statement in the request (SS-01).
     ///
     /// # Errors
-    /// JW-08 where the whole request is itself a software statement or an assertion, SS-01 where the claim is missing or no string.
+    /// JW-08 if the whole request is a software statement or an assertion. SS-01 if the claim is missing or is not a string.
     pub fn ss_01_statement(&self, settings: &Settings, evaluation: &Evaluation) -> Result<&str, Refusal> {
         let claims = match self {
             Self::Signed(unverified) => unverified.unverified_claims(),
@@ -68,7 +69,7 @@ impl UnverifiedRequest {
 }
 
 impl RegistrationRequest {
-    /// Checks the claims of a request that the statement's software signed (RQ-02 to RQ-05, JW-04, JW-05).
+    /// Checks the claims of a request that the software of the statement signed (RQ-02 to RQ-05, JW-04, JW-05).
     ///
     /// # Errors
     /// The first broken rule.
@@ -91,14 +92,14 @@ impl RegistrationRequest {
         Ok(Self { claims: verified.into_claims(), single_use: Some(Jti { jti, expires_at }) })
     }
 
-    /// Takes a request that nobody signed, where the profile has it so (RQ-06). It can be sent again: what keeps it from doing harm is that
-    /// only the software's own certificate may send it.
+    /// Takes an unsigned request, in a profile that has such requests (RQ-06). It has no `jti`, so it can be sent again. That does no harm,
+    /// because only a client with the software's own certificate can send it.
     pub fn unsigned(claims: Claims) -> Self {
         Self { claims, single_use: None }
     }
 
-    /// The request does not live longer than its id can be remembered (JW-06). It comes last: whatever else is wrong with the request
-    /// is of more use to its author.
+    /// The request does not live longer than the store keeps its id (JW-06). This check comes last, because its result is less useful to
+    /// the caller than that of any other check.
     ///
     /// # Errors
     /// JW-06.
@@ -110,12 +111,12 @@ impl RegistrationRequest {
         }
     }
 
-    /// The request's id, for single use (RQ-04); none where nobody signed it.
+    /// The request's id, which may be used only once (RQ-04). `None` for an unsigned request.
     pub fn single_use(&self) -> Option<&Jti> {
         self.single_use.as_ref()
     }
 
-    /// What was asked for: the client metadata among it.
+    /// The claims of the request. They contain the client metadata.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -127,7 +128,7 @@ fn rq_06_object(body: &[u8], settings: &Settings) -> Result<Claims, Refusal> {
         .map_err(|_| Refusal::by(&RQ_06).in_document(Document::RegistrationRequest))
 }
 
-/// `iat` and `exp` are there, in whole seconds; answers `exp`.
+/// Checks that `iat` and `exp` are present and in whole seconds. The result is `exp`.
 fn rq_05_dates(claims: &Claims) -> Result<Timestamp, Refusal> {
     for date in ["iat", "exp"] {
         if claims.jw_02_date(date)?.is_none() || !claims.get(date).is_some_and(Value::is_u64) {
@@ -153,7 +154,7 @@ fn rq_04_jti(claims: &Claims) -> Result<String, Refusal> {
     single_use_id(claims).ok_or_else(|| claims.refuse(&RQ_04, "jti"))
 }
 
-/// A `jti` that can be remembered: bounded, and without control characters.
+/// The `jti`, if it can be remembered: it has a limited length and no control characters.
 pub(super) fn single_use_id(claims: &Claims) -> Option<String> {
     claims
         .text("jti")

@@ -1,4 +1,4 @@
-//! The software statement (SSA): what a trusted directory says about a piece of software.
+//! The software statement (SSA): the claims of a trusted directory about a software.
 
 use std::rc::Rc;
 
@@ -13,11 +13,11 @@ use super::settings::{Directory, Settings};
 use super::url::KeySetUrl;
 use super::{Document, Evaluation, Refusal, Timestamp};
 
-/// A software statement that nobody has vouched for yet.
+/// A software statement whose signature is not verified yet.
 #[derive(Debug)]
 pub struct UnverifiedStatement(Unverified);
 
-/// A software statement whose directory signed it and whose claims hold now.
+/// A software statement that its directory signed. Its claims are valid now.
 #[derive(Debug)]
 pub struct SoftwareStatement {
     token: Rc<str>,
@@ -34,11 +34,11 @@ pub struct SoftwareStatement {
 }
 
 impl UnverifiedStatement {
-    /// Reads the shape of a statement and finds the directory whose key set must verify it (SS-03); nothing in it is believed.
+    /// Reads the format of a statement and finds the directory whose key set must verify it (SS-03). The claims are not trusted yet.
     ///
     /// # Errors
-    /// The first JOSE rule broken, SS-03 where the issuer is missing or not on the operator's list, JO-14 or JO-18 where the directory's
-    /// dialect demands a header member, JW-08 where it is another kind of token.
+    /// The first broken JOSE rule. SS-03 if the issuer is missing or is not a directory of the configuration. JO-14 or JO-18 if the header
+    /// lacks a member that the directory's dialect requires. JW-08 if the token is of another kind.
     pub fn open<'c>(
         token: &str,
         settings: &'c Settings,
@@ -53,8 +53,8 @@ impl UnverifiedStatement {
         Ok((Self(unverified), directory))
     }
 
-    /// Refuses what has expired or is too old before any arithmetic is spent on it (SS-05, SS-06). Nothing is believed for that:
-    /// [`SoftwareStatement::check`] looks at the same dates again.
+    /// Refuses a statement that has expired or is too old before the signature check, which costs much time (SS-05, SS-06). These dates
+    /// are not verified yet, so [`SoftwareStatement::check`] checks them again.
     ///
     /// # Errors
     /// SS-05 or SS-06.
@@ -68,7 +68,7 @@ impl UnverifiedStatement {
         let date = |name| claims.jw_02_date(name).ok().flatten();
         evaluation.check_early(ss_05_not_expired(claims, date("exp"), now))?;
         match date("iat") {
-            // That a date is missing breaks another rule.
+            // A missing date breaks another rule.
             None => Ok(()),
             issued_at => evaluation.check_early(ss_06_age(claims, &directory.dialect, issued_at, now)),
         }
@@ -154,38 +154,38 @@ impl SoftwareStatement {
         &self.organisation_id
     }
 
-    /// The organisation's active registrations with competent authorities, where the statement has them (CB-05).
+    /// The organisation's active registrations with competent authorities (CB-05). The list is empty if the statement has none.
     pub fn registration_ids(&self) -> &[String] {
         &self.registration_ids
     }
 
-    /// The redirect URIs the directory knows.
+    /// The redirect URIs in the statement.
     pub fn redirect_uris(&self) -> &[String] {
         &self.redirect_uris
     }
 
-    /// Where the directory lists the software's revoked keys, if it says so (SS-14).
+    /// The URL of the software's revoked keys, if the statement has one (SS-14).
     pub fn revoked_key_set_uri(&self) -> Option<&str> {
         self.revoked_key_set_uri.as_deref()
     }
 
-    /// What the statement is remembered by, where it serves once (SS-08).
+    /// The id by which the store remembers the statement, if it may be used only once (SS-08).
     pub fn single_use(&self) -> Option<&Jti> {
         self.single_use.as_ref()
     }
 
-    /// The roles the directory grants.
+    /// The roles that the directory grants.
     pub fn roles(&self) -> &[String] {
         &self.roles
     }
 
-    /// The software's key set, on a host the directory's operator listed.
+    /// The URL of the software's key set. Its host is in the configuration of the directory.
     pub fn key_set_uri(&self) -> &str {
         &self.key_set_uri
     }
 }
 
-/// A registration request carries a statement; a statement never does.
+/// A registration request contains a statement. A statement never contains one, so a token with this claim is not a statement.
 fn jw_08_kind(claims: &Claims) -> Result<(), Refusal> {
     match claims.get("software_statement") {
         Some(_) => Err(claims.refuse(&JW_08, "software_statement")),
@@ -211,7 +211,7 @@ fn ss_04_text(claims: &Claims, name: &str) -> Result<String, Refusal> {
     }
 }
 
-/// The statement's redirect URIs: an array of strings, possibly empty or absent. Whether each is acceptable is MD-03's business.
+/// The statement's redirect URIs: an array of strings. It may be empty or absent. MD-03 checks each URI later.
 fn ss_04_redirect_uris(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
     let name = &rules.claims.redirect_uris;
     match claims.get(name) {
@@ -247,7 +247,8 @@ fn ss_07_already_issued(
     }
 }
 
-/// What the statement is remembered by, where it serves once: until it expires or is too old, whichever comes first.
+/// The id by which the store remembers the statement, if it may be used only once. The store keeps the id until the statement expires or
+/// is too old, whichever comes first.
 fn ss_08_id(
     claims: &Claims,
     rules: &Dialect,
@@ -280,7 +281,7 @@ fn ss_10_roles(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal>
     claims.get(name).and_then(read).filter(|roles| !roles.is_empty()).ok_or_else(|| claims.refuse(&SS_10, name.clone()))
 }
 
-/// The roles of those entries that are Active. An entry of another shape makes all of them doubtful.
+/// The roles of the entries with the status Active. `None` if any entry has another form: then no role is certain.
 fn active_roles(roles: &Value) -> Option<Vec<String>> {
     let member = |entry: &Value, name: &str| entry.get(name)?.as_str().map(str::to_owned);
     let entries = roles.as_array()?.iter().map(|entry| Some((member(entry, "role")?, member(entry, "status")?)));
@@ -288,7 +289,7 @@ fn active_roles(roles: &Value) -> Option<Vec<String>> {
     Some(entries.into_iter().filter(|(_, status)| status == "Active").map(|(role, _)| role).collect())
 }
 
-/// Both shapes the directory has used: an object, and an array of such objects. Answers the registration ids of those that are Active.
+/// The registration ids of the entries with the status Active. The directory has used two forms: one object, and an array of objects.
 fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
     let Some(name) = &rules.claims.authority_claims else { return Ok(Vec::new()) };
     let Some(value) = claims.get(name) else { return Ok(Vec::new()) };
@@ -307,7 +308,7 @@ fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String
     Ok(ids.map(str::to_owned).collect())
 }
 
-/// A statement that does not say what the software is for is for nothing in particular.
+/// If the operator limits the modes, a statement without a mode is refused.
 fn ss_12_mode(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
     let (Some(modes), Some(name)) = (&rules.modes, &rules.claims.mode) else { return Ok(()) };
     match claims.text(name) {
@@ -316,8 +317,8 @@ fn ss_12_mode(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
     }
 }
 
-/// The key set may only be fetched from a host that the operator listed for this directory: a URL is believed for its host, not for
-/// standing in a signed statement.
+/// The gateway fetches the key set only from a host that the operator listed for this directory. The signature of the statement does not
+/// make a URL on another host acceptable.
 fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, Refusal> {
     let names = &directory.dialect.claims.key_set_uris;
     let first = names.iter().find(|name| claims.get(name).is_some()).or(names.first());
@@ -325,8 +326,8 @@ fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, R
     key_set_uri(claims, &name, directory).ok_or_else(|| claims.refuse(&SS_13, name))
 }
 
-/// Where the directory lists the software's revoked keys. It must say so where they are refused here; elsewhere it is kept for the day they
-/// are.
+/// The URL of the software's revoked keys. It is required if revoked keys are refused. Otherwise it is kept in case the operator refuses
+/// them later.
 fn ss_14_revoked_key_set_uri(claims: &Claims, directory: &Directory) -> Result<Option<String>, Refusal> {
     let dialect = &directory.dialect;
     let Some(name) = &dialect.claims.revoked_key_set_uri else { return Ok(None) };
@@ -342,7 +343,7 @@ fn key_set_uri(claims: &Claims, name: &str, directory: &Directory) -> Option<Str
     KeySetUrl::parse(uri).filter(on_listed_host).map(|_| uri.to_owned())
 }
 
-/// An array of strings, or nothing.
+/// The strings of an array. `None` if the value is not an array, or if an entry is not a string.
 pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|entry| entry.as_str().map(str::to_owned)).collect()
 }

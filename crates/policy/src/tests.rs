@@ -1,4 +1,4 @@
-//! What the tests of several rules need: settings, documents that break no rule, and a way to change them.
+//! Helpers for the tests of several rules: settings, documents that break no rule, and a way to change them.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -17,10 +17,10 @@ pub(crate) const NOW: Timestamp = 1_700_000_000;
 /// This authorization server, the audience of every request and assertion.
 pub(crate) const ISSUER: &str = "https://bank.example";
 
-/// The one directory.
+/// The only directory.
 pub(crate) const DIRECTORY: &str = "directory";
 
-/// The one software of the directory, and its organisation.
+/// The only software of the directory, and its organisation.
 pub(crate) const SOFTWARE: &str = "sgsMuc8ACBgBzinpr8oJ8B";
 pub(crate) const ORGANISATION: &str = "0015800001HQQrZAAX";
 
@@ -110,7 +110,7 @@ pub(crate) fn object(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-/// A compact JWS with a signature of no key.
+/// A compact JWS. Its signature is not made with any key.
 pub(crate) fn token(header: &Value, payload: &Value) -> String {
     let parts = [header.to_string().into_bytes(), payload.to_string().into_bytes(), vec![1; 64]];
     parts.map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".")

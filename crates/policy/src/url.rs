@@ -32,7 +32,7 @@ impl Issuer {
         self.url.get(..self.origin_bytes).unwrap_or(&self.url)
     }
 
-    /// The rest behind the origin: empty, or a path without a slash at its end.
+    /// The text behind the origin: empty, or a path without a slash at its end.
     pub fn path(&self) -> &str {
         self.url.get(self.origin_bytes..).unwrap_or_default()
     }

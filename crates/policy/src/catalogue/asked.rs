@@ -1,11 +1,11 @@
-//! When a rule is asked for: one function for each condition that a row of the catalogue names. What a function answers follows from the
-//! values of the settings, never from a profile's name.
+//! When a rule is asked for: one function for each condition in the catalogue. The result depends on the values of the settings, and never
+//! on the name of a profile.
 
 use crate::dialect::{CertificateForm, Dialect, FormRule, ScopesFrom};
 use crate::profile::{InteractionId, ManagementToken, PRIVATE_KEY_JWT, RequestBody, SubjectMember, TLS_CLIENT_AUTH};
 use crate::settings::Settings;
 
-/// Whether the settings ask for a rule; if not, why not.
+/// Whether the settings ask for a rule. The error says why not.
 pub type Asked = fn(&Settings) -> Result<(), Absence>;
 
 /// Why a request cannot break a rule under some settings.
@@ -13,9 +13,9 @@ pub type Asked = fn(&Settings) -> Result<(), Absence>;
 pub enum Absence {
     /// No value of the settings asks for the rule.
     NotAsked(&'static str),
-    /// The ecosystem has nothing that the rule is about, or each request that breaks this rule breaks another one first.
+    /// The ecosystem does not have the thing that the rule checks, or each request that breaks this rule breaks another one first.
     NothingToBreak(&'static str),
-    /// The settings allow more than the standards do, and the gateway warns of it at start.
+    /// The settings allow more than the standards do. The gateway warns of this at start.
     Danger(&'static str),
 }
 

@@ -19,7 +19,7 @@ fn open(claims: &Value) -> Result<UnverifiedAssertion, Refusal> {
 #[track_caller]
 fn refused(claims: &Value, reason: &str) {
     assert_refused(open(claims), 401, CLIENT, reason);
-    // Time has passed when the signature was verified, so the claims are checked once more.
+    // The signature check takes time, so the claims are checked again after it.
     let verified = verified(Document::ClientAssertion, claims);
     assert_refused(ClientAssertion::check(&verified, &settings(), NOW, &evaluation()), 401, CLIENT, reason);
 }

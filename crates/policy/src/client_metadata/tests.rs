@@ -8,7 +8,7 @@ use crate::tests::{assert_refused, evaluation, object, request, settings, settin
 const METADATA: &str = "invalid_client_metadata";
 const SUBJECT: &str = "CN=harbour,O=Harbour Budgeting Ltd,C=GB";
 
-/// What is registered of this request, over a certificate of the subject [`SUBJECT`].
+/// The metadata that this request registers. The certificate has the subject [`SUBJECT`].
 pub(crate) fn registered(request: &Value) -> Result<ClientMetadata, Refusal> {
     registered_by(request, &statement(), &settings())
 }

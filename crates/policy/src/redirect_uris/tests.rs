@@ -12,7 +12,7 @@ fn of_request(uris: Value) -> Result<Vec<String>, Refusal> {
     registered(&with(request(), "redirect_uris", uris)).map(|metadata| metadata.redirect_uris)
 }
 
-/// The same where the statement has these URIs too.
+/// The same, with these URIs in the statement too.
 fn of_both(uris: Value) -> Result<Vec<String>, Refusal> {
     let statement = with(statement(), "software_redirect_uris", uris.clone());
     let registered = registered_by(&with(request(), "redirect_uris", uris), &statement, &settings());

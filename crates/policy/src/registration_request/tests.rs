@@ -25,7 +25,7 @@ fn open(claims: &Value) -> Result<UnverifiedRequest, Refusal> {
     UnverifiedRequest::open(token(&header(), claims).as_bytes(), &settings(), NOW, &evaluation())
 }
 
-/// The statement in a request, or why there is none.
+/// The statement in a request, or the refusal if the request has no statement.
 fn statement_in(claims: &Value) -> Result<String, Refusal> {
     let opened = open(claims).unwrap();
     opened.ss_01_statement(&settings(), &evaluation()).map(str::to_owned)

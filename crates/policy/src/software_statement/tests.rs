@@ -10,7 +10,7 @@ const STATEMENT: &str = "invalid_software_statement";
 const UNAPPROVED: &str = "unapproved_software_statement";
 const SKEW: u64 = 30;
 
-/// The statement with these claims, checked as `settings` have it.
+/// The statement with these claims, checked under `settings`.
 pub(crate) fn checked(claims: &Value, settings: &Settings) -> Result<SoftwareStatement, Refusal> {
     let verified = verified(Document::SoftwareStatement, claims);
     SoftwareStatement::check(verified, &settings.directories[0], SKEW, NOW, &evaluation())
@@ -21,7 +21,7 @@ fn refused(claims: &Value, error: &str, reason: &str) {
     assert_refused(checked(claims, &settings()), 400, error, reason);
 }
 
-/// Settings that ask for more.
+/// The settings with changes to the dialect.
 fn asking(ask: impl FnOnce(&mut Dialect)) -> Settings {
     let mut settings = settings();
     ask(&mut settings.directories[0].dialect);
