@@ -1,4 +1,4 @@
-//! JWK sets (RFC 7517): reads a set, chooses a key and verifies with it. A set can also be asked whether it lists a certificate or a key.
+//! JWK sets (RFC 7517). This module reads a set, chooses a key and verifies with it. It also says whether a set lists a certificate or a key.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ impl Default for KeySetLimits {
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,
-    /// The `kid` of each skipped entry. It tells "unknown" from "known, but not usable".
+    /// The `kid` of each skipped entry. By it, [`select`](Self::select) distinguishes an unknown key from a known key that cannot be used.
     skipped: Vec<Option<String>>,
     /// The certificate of each entry that has one, usable or not.
     certificates: Vec<ListedCertificate>,
@@ -80,7 +80,7 @@ impl KeySet {
     /// The keys that may verify a signature made with `alg`. `Ok` is never empty.
     ///
     /// With a `kid`, the result is the one key with this name (JO-13, JO-15). Without a `kid`, it is every key that fits, in the order of
-    /// the set (JO-14), if they are few. Try them one after the other.
+    /// the set (JO-14), if these keys are few enough to try them all. The caller tries them one after the other.
     ///
     /// # Errors
     /// The reason why no key can be used, as a [`SelectError`].
@@ -113,8 +113,8 @@ impl KeySet {
         self.skipped.len()
     }
 
-    /// The one of the keys that fit which has this `kid`. No such key: the set does not know the `kid` (JO-13), or its key does not fit
-    /// (JO-16). Several: the `kid` does not choose (JO-15).
+    /// The key with this `kid` among those that fit. If there is no such key, either the set does not know the `kid` (JO-13) or its key
+    /// does not fit (JO-16). If there are several, the `kid` is ambiguous (JO-15).
     fn jo_13_jo_15_jo_16_named<'k>(
         &self,
         kid: &str,
@@ -149,7 +149,7 @@ impl VerificationKey {
     ///
     /// PS256: RFC 7518 section 3.5 (JO-07). ES256: RFC 7518 section 3.4 (JO-08), 64 octets R‖S with both numbers in [1, n-1]; DER is
     /// refused, a high S is accepted. EdDSA: RFC 8032 section 5.1.7 in its strictest reading: 64 octets, S below the group's order, R of
-    /// full order and compared octet by octet. So nothing but the signer can turn one EdDSA signature into a second one.
+    /// full order and compared octet by octet. So only the signer can make a second EdDSA signature for the same message.
     ///
     /// # Errors
     /// The signature is malformed or does not verify.
@@ -210,8 +210,8 @@ impl VerificationKey {
 
 /// The identity of a public key. Equal keys have equal identities, even if their entries have different names, purposes or other members.
 ///
-/// It is not the thumbprint of RFC 7638. That one differs if an RSA modulus has a leading zero or another exponent, although the holder of
-/// the one key can then sign for the other too.
+/// It is not the thumbprint of RFC 7638. Two RSA keys that differ only in a leading zero or in the exponent have different thumbprints, but
+/// the holder of one of them can sign for the other too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyIdentity([u8; 32]);
 
@@ -227,7 +227,7 @@ impl KeyIdentity {
         };
         let mut digest = Sha256::new().chain_update(Sha256::digest(kind));
         for number in numbers {
-            // Each number is digested on its own, so that no octet can move from one number to the next.
+            // Each number is digested separately, so that no octet can move from one number to the next.
             digest.update(Sha256::digest(without_leading_zeros(&number)));
         }
         Some(KeyIdentity(digest.finalize().into()))
@@ -296,14 +296,14 @@ impl fmt::Display for SelectError {
 
 impl std::error::Error for SelectError {}
 
-/// How many keys are tried for a token without `kid`. Each costs a signature check, and any caller can send such a token.
+/// The most keys that are tried for a token without `kid`. Each costs a signature check, and any caller can send such a token.
 const KEYS_TRIED: usize = 8;
 
-/// The members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes such a key is broken: a key
-/// that is public cannot prove who signed.
+/// The members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4). A set that publishes such a key has a fault: if
+/// everyone knows the key, a signature does not prove who signed.
 const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// All the keys that fit: one at least (JO-16), and no more than are tried (JO-14).
+/// All the keys that fit. There must be at least one (JO-16) and at most [`KEYS_TRIED`] (JO-14).
 fn jo_14_jo_16_without_kid(fitting: Vec<&VerificationKey>) -> Result<Vec<&VerificationKey>, SelectError> {
     match fitting.len() {
         0 => Err(SelectError::NoneFits),
@@ -359,7 +359,7 @@ fn ed25519_point(x: &[u8]) -> Option<Material> {
     (is_canonical && !key.is_weak()).then_some(Material::Ed25519(key))
 }
 
-/// RFC 7517 sections 4.2 and 4.3: an absent `use` or `key_ops` permits, a present one must permit.
+/// RFC 7517 sections 4.2 and 4.3: if `use` or `key_ops` is present, it must permit verifying.
 fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
     let usage = jwk.get("use").is_none_or(|usage| usage.as_str() == Some("sig"));
     let operations = jwk.get("key_ops").is_none_or(|operations| {
@@ -368,7 +368,7 @@ fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
     usage && operations
 }
 
-/// `Some(None)` if the member is absent; `None` if it is present and `read` cannot use it.
+/// `Some(None)` if the member is absent. `None` if it is present and `read` cannot read it.
 fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
     match jwk.get(name) {
         None => Some(None),

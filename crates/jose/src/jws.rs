@@ -9,12 +9,12 @@ use dcr_json::{self as json, JsonError};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// What a token may cost before anything about it is known.
+/// Limits for a token. They are checked first, so that reading a token costs little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest token, in octets of its compact form. Default 48 KiB (49152).
+    /// The longest token, in octets of its compact form. Default 48 KiB (49152).
     pub token_bytes: usize,
-    /// Deepest nesting of the header's JSON, the header itself being 1. Default 16.
+    /// The deepest nesting of the header's JSON. The header itself counts as 1. Default 16.
     pub json_depth: usize,
 }
 
@@ -24,9 +24,9 @@ impl Default for Limits {
     }
 }
 
-/// A JWS whose shape and header were read, and **whose signature was not verified**.
+/// A JWS with a correct format and header. **Its signature is not verified.**
 ///
-/// Nothing in it may be believed before [`VerificationKey::verify`](super::jwk::VerificationKey::verify) has accepted
+/// Do not trust its contents before [`VerificationKey::verify`](super::jwk::VerificationKey::verify) has accepted
 /// [`signing_input`](Self::signing_input) and [`signature`](Self::signature).
 #[derive(Debug, Clone)]
 pub struct Jws {
@@ -39,11 +39,14 @@ pub struct Jws {
 }
 
 impl Jws {
-    /// Takes a compact JWS apart. The token stands alone: white space around or inside it is an error.
+    /// Splits a compact JWS into its parts and decodes them. White space around or inside the token is an error.
     ///
-    /// `alg` is only read here. Whether it is allowed is for the caller to say
-    /// ([`Algorithm::from_name`](super::Algorithm::from_name)), before a key is looked for. Header members that carry
-    /// or point at a key (`jwk`, `jku`, `x5c`, `x5u`) stay among [`Header::members`] and are never used.
+    /// `alg` is only read here. The caller must check that it is allowed ([`Algorithm::from_name`](super::Algorithm::from_name)) before it
+    /// looks for a key. Header members that hold a key or the location of a key (`jwk`, `jku`, `x5c`, `x5u`) remain in [`Header::members`]
+    /// and are never used.
+    ///
+    /// # Errors
+    /// The first fault, as a [`JwsError`].
     pub fn parse(token: &[u8], limits: &Limits) -> Result<Jws, JwsError> {
         jo_01_length(token, limits)?;
         let compact = std::str::from_utf8(token).map_err(|_| JwsError::NotCompact)?;
@@ -69,22 +72,22 @@ impl Jws {
         &self.payload
     }
 
-    /// The decoded signature, never empty.
+    /// The decoded signature. It is never empty.
     pub fn signature(&self) -> &Rc<[u8]> {
         &self.signature
     }
 
-    /// What was signed: the first two parts as they came, with the dot between them (RFC 7515 section 5.1).
+    /// The octets that were signed: the first two parts, unchanged, with the dot between them (RFC 7515 section 5.1).
     pub fn signing_input(&self) -> &[u8] {
         self.compact.as_bytes().get(..self.signing_input_length).unwrap_or_default()
     }
 
-    /// SHA-256 of [`signing_input`](Self::signing_input), computed once.
+    /// SHA-256 of [`signing_input`](Self::signing_input). It is computed only once.
     pub fn signing_digest(&self) -> &[u8; 32] {
         self.signing_digest.get_or_init(|| Sha256::digest(self.signing_input()).into())
     }
 
-    /// The token as it came.
+    /// The token as it was sent.
     pub fn compact(&self) -> &Rc<str> {
         &self.compact
     }
@@ -93,13 +96,13 @@ impl Jws {
 /// The protected header of a JWS (RFC 7515 section 4.1).
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// `alg` as it was sent: any string but `none`.
+    /// `alg` as it was sent: any string except `none`.
     pub alg: String,
     /// `kid`, an opaque string (JO-13).
     pub kid: Option<String>,
     /// `typ` as it was sent.
     pub typ: Option<String>,
-    /// All members, those above included.
+    /// All members, including those above.
     pub members: Map<String, Value>,
 }
 
@@ -116,16 +119,16 @@ impl Header {
     }
 }
 
-/// Why bytes are not a JWS this gateway reads.
+/// Why bytes are not an acceptable JWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwsError {
-    /// Longer than [`Limits::token_bytes`].
+    /// The token is longer than [`Limits::token_bytes`].
     TooLong,
-    /// Not three parts with dots between them (JO-01).
+    /// The token does not have three parts with dots between them (JO-01).
     NotCompact,
-    /// Five parts: an encrypted token, JWE, where a signed one is asked for (JO-17).
+    /// The token has five parts, so it is encrypted (JWE) and not signed (JO-17).
     Encrypted,
-    /// A part is not base64url without padding, white space or stray trailing bits (JO-01).
+    /// A part is not base64url: it has padding, white space, another character, or trailing bits that are not zero (JO-01).
     Base64,
     /// The header is not an object of strict JSON (JO-02).
     HeaderJson(JsonError),
@@ -135,10 +138,9 @@ pub enum JwsError {
     AlgNone,
     /// The signature part is empty (JO-04).
     SignatureEmpty,
-    /// The signature part stands alone as it should and yet is no base64url: damaged on its way, it cannot verify.
+    /// The signature part has no padding and no white space, but it is not base64url. The signature cannot verify.
     SignatureDamaged,
-    /// The header has `crit`. No extension is understood, and an empty or wrong list is an error itself
-    /// (JO-10, RFC 7515 section 4.1.11).
+    /// The header has `crit` (JO-10, RFC 7515 section 4.1.11). This code supports no extension, and an empty or wrong list is an error too.
     Critical,
     /// The header has `b64` (JO-11, RFC 7797).
     UnencodedPayload,
@@ -180,13 +182,13 @@ fn jo_01_length(token: &[u8], limits: &Limits) -> Result<(), JwsError> {
     if token.len() > limits.token_bytes { Err(JwsError::TooLong) } else { Ok(()) }
 }
 
-/// The parts of a token, and one more than a JWE has: a token of a thousand dots is not worth counting to the end.
+/// The parts of a token, at most one more than a JWE has. A token with a thousand dots is not split further.
 fn parts(compact: &str) -> [Option<&str>; 6] {
     let mut parts = compact.splitn(6, '.');
     [(); 6].map(|()| parts.next())
 }
 
-/// A JSON object may have four dots too, but is no JWE.
+/// Refuses a JWE. A JSON object can also contain four dots, but it contains other characters too.
 fn jo_17_not_encrypted(compact: &str, parts: &[Option<&str>; 6]) -> Result<(), JwsError> {
     match parts {
         [.., Some(_), None] if compact.bytes().all(is_compact) => Err(JwsError::Encrypted),
@@ -201,7 +203,7 @@ fn jo_01_three_parts<'t>(parts: &[Option<&'t str>; 6]) -> Result<[&'t str; 3], J
     }
 }
 
-/// What a compact serialisation is written with: base64url and dots (RFC 7515 section 7.1, RFC 7516 section 7.1).
+/// Whether a compact serialisation may contain this byte: base64url and dots (RFC 7515 section 7.1, RFC 7516 section 7.1).
 fn is_compact(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }

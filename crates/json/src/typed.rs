@@ -1,8 +1,8 @@
 //! Reads JSON values into types. An error names the place of the value that does not fit.
 //!
-//! serde can derive such readers, but it generates code for every member of every type, which was a tenth of the whole filter. Here a type
-//! is described by the list of its members ([`json_struct`](crate::json_struct)) or of its names ([`json_enum`](crate::json_enum)). Structs
-//! are read from objects and never from arrays, and enums from their names.
+//! serde can derive such readers, but it generates code for every member of every type. That code was a tenth of the whole filter. Here a
+//! type is described by the list of its members ([`json_struct`](crate::json_struct)) or of its names ([`json_enum`](crate::json_enum)).
+//! Structs are read from objects and never from arrays, and enums from their names.
 //!
 //! A struct is filled in place, member by member. A constructor with optional members would need half as much code again, because each
 //! error would have to drop the members before it.
@@ -150,12 +150,12 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// All members, unread.
+    /// All members. Their values are not read into types.
     pub fn iter(self) -> map::Iter<'a> {
         self.0.iter()
     }
 
-    /// Reads a member. A member that may be missing is read as null if it is.
+    /// Reads a member. If the member is missing and may be missing, null is read in its place.
     ///
     /// # Errors
     /// The first fault and its place.
@@ -164,7 +164,7 @@ impl<'a> Members<'a> {
         T::from_json(value).map_err(|error| error.at_member(name))
     }
 
-    /// Reads a member and replaces the old value. A member that may be missing keeps the old value if it is.
+    /// Reads a member and replaces the old value. If the member is missing and may be missing, the old value stays.
     ///
     /// # Errors
     /// The first fault and its place.
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_with_its_place() {
+    fn an_error_names_the_place_of_a_value_that_does_not_fit() {
         for (value, path, problem) in [
             (json!([]), ".", "invalid type: sequence, expected struct Sample"),
             (json!({}), ".", "missing field `text`"),

@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_profile_is_told_which_there_are() {
+    fn the_error_about_an_unknown_profile_names_the_known_ones() {
         assert!(Profile::named("uk").unwrap_err().0.contains("uk-obie-3.3"));
     }
 }

@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn md_14_what_is_no_word_is_left_out_of_a_normalised_scope() {
+    fn md_14_a_normalised_scope_has_only_well_formed_words() {
         assert_eq!(normalised("openid  accounts ").as_deref(), Some("openid accounts"));
         assert_eq!(normalised("openid caf\u{e9} a\"b").as_deref(), Some("openid"));
         assert_eq!(normalised("  \u{e9} "), None);

@@ -1,5 +1,5 @@
-//! Finds the fields of a certificate (RFC 5280 section 4.1). Fields that are not used here are skipped: Envoy's TLS layer has read and
-//! verified the certificate before.
+//! Finds the fields of a certificate (RFC 5280 section 4.1). Other fields are skipped, because Envoy's TLS layer has read and verified the
+//! certificate before.
 
 use der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, UtcTime};
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};

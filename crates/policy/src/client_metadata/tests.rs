@@ -51,7 +51,7 @@ fn refused(request: &Value, reason: &str) {
 }
 
 #[test]
-fn what_breaks_no_rule_is_registered() {
+fn metadata_that_breaks_no_rule_is_registered() {
     assert_eq!(registered(&request()).unwrap().scope, "openid accounts");
     assert_eq!(registered(&by_subject(SUBJECT)).unwrap().tls_client_auth_subject_dn.as_deref(), Some(SUBJECT));
 }
@@ -229,7 +229,7 @@ fn revolut() -> Value {
 }
 
 #[test]
-fn ss_16_what_people_see_is_on_a_host_of_the_redirect_uris() {
+fn ss_16_uris_for_people_are_on_hosts_of_the_redirect_uris() {
     let mut settings = settings();
     settings.directories[0].dialect.uris_on_redirect_hosts = true;
     assert!(registered_by(&request(), &statement(), &settings).is_ok());

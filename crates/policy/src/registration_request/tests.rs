@@ -38,7 +38,7 @@ fn a_request_that_breaks_no_rule_is_taken() {
 }
 
 #[test]
-fn jw_02_jw_03_what_has_expired_is_refused_before_the_signature() {
+fn jw_02_jw_03_an_expired_request_is_refused_before_the_signature_check() {
     assert_refused(open(&with(request(), "exp", NOW)), 400, METADATA, "expired");
     assert_refused(open(&with(request(), "exp", "soon")), 400, METADATA, "date_malformed");
     refused(&with(request(), "exp", NOW), "expired");

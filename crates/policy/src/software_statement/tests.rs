@@ -33,7 +33,7 @@ fn open(claims: &Value) -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_statement_that_breaks_no_rule_is_believed() {
+fn a_statement_that_breaks_no_rule_is_accepted() {
     assert_eq!(open(&statement()), Ok(()));
     assert_eq!(checked(&statement(), &settings()).unwrap().roles(), ["AISP"]);
 }
@@ -98,7 +98,7 @@ fn ss_06_a_statement_grows_too_old() {
 }
 
 #[test]
-fn ss_05_ss_06_are_looked_at_before_the_signature() {
+fn ss_05_ss_06_are_checked_before_the_signature() {
     let settings = asking(|dialect| dialect.max_age = Some(Duration::from_secs(60)));
     for (name, value, reason) in [("exp", NOW, "statement_expired"), ("iat", NOW - 61, "statement_too_old")] {
         let token = token(&header(), &with(statement(), name, value));

@@ -82,7 +82,7 @@ fn common_name(text: &str) -> String {
 }
 
 #[test]
-fn dn_06_what_tools_print_equals_the_certificate() {
+fn dn_06_the_text_of_each_tool_equals_the_certificate() {
     let certificate = subject(der::name(&[
         ("2.5.4.6", PRINTABLE, b"GB"),
         ("2.5.4.10", PRINTABLE, b"WSO2 (UK) LIMITED"),
@@ -121,7 +121,7 @@ fn dn_01_quoted_values_may_hold_separators() {
 }
 
 #[test]
-fn dn_01_what_is_no_name_is_refused() {
+fn dn_01_text_that_is_not_a_name_is_refused() {
     for (text, why) in [
         ("", NameError::Empty),
         ("   ", NameError::Empty),

@@ -70,7 +70,7 @@ fn the_first_block_of_a_pem_text_is_read() {
 }
 
 #[test]
-fn what_is_no_certificate_is_refused() {
+fn bytes_that_are_not_a_certificate_are_refused() {
     let genuine = der::certificate(subject(), &[]);
     let pem = der::pem(&genuine);
     let from_pem = |pem: &str| Certificate::from_pem(pem.as_bytes()).map(|_| ()).unwrap_err();
@@ -108,7 +108,7 @@ fn alternative_names_are_read_in_order() {
 }
 
 #[test]
-fn alternative_names_of_other_kinds_are_passed_over() {
+fn alternative_names_of_other_kinds_are_ignored() {
     let other_name = tlv(0xa0, b"\x06\x03\x55\x04\x03\xa0\x03\x0c\x01a");
     let directory_name = tlv(0xa4, &subject());
     let x400_address = tlv(0xa3, &[]);

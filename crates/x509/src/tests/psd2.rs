@@ -58,7 +58,7 @@ fn a_role_that_psd2_does_not_have_grants_nothing() {
 }
 
 #[test]
-fn what_is_malformed_grants_no_role() {
+fn a_malformed_statement_grants_no_role() {
     let good = role(3, "PSP_AI");
     assert_eq!(roles_of(&[psd2(std::slice::from_ref(&good))]), [AccountInformation]);
 
@@ -83,7 +83,7 @@ fn what_is_malformed_grants_no_role() {
     }
     let good = psd2(&[good]);
     assert_eq!(roles_of(&[good.clone(), good.clone()]), [], "two statements");
-    assert_eq!(roles_of(&[good.clone(), tlv(UTF8, b"")]), [], "a statement that is none");
+    assert_eq!(roles_of(&[good.clone(), tlv(UTF8, b"")]), [], "an empty string in place of a statement");
     let extension = der::qc_statements(&[good]);
     assert_eq!(roles_in(&[extension.clone(), extension]), [], "two extensions");
 }

@@ -72,7 +72,7 @@ fn separators_inside_quotes_separate_nothing() {
 }
 
 #[test]
-fn an_unbalanced_quote_on_the_left_hides_nothing_on_the_right() {
+fn an_unbalanced_quote_on_the_left_makes_the_header_unusable() {
     let der = certificate(b"tpp");
     for left in [r#"Subject=""#, r#"Subject="\"#, r#"By=a;Subject="x;"#, r#"a="b"c"#, r#"a=b""#] {
         assert_eq!(refusal(&format!("{left},{}", element(&der))), XfccError::Syntax, "{left}");
@@ -80,7 +80,7 @@ fn an_unbalanced_quote_on_the_left_hides_nothing_on_the_right() {
 }
 
 #[test]
-fn what_is_no_list_of_pairs_is_refused() {
+fn text_that_is_not_a_list_of_pairs_is_refused() {
     for header in
         ["", " ", ",", ";", "By", "By=a;", "By=a,", ",By=a", "=a", "B y=a", "By=a,,By=b", "\"By\"=a", "By=a;;URI=b"]
     {
