@@ -1,4 +1,5 @@
-//! JWK sets (RFC 7517). This module reads a set, chooses a key and verifies with it. It also says whether a set lists a certificate or a key.
+//! JWK sets (RFC 7517). This module reads a set, chooses a key and verifies with it. It also says whether a set lists a certificate or a
+//! key.
 
 use std::fmt;
 
