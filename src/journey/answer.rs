@@ -12,10 +12,10 @@ use super::Request;
 use crate::client_store::{Client, IssuedToken, Record};
 use crate::config::Config;
 
-/// Seconds after which a caller may try again what failed for an unreachable service.
+/// How many seconds a caller should wait before it tries again, if a service behind the gate was not reachable.
 const RETRY_AFTER: &str = "5";
 
-/// Claims of the statement that are about the statement as a token, not about the software.
+/// The claims of a statement that describe the statement itself, as a token, and not the software.
 const TOKEN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// An HTTP answer.
@@ -23,13 +23,13 @@ const TOKEN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"
 pub struct Answer {
     /// `:status`.
     pub status: u16,
-    /// Headers, in visible ASCII: they hold the program's own words only.
+    /// The headers, in visible ASCII. They contain only fixed text of this program.
     pub headers: Vec<(&'static str, &'static str)>,
     /// The challenge of a 401, if it has one.
     pub www_authenticate: Option<String>,
-    /// `x-fapi-interaction-id`, where the ecosystem has it (RG-15).
+    /// `x-fapi-interaction-id`, if the ecosystem uses it (RG-15).
     pub interaction_id: Option<String>,
-    /// The body; empty for none.
+    /// The body. It is empty if the answer has none.
     pub body: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Answer {
         Self { status, headers, www_authenticate: None, interaction_id: None, body }
     }
 
-    /// A JSON answer that nobody may keep (RFC 7591 section 3.2.1, RFC 6749 section 5.1).
+    /// A JSON answer that must not be cached (RFC 7591 section 3.2.1, RFC 6749 section 5.1).
     pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
         let headers = vec![("content-type", "application/json"), ("cache-control", "no-store"), ("pragma", "no-cache")];
         Self::new(status, headers, json::text(body))
@@ -49,8 +49,9 @@ impl Answer {
         Self::new(204, vec![("cache-control", "no-store"), ("pragma", "no-cache")], Vec::new())
     }
 
-    /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the statement unmodified, and the statement's claims. With it goes
-    /// the token that manages it, where the ecosystem has one (RFC 7592 section 3): the one just made, or the one the caller came with.
+    /// A registration (RFC 7591 section 3.2.1): the client, its metadata, the unchanged statement, and the statement's claims. If the
+    /// ecosystem has registration access tokens, the answer contains `token` too (RFC 7592 section 3): a new one after a registration, or
+    /// the one that the caller sent.
     pub(super) fn registration(status: u16, client: &Client, config: &Config, token: Option<&str>) -> Self {
         Self::json(status, &Registration { client, config, token })
     }
@@ -60,13 +61,13 @@ impl Answer {
         Self::json(200, token)
     }
 
-    /// The metadata document, which anybody may keep for a while.
+    /// The metadata document. Any cache may keep it for five minutes.
     pub(super) fn metadata(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json"), ("cache-control", "public, max-age=300")];
         Self::new(200, headers, json::text(body))
     }
 
-    /// The same answer with the request's interaction id, where the ecosystem wants it back (RG-15).
+    /// The same answer with the request's interaction id, if the ecosystem asks for it (RG-15).
     pub(super) fn with_interaction_id(self, profile: &Profile, request: &Request) -> Self {
         match profile.answers.interaction_id {
             InteractionId::Ignore => self,
@@ -76,7 +77,7 @@ impl Answer {
         }
     }
 
-    /// A refusal: exactly `error` and `error_description`. Bearer refusals carry RFC 6750's challenge too.
+    /// A refusal: exactly `error` and `error_description`. Refusals of bearer tokens have the challenge of RFC 6750 too.
     pub(super) fn refused(refusal: &Refusal, allow: Option<&'static str>, profile: &Profile) -> Self {
         #[derive(Serialize)]
         struct Error<'a> {
@@ -87,12 +88,12 @@ impl Answer {
         let mut answer =
             Self::json(refusal.status(), &Error { error: error.as_str(), error_description: &description });
         answer.www_authenticate = match error {
-            // RFC 6750 section 3.1: who sent no token learns only that one is needed.
+            // RFC 6750 section 3.1: a caller without a token is told only that a token is needed.
             ErrorCode::InvalidToken if refusal.rule == &AT_05 => Some("Bearer".to_owned()),
             ErrorCode::InvalidToken | ErrorCode::InsufficientScope => {
                 Some(format!("Bearer error=\"{}\", error_description=\"{description}\"", error.as_str()))
             }
-            // RFC 6749 section 5.2: who tried the authorization header is answered in its scheme.
+            // RFC 6749 section 5.2: if the caller used the authorization header, the challenge names the same scheme.
             ErrorCode::InvalidClient if refusal.rule == &CA_03_BASIC => Some("Basic".to_owned()),
             _ => None,
         };
@@ -104,7 +105,7 @@ impl Answer {
     }
 }
 
-/// A registration as its client reads it.
+/// A registration in the form that the client gets.
 struct Registration<'a> {
     client: &'a Client,
     config: &'a Config,
@@ -135,7 +136,7 @@ impl Serialize for Registration<'_> {
             }
         }
         members.serialize_entry("software_statement", &record.software_statement)?;
-        // What was registered stands as it was registered; the statement's claims come beside it (RG-06).
+        // The registered values come first. A claim of the statement is added only if no registered member has its name (RG-06).
         let is_given = |name: &str| metadata.contains_key(name) || ["jwks_uri", "software_statement"].contains(&name);
         let is_of_software = |name: &str| !TOKEN_CLAIMS.contains(&name) && !SERVER_MEMBERS.contains(&name);
         for (name, value) in &*record.statement_claims {
@@ -147,7 +148,7 @@ impl Serialize for Registration<'_> {
     }
 }
 
-/// The metadata as it was registered, where the certificate's subject bears the name that the ecosystem has for it (MD-09).
+/// The registered metadata. The member with the subject of the certificate has the name that the ecosystem uses (MD-09).
 fn named_metadata(record: &Record, profile: &Profile) -> Map<String, Value> {
     let Ok(Value::Object(metadata)) = serde_json::to_value(&record.metadata) else { return Map::new() };
     let subject = profile.client_metadata.subject_dn_member().name();
@@ -155,7 +156,7 @@ fn named_metadata(record: &Record, profile: &Profile) -> Map<String, Value> {
     metadata.into_iter().map(|(name, value)| (named(name), value)).collect()
 }
 
-/// Members that only this server gives (RFC 7591 section 3.2.1, RFC 7592 section 3).
+/// Members that only this server may set (RFC 7591 section 3.2.1, RFC 7592 section 3).
 pub(super) const SERVER_MEMBERS: [&str; 6] = [
     "client_id",
     "client_id_issued_at",

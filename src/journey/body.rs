@@ -1,44 +1,45 @@
-//! The request body, which arrives after the head: a journey awaits it where it needs it.
+//! The request body. It arrives after the headers, and a journey waits for it only if it needs it.
 
 use std::rc::Rc;
 
 use crate::shared_once::SharedOnce;
 
-/// The body is larger than the endpoint takes.
+/// The body is larger than the endpoint accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// The journey's end.
+/// The journey's handle of the body.
 #[derive(Debug, Clone, Default)]
 pub struct Body(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
 
-/// The end of whoever receives the body. The first word counts: what was too large stays so, whatever part of it is sent later.
+/// The filter's handle, by which it delivers the body. Only the first call counts: a body that was too large remains too large, even if a
+/// part of it is delivered later.
 #[derive(Debug, Clone)]
 pub struct BodySender(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
 
 impl Body {
-    /// A body still to arrive, and the end to send it by.
+    /// The two handles of a body that has not arrived yet.
     pub fn channel() -> (BodySender, Self) {
         let body = Self::default();
         (BodySender(body.0.clone()), body)
     }
 
-    /// Awaits the whole body. It may be read again.
+    /// Waits for the whole body. It can be called again.
     ///
     /// # Errors
-    /// [`TooLarge`].
+    /// [`TooLarge`] if the body is larger than the endpoint accepts.
     pub async fn read(&self) -> Result<Rc<[u8]>, TooLarge> {
         self.0.arrived().await
     }
 }
 
 impl BodySender {
-    /// The whole body is here.
+    /// Delivers the whole body.
     pub fn complete(&self, body: Vec<u8>) {
         self.0.bring(Ok(body.into()));
     }
 
-    /// The body will be too large.
+    /// Reports that the body is too large.
     pub fn too_large(&self) {
         self.0.bring(Err(TooLarge));
     }

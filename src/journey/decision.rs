@@ -1,49 +1,49 @@
-//! What a journey decides about a request.
+//! The decision of a journey about its request.
 
 use dcr_policy::{ErrorCode, Refusal, Rule};
 
 use super::Answer;
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The gate answers it. The outcome is for the operator, not for the caller.
+    /// The gate answers it. The outcome is for metrics and logs. The caller does not see it.
     Answer(Answer, Outcome),
     /// The upstream serves it.
     HandOn(Changes),
 }
 
 impl Decision {
-    /// The gate answers as the request asked.
+    /// The gate does what the request asks, and answers it.
     pub(super) fn allow(answer: Answer) -> Self {
         Self::Answer(answer, Outcome::Allowed)
     }
 
-    /// The upstream serves the request as it came.
+    /// The upstream serves the unchanged request.
     pub(super) fn hand_on_unchanged() -> Self {
         Self::HandOn(Changes::default())
     }
 }
 
-/// How a request differs from the one that came, when it goes to the upstream. Headers are removed first, then set.
+/// The changes to a request before it goes to the upstream. Headers are removed first, then set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Headers that the upstream must not see, in lower case.
     pub removed_headers: Vec<&'static str>,
-    /// Headers with the value they get, in visible ASCII; each replaces all of its name.
+    /// Headers with their new values, in visible ASCII. Each replaces all headers of the same name.
     pub set_headers: Vec<(&'static str, String)>,
-    /// The body, where it changed.
+    /// The new body; `None` if it is not changed.
     pub body: Option<Vec<u8>>,
 }
 
-/// What became of a request that the gate answers.
+/// The outcome of a request that the gate answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is answered as it asked.
+    /// The gate did what the request asks.
     Allowed,
-    /// It is refused, by this rule.
+    /// The gate refused it because of this rule.
     Denied(&'static Rule),
-    /// A service behind the gate failed, by this rule.
+    /// A service behind the gate failed. This rule says which.
     Error(&'static Rule),
 }
 
@@ -59,7 +59,7 @@ impl Outcome {
         }
     }
 
-    /// Its name in metrics and logs.
+    /// The name of the outcome in metrics and logs.
     pub fn name(self) -> &'static str {
         let [allowed, denied, error] = Self::NAMES;
         match self {

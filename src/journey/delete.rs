@@ -1,4 +1,4 @@
-//! Delete (RFC 7592 section 2.3): the registration and its tokens end together.
+//! Delete (RFC 7592 section 2.3): the registration and its tokens are deleted together.
 
 use dcr_policy::{Evaluation, Refusal};
 

@@ -1,4 +1,4 @@
-//! Discovery (RFC 8414, OpenID Connect Discovery): what this authorization server supports, for anybody to read.
+//! Discovery (RFC 8414, OpenID Connect Discovery): the public metadata of this authorization server.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! How the subject of a third party's certificate is written here, so that it can register it to the letter.
+//! The subject of a third party's certificate as this server writes it. The third party can register exactly this text.
 
 use dcr_policy::Refusal;
 use serde_json::json;

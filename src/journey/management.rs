@@ -1,4 +1,4 @@
-//! Who may manage a registration: the client itself, by a token bound to its certificate.
+//! Authorisation to manage a registration. Only the client itself may do so, with a token that is bound to its certificate.
 
 use dcr_policy::access_token::Introspection;
 use dcr_policy::catalogue::{AT_01, AT_02, AT_03, AT_07, CM_01, CM_03, CM_04, CM_11, CM_15, GW_01, RG_01};
@@ -12,16 +12,16 @@ use super::{Gate, Request};
 use crate::client_store::{Client, ClientStore, Record, StoreError};
 use crate::host::Host;
 
-/// A caller who may manage a registration.
+/// A caller that may manage a registration.
 pub(super) struct Authorised<'r> {
     pub(super) client: Client,
-    /// The token that came with the registration, where that is what the caller presented.
+    /// The registration access token, if the caller sent one.
     pub(super) registration_access_token: Option<&'r str>,
 }
 
 /// The client whose registration the path names, if the caller is that client.
 ///
-/// A token that tries somebody else's registration is revoked at once, and the answer is the same whether that registration exists.
+/// If the token belongs to another client, it is revoked at once. The answer does not say whether the registration in the path exists.
 pub(super) async fn authorise<'r, H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &'r Request,
@@ -56,8 +56,8 @@ pub(super) async fn authorise<'r, H: Host, S: ClientStore>(
     Ok(Authorised { client, registration_access_token })
 }
 
-/// Whether the caller is the client that a registration's token was made for. Such a token is bound to no certificate, and there is no
-/// other for the registration: a thief must not be able to end it.
+/// Whether the caller is the client of this registration access token. Such a token is not bound to a certificate, and the registration has
+/// no other token. So an attacker who stole it must not be able to revoke it.
 async fn is_holders<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     token: &Introspection,
@@ -69,7 +69,7 @@ async fn is_holders<H: Host, S: ClientStore>(
     Ok(client.is_some_and(|client| cm_15_certificate(gate, &client, certificate, &aside).is_ok()))
 }
 
-/// The client that the store has; `None` where it has no such client.
+/// The client in the store's answer. `None` if the store has no such client.
 fn gw_01_client(answer: Result<Client, StoreError>) -> Result<Option<Client>, Refusal> {
     match answer {
         Ok(client) => Ok(Some(client)),
@@ -78,7 +78,7 @@ fn gw_01_client(answer: Result<Client, StoreError>) -> Result<Option<Client>, Re
     }
 }
 
-/// The transport certificate is the client's, and not only the token's (CM-15).
+/// The transport certificate belongs to the client, and not only to the token (CM-15).
 fn cm_15_certificate<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     client: &Client,
@@ -89,7 +89,8 @@ fn cm_15_certificate<H: Host, S: ClientStore>(
     if gate.is_certificate_of(issuer, binding, certificate, evaluation) { Ok(()) } else { Err(Refusal::by(&CM_15)) }
 }
 
-/// Where a client announces its next certificate over the one registered until then, no other serves (CM-11).
+/// The certificate has the registered subject, if the profile demands that a client announces its next certificate over the registered one
+/// (CM-11).
 fn cm_11_registered_subject<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     client: &Client,
@@ -103,7 +104,7 @@ fn cm_11_registered_subject<H: Host, S: ClientStore>(
     Ok(())
 }
 
-/// Without a certificate, a bearer token is answered in the bearer scheme (AT-03), anything else as at registration (RG-01).
+/// A request with a token but without a certificate breaks AT-03, whose answer has a bearer challenge. A request without both breaks RG-01.
 fn at_03_certificate(request: &Request) -> Result<&Certificate, Refusal> {
     request.rg_01_certificate().map_err(|_| {
         let has_token = request.head.headers.iter().any(|(name, _)| name == "authorization");

@@ -1,4 +1,5 @@
-//! Journeys: one file an endpoint, each reading like its specification, top to bottom. Cheap first, verify before trust, spend last.
+//! Journeys: one file for each endpoint. Each file follows its specification from top to bottom. Cheap checks come first. Data is trusted
+//! only after it is verified. The store is changed last.
 
 mod answer;
 mod body;
@@ -47,12 +48,12 @@ pub struct Gate<H, S = StoreClient<H>> {
     pub key_sets: KeySets<H>,
     /// The software statements whose signature verified.
     pub signature_cache: SignatureCache,
-    /// What keeps the client records.
+    /// The store of the client records.
     pub store: S,
 }
 
 impl<H: Host> Gate<H> {
-    /// A gate with empty caches, over the store service of the configuration.
+    /// A gate with empty caches. Its store is the store service of the configuration.
     pub fn new(config: Config, host: H) -> Self {
         let store = StoreClient::new(host.clone(), &config);
         Self::over(store, config, host)
@@ -60,7 +61,7 @@ impl<H: Host> Gate<H> {
 }
 
 impl<H: Host, S: ClientStore> Gate<H, S> {
-    /// A gate with empty caches, over this store.
+    /// A gate with empty caches and this store.
     pub fn over(store: S, config: Config, host: H) -> Self {
         let key_sets = KeySets::new(host.clone(), &config);
         let signature_cache = SignatureCache::new(&config.cache);
@@ -68,12 +69,12 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         Self { config, routes, host, key_sets, signature_cache, store }
     }
 
-    /// Decides about one request to an endpoint of the gate.
+    /// Decides one request to an endpoint of the gate.
     pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Decision {
         self.follow(endpoint, request, &Evaluation::new(self.config.settings.modes.clone())).await
     }
 
-    /// The same, recording the checks in `evaluation`.
+    /// The same as [`Self::serve`]. It records the checks in `evaluation`.
     pub async fn follow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Decision {
         let name = endpoint.name();
         let decision = match self.decide(endpoint, request, evaluation).await {
@@ -96,7 +97,7 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         }
     }
 
-    /// Refuses a request, or lets it pass where its rule is in shadow mode; `allow` lists the methods of the resource.
+    /// Refuses a request, or lets it pass if its rule is in shadow mode. `allow` lists the methods of the resource.
     pub fn refuse(&self, endpoint: &'static str, refusal: Refusal, allow: Option<&'static str>) -> Decision {
         self.refuse_after(Vec::new(), endpoint, refusal, allow)
     }
@@ -155,8 +156,8 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         }
     }
 
-    /// Whether the transport certificate is one of the client's, as its directory's dialect knows them. The client of a directory that is no
-    /// longer trusted has none.
+    /// Whether the transport certificate belongs to the client, by the dialect of its directory. If the directory is no longer trusted, no
+    /// certificate does.
     fn is_certificate_of(
         &self,
         issuer: &str,
@@ -169,8 +170,8 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         })
     }
 
-    /// Judges what can be judged without writing anything, and without having made the clients: registration requests, and token requests
-    /// of clients that the store happens to know. The upstream serves them all.
+    /// Judges a request without a change to the store. Only registration requests are judged, and token requests of clients that are in the
+    /// store. The upstream serves all requests.
     async fn shadow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
         match endpoint {
             Endpoint::Register | Endpoint::Update(_) => register::shadow(self, request, evaluation).await,

@@ -25,7 +25,7 @@ pub(super) async fn register<H: Host, S: ClientStore>(
     Ok(Decision::allow(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref())))
 }
 
-/// Judges a registration that the upstream will make; the store hears nothing of it.
+/// Judges a registration that the upstream will make. The store is not called.
 pub(super) async fn shadow<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &Request,

@@ -1,4 +1,4 @@
-//! What registering and updating have in common: everything from the media type to the decision.
+//! The common part of registering and updating: all checks from the media type to the result.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::client_store::{ClientStore, Record, SingleUse, StoreError};
 use crate::host::Host;
 use crate::jwks::Source;
 
-/// How long an id is remembered where its document sets no end. The store takes 366 days at most.
+/// How long an id is remembered if its document has no end. The store accepts at most 366 days.
 const LONGEST_MEMORY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A request that broke no rule.
@@ -31,11 +31,11 @@ pub(super) struct Approved {
 }
 
 impl Approved {
-    /// The ids that may be used once, to be consumed with the record's change: the request's (RQ-04), and the statement's where statements
-    /// serve once (SS-08).
+    /// The ids that may be used only once: that of the request (RQ-04), and that of the statement if statements may be used only once
+    /// (SS-08). The store consumes them together with the change of the record.
     ///
-    /// Each is remembered until its document ends. Where the rule about that end is set aside, the document may have no end that the store
-    /// takes: then its id is remembered for as long as the store keeps any.
+    /// The store remembers each id until its document ends. If the rule about that end is set aside, the document may have no end, or one
+    /// that the store does not accept. Then the id is remembered for as long as the store can keep it.
     pub(super) fn rq_04_ss_08_single_uses<H: Host, S: ClientStore>(&self, gate: &Gate<H, S>) -> Vec<SingleUse> {
         let (settings, now) = (&gate.config.settings, gate.host.now());
         let is_set_aside = |rule: &Rule| settings.modes.of(rule.id) != Mode::Enforce;
@@ -60,7 +60,7 @@ impl Approved {
     }
 }
 
-/// The body is of a media type the profile takes (RG-02).
+/// The body has a media type that the profile allows (RG-02).
 pub(super) fn rg_02_media_type<H: Host, S: ClientStore>(gate: &Gate<H, S>, request: &Request) -> Result<(), Refusal> {
     let known = &gate.config.settings.profile.registration.media_types;
     match request.media_type()? {
@@ -69,11 +69,11 @@ pub(super) fn rg_02_media_type<H: Host, S: ClientStore>(gate: &Gate<H, S>, reque
     }
 }
 
-/// Judges a registration request: the statement first, then whoever sent the request, then what it asks for.
+/// Judges a registration request: first the statement, then the signature of the request, then the metadata, then the certificate.
 ///
-/// `subject` is the certificate whose subject a `tls_client_auth` client must name, if it must name one.
+/// A `tls_client_auth` client must name the subject of the certificate `subject`. `None` if it may name another one.
 ///
-/// No URL is used before the statement that names it is verified, and nothing is spent before the last check has passed.
+/// A URL in the statement is used only after the statement is verified. No id is consumed before the last check has passed.
 pub(super) async fn judge<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     certificate: &Certificate,
@@ -81,7 +81,7 @@ pub(super) async fn judge<H: Host, S: ClientStore>(
     body: &[u8],
     evaluation: &Evaluation,
 ) -> Result<Approved, Refusal> {
-    // Time goes on while key sets are fetched, so each check asks anew.
+    // Each check asks for the time again, because time passes while key sets are fetched.
     let (settings, now) = (&gate.config.settings, || gate.host.now());
     let request = UnverifiedRequest::open(body, settings, now(), evaluation)?;
     let statement = request.ss_01_statement(settings, evaluation)?;
@@ -107,7 +107,7 @@ pub(super) async fn judge<H: Host, S: ClientStore>(
     Ok(Approved { record: Record::of(&statement, binding, metadata), request, statement })
 }
 
-/// Who holds a key of the software may register it.
+/// Verifies a signed request. The holder of a signing key of the software may register it.
 async fn signed<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &Unverified,
@@ -121,7 +121,7 @@ async fn signed<H: Host, S: ClientStore>(
     RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), evaluation)
 }
 
-/// The software published the transport certificate, where the operator asks for that (CB-07).
+/// The transport certificate is in the key set of the software, if the operator asks for this (CB-07).
 async fn cb_07_in_key_set<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     certificate: &Certificate,
@@ -136,7 +136,7 @@ async fn cb_07_in_key_set<H: Host, S: ClientStore>(
     if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 
-/// Why the store did not write a registration.
+/// The refusal for an error of the store.
 pub(super) fn gw_01_gw_04_md_26_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),

@@ -1,4 +1,4 @@
-//! A request as a journey sees it.
+//! A request in the form that a journey uses.
 
 use std::rc::Rc;
 
@@ -10,16 +10,16 @@ use dcr_x509::Certificate;
 use super::body::Body;
 use crate::host::{media_type, request_id};
 
-/// What arrives before the body.
+/// The part of a request that arrives before the body.
 #[derive(Debug, Default)]
 pub struct Head {
     /// `:method`.
     pub method: String,
-    /// `:path` before the question mark, as it came.
+    /// `:path` before the question mark, unchanged.
     pub path: String,
     /// `:path` after the question mark.
     pub query: Option<String>,
-    /// The headers, names in lower case, repeated ones as often as they came.
+    /// The headers. Names are in lower case. A repeated header is in the list as often as it was sent.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The transport certificate, if one was presented and could be read.
     pub certificate: Option<Rc<Certificate>>,
@@ -28,17 +28,17 @@ pub struct Head {
 /// One request.
 #[derive(Debug)]
 pub struct Request {
-    /// What arrived first.
+    /// The part before the body.
     pub head: Head,
-    /// What arrives after it.
+    /// The body. It may arrive later.
     pub body: Body,
 }
 
 impl Request {
-    /// A header that may stand once (GW-03).
+    /// A header that must not be repeated (GW-03).
     ///
     /// # Errors
-    /// GW-03 where it is repeated: which of them another server would believe is anybody's guess.
+    /// GW-03 if it is repeated, because another server could use another one of its values.
     pub fn gw_03_header(&self, name: &'static str) -> Result<Option<&[u8]>, Refusal> {
         let mut values = self.head.headers.iter().filter(|(header, _)| header == name);
         match (values.next(), values.next()) {
@@ -47,10 +47,10 @@ impl Request {
         }
     }
 
-    /// The media type of the body, without parameters; `None` where it is missing or malformed.
+    /// The media type of the body, without parameters. `None` if it is missing or malformed.
     ///
     /// # Errors
-    /// GW-03 where it is repeated.
+    /// GW-03 if the header is repeated.
     pub fn media_type(&self) -> Result<Option<String>, Refusal> {
         Ok(self.gw_03_header("content-type")?.and_then(media_type))
     }
@@ -58,12 +58,12 @@ impl Request {
     /// The transport certificate (RG-01).
     ///
     /// # Errors
-    /// RG-01 where there is none.
+    /// RG-01 if there is no certificate.
     pub fn rg_01_certificate(&self) -> Result<&Certificate, Refusal> {
         self.head.certificate.as_deref().ok_or_else(|| Refusal::by(&RG_01))
     }
 
-    /// `x-fapi-interaction-id`, if there is one and it has the form of a UUID (RFC 9562 section 4).
+    /// `x-fapi-interaction-id`. `None` unless it has the form of a UUID (RFC 9562 section 4).
     pub fn interaction_id(&self) -> Option<&str> {
         let value = self.gw_03_header("x-fapi-interaction-id").ok().flatten()?;
         let dash_or_hex = |(i, b): (usize, &u8)| match i {
@@ -74,12 +74,12 @@ impl Request {
         std::str::from_utf8(value).ok().filter(|_| is_uuid)
     }
 
-    /// `x-request-id`, if it is one that may be passed on.
+    /// `x-request-id`. `None` if its value must not be passed on.
     pub fn request_id(&self) -> Option<&str> {
         self.gw_03_header("x-request-id").ok().flatten().and_then(request_id)
     }
 
-    /// Where the ecosystem demands an interaction id, there is one (RG-15).
+    /// The request has an interaction id, if the ecosystem requires one (RG-15).
     ///
     /// # Errors
     /// RG-15.
@@ -90,10 +90,10 @@ impl Request {
         Ok(())
     }
 
-    /// Awaits the body, within the limit (RG-13).
+    /// Waits for the body and checks its length (RG-13).
     ///
     /// # Errors
-    /// `too_large`, the endpoint's form of RG-13.
+    /// `too_large`: the row of RG-13 for this endpoint.
     pub async fn rg_13_body(&self, too_large: &'static Rule) -> Result<Rc<[u8]>, Refusal> {
         self.body.read().await.map_err(|_| Refusal::by(too_large))
     }

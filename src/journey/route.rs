@@ -1,5 +1,5 @@
-//! Which requests are ours. Paths are compared as they came, octet by octet; what only looks like one of ours after some server's idea
-//! of normalisation is refused, for the upstream might have that idea.
+//! Finds the endpoint of a request by its path. Paths are compared octet by octet, unchanged. Some servers normalise paths. If the upstream
+//! could read a path as one of the gate's endpoints after that, the gate refuses the request.
 
 use dcr_policy::Refusal;
 use dcr_policy::catalogue::{GW_02, RG_14};
@@ -10,25 +10,25 @@ use crate::config::Config;
 /// The longest ClientId in a path, in bytes.
 const CLIENT_ID_BYTES: usize = 128;
 
-/// What becomes of a request.
+/// The gate's treatment of a request, by its path and method.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Not ours: to the upstream, untouched.
+    /// The request is for another server: it goes to the upstream unchanged.
     Pass,
-    /// Ours.
+    /// The request is for this endpoint of the gate.
     Serve(Endpoint),
-    /// Ours, and wrong already.
+    /// The request is for an endpoint of the gate, and its path or method is wrong.
     Refuse {
         /// The endpoint's name.
         endpoint: &'static str,
-        /// Why.
+        /// The refusal.
         refusal: Refusal,
-        /// The methods of the resource, where the method was wrong.
+        /// The methods of the resource, if the method is wrong.
         allow: Option<&'static str>,
     },
 }
 
-/// Our endpoints.
+/// The endpoints of the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// POST to the registration endpoint.
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 }
 
-/// The resources our endpoints are methods of.
+/// The resources of the gate. An endpoint is a method of a resource.
 enum Resource<'a> {
     Registrations,
     Registration(&'a str),
@@ -75,18 +75,18 @@ enum Resource<'a> {
     Metadata,
 }
 
-/// Where our endpoints are, made ready to be compared with the path of every request.
+/// The paths of the gate's endpoints, in a form that is quick to compare with the path of every request.
 #[derive(Debug)]
 pub struct Routes {
     registration: String,
     token: String,
     distinguished_name: Option<String>,
-    /// Where the metadata is (OpenID Connect Discovery section 4, RFC 8414 section 3.1).
+    /// The paths of the metadata (OpenID Connect Discovery section 4, RFC 8414 section 3.1).
     metadata: [String; 2],
     loosest: [Loosest; 2],
 }
 
-/// What the paths of our endpoints are to a server that reads them loosely, in one of two ways.
+/// The paths of the gate's endpoints as a server may read them that normalises paths. There are two ways to treat dot segments.
 #[derive(Debug)]
 struct Loosest {
     dots: Dots,
@@ -119,7 +119,7 @@ impl Routes {
         }
     }
 
-    /// Where a request goes, by its path (without the query) and its method, which is asked for where it matters.
+    /// The route of a request, by its path (without the query) and its method. `method` is called only if the path is one of the gate's.
     pub fn find<M: AsRef<str>>(&self, path: &str, method: impl FnOnce() -> M) -> Route {
         let Some(resource) = self.resource(path) else {
             return if self.gw_02_has_lookalike(path) {
@@ -161,8 +161,8 @@ impl Routes {
         is_client_id(client_id).then_some(Resource::Registration(client_id))
     }
 
-    /// Whether some server could read `path` as one of our endpoints: after decoding percent signs as often as it likes, dropping path
-    /// parameters, joining slashes, resolving dots or not, ignoring letter case.
+    /// Whether some server could read `path` as an endpoint of the gate. Such a server may decode percent signs several times, drop path
+    /// parameters, join slashes, resolve dot segments or keep them, and ignore letter case (GW-02).
     fn gw_02_has_lookalike(&self, path: &str) -> bool {
         match the_one_reading(path) {
             Some(path) => self.loosest.iter().any(|ours| ours.has(path)),
@@ -172,7 +172,7 @@ impl Routes {
 }
 
 impl Loosest {
-    /// Whether it is one of ours, in whatever letter case.
+    /// Whether the normalised `path` is an endpoint of the gate. Letter case is ignored.
     fn has(&self, path: &str) -> bool {
         let at_registration = path.split_at_checked(self.registration.len()).is_some_and(|(start, rest)| {
             start.eq_ignore_ascii_case(&self.registration) && (rest.is_empty() || rest.starts_with('/'))
@@ -192,15 +192,15 @@ fn is_client_id(segment: &str) -> bool {
         && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// What a server does with `.` and `..` segments.
+/// The treatment of `.` and `..` segments by a server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Dots {
     Resolved,
     Kept,
 }
 
-/// What all servers make of a path that they read alike, but for letter case: most paths are of letters and slashes, and need no closer
-/// look. A slash at the end is off.
+/// The path without a slash at its end, if all servers read it in the same way except for letter case. Most paths are like this: they have
+/// only letters, digits and single slashes. `None` for all other paths.
 fn the_one_reading(path: &str) -> Option<&str> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~".contains(&b);
     let mut before = 0;
@@ -213,10 +213,10 @@ fn the_one_reading(path: &str) -> Option<&str> {
     has_one.then(|| without_last_slash.unwrap_or(path))
 }
 
-/// The closer look, part by part. Letters become lower case.
+/// The path as a server reads it that normalises as much as possible. Letters become lower case.
 fn loosest_reading(path: &str, dots: Dots) -> String {
     let mut text = path.as_bytes().to_vec();
-    // Encodings nested deeper than this are nobody's idea of a path.
+    // Deeper encodings stay as they are, because no server is expected to decode them.
     for _ in 0..4 {
         if !text.contains(&b'%') {
             break;

@@ -1,4 +1,4 @@
-//! Verifying a signature with its signer's key set, once more with a newer set where the signer has a new key.
+//! Verifies a signature with the key set of its signer. If the signer may have a new key, a newer set is tried too.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use crate::config::CacheConfig;
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::jwks::{PublishedKeys, Source};
 
-/// Verifies `unverified` with the key set of `source`. No source is no key set.
+/// Verifies `unverified` with the key set of `source`. `None` means that there is no key set.
 ///
 /// # Errors
-/// JO-19 where no key set is to be had, else why the signature does not verify.
+/// JO-19 if there is no usable key set. Otherwise the rule that the signature breaks.
 pub(super) async fn verify<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     unverified: &Unverified,
@@ -28,8 +28,8 @@ pub(super) async fn verify<H: Host, S: ClientStore>(
     on_trail(verified(gate, unverified, source).await, unverified, evaluation)
 }
 
-/// Verifies a document that is sent again and again, such as a software statement: whether its signature verifies is kept with the digest
-/// of the key set that verified it, and does not count under any other.
+/// Verifies a document that is sent often, such as a software statement. The result is kept with the digest of the key set that verified
+/// the signature. It is used again only with the same key set.
 ///
 /// # Errors
 /// As [`verify`].
@@ -42,11 +42,11 @@ pub(super) async fn verify_once<H: Host, S: ClientStore>(
     on_trail(verified_once(gate, unverified, source).await, unverified, evaluation)
 }
 
-/// The key that signed `verified` is not one that the directory lists as revoked, where such keys are refused (SS-14). The list is a key set
-/// at `uri`; without one, nothing that its directory's software signs is believed.
+/// The directory does not list the key that signed `verified` as revoked, if such keys are refused (SS-14). The list is a key set at `uri`.
+/// Without a list, no document that this software signs is accepted.
 ///
 /// # Errors
-/// SS-14, or JO-19 where the list is not to be had.
+/// SS-14, or JO-19 if the list cannot be fetched.
 pub(super) async fn ss_14_not_revoked<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     verified: &Verified,
@@ -103,10 +103,10 @@ async fn verified_once<H: Host, S: ClientStore>(
     Ok(verified)
 }
 
-/// The key set of `source`, and where it is from. No source is no key set.
+/// The key set of `source`, with `source` itself. `None` means that there is no key set.
 ///
 /// # Errors
-/// JO-19 where it is not to be had.
+/// JO-19 if there is no usable key set.
 pub(super) async fn jo_19_current<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     source: Option<Source>,
@@ -116,22 +116,23 @@ pub(super) async fn jo_19_current<H: Host, S: ClientStore>(
     Ok((source, keys))
 }
 
-/// The documents whose signature verified, and under which key set. Only that: what they claim is looked at every time.
+/// Proofs of the documents whose signature verified, by key set. Their claims are checked every time.
 #[derive(Debug)]
 pub struct SignatureCache(RefCell<Cache<Place, SignatureProof>>);
 
-/// A token, but for its signature, under a key set: both by their digests.
+/// The place of a proof in the cache: the digests of the key set and of the token without its signature.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Place {
     key_set: [u8; 32],
     token: [u8; 32],
 }
 
-/// What one proof takes, in bytes: two digests, one more and a signature of 512 octets at most in the proof, and their place in the map.
+/// The memory that one proof takes, in bytes: two digests for its place, and in the proof one digest, a signature of at most 512 octets and
+/// the identity of the key. The rest is for the map.
 const PROOF_BYTES: usize = 768;
 
 impl SignatureCache {
-    /// None yet.
+    /// An empty cache.
     pub(super) fn new(config: &CacheConfig) -> Self {
         let bounds = Bounds { entries: config.statements, bytes: config.statements.saturating_mul(PROOF_BYTES) };
         Self(RefCell::new(Cache::new(bounds)))
@@ -142,7 +143,7 @@ impl SignatureCache {
         self.0.borrow_mut().get(&place).and_then(|proof| unverified.verified_before(proof))
     }
 
-    /// Returns how many others had to go.
+    /// Keeps the proof of `verified`. Returns how many other proofs were removed for it.
     fn keep(&self, keys: &PublishedKeys, unverified: &Unverified, verified: &Verified) -> usize {
         let Some(proof) = unverified.proof(verified) else { return 0 };
         let place = Place { key_set: *keys.digest(), token: *unverified.digest() };
@@ -150,7 +151,7 @@ impl SignatureCache {
     }
 }
 
-/// By `keys`, or by a newer set where that may help; and which it was.
+/// Verifies with `keys`, or with a newer set if that may help. The result contains the key set that verified the signature.
 async fn by_newest<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     unverified: &Unverified,

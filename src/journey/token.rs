@@ -1,4 +1,5 @@
-//! Token (RFC 6749 section 4.4): the client authenticates in the one way it registered and receives a token bound to its certificate.
+//! Token (RFC 6749 section 4.4): the client authenticates by the method that it registered, and gets a token that is bound to its
+//! certificate.
 
 use std::rc::Rc;
 
@@ -30,7 +31,7 @@ pub(super) async fn token<H: Host, S: ClientStore>(
     let start = evaluation.length();
     let mut issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     if issued.as_ref().is_err_and(|error| *error == StoreError::VersionMismatch) {
-        // The record was changed since it was read, and nothing was done by it.
+        // Another request changed the record after it was read. The store did nothing, so the request is judged again.
         evaluation.truncate(start);
         issued = issue(gate, request, judge(gate, request, evaluation).await?).await;
     }
@@ -38,8 +39,8 @@ pub(super) async fn token<H: Host, S: ClientStore>(
     Ok(Decision::allow(Answer::token(&issued)))
 }
 
-/// Judges a token request that the upstream will answer. A gate in shadow mode makes no clients, so a client that its store does not know
-/// says nothing about the request.
+/// Judges a token request that the upstream will answer. A gate in shadow mode does not register clients, so its store may not have the
+/// client. An unknown client is therefore no refusal.
 pub(super) async fn shadow<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &Request,
@@ -51,7 +52,7 @@ pub(super) async fn shadow<H: Host, S: ClientStore>(
     }
 }
 
-/// What a client may be given.
+/// The content of a token that the client may get.
 struct Grant {
     client: Rc<TokenClient>,
     scope: String,
@@ -69,7 +70,7 @@ async fn issue<H: Host, S: ClientStore>(
     gate.store.issue_token(request.request_id(), &client, &scope, lifetime, &thumbprint, jti).await
 }
 
-/// Judges a token request: the form and the caller's proof first, then the client that the proof names.
+/// Judges a token request: first the form and the proof of the caller, then the client that the proof names.
 async fn judge<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &Request,
@@ -88,7 +89,7 @@ async fn judge<H: Host, S: ClientStore>(
     let start = evaluation.length();
     let found = evaluation.require(&[proof.unknown()], ca_15_client(gate, &proof).await)?;
     let judged = judge_by_record(gate, &form, &proof, certificate, &found.client, evaluation).await;
-    // A record from the cache may be out of date: before a refusal by it, it is compared with the store's.
+    // A record from the cache may be out of date. Before it leads to a refusal, it is compared with the record in the store.
     if judged.is_err() && found.is_from_cache && gate.store.has_changed(&found.client).await {
         evaluation.truncate(start);
         let found = evaluation.require(&[proof.unknown()], ca_15_client(gate, &proof).await)?;
@@ -97,9 +98,9 @@ async fn judge<H: Host, S: ClientStore>(
     judged
 }
 
-/// How the caller proves which client it is.
+/// The proof by which the caller says which client it is.
 enum Proof<'r> {
-    /// `private_key_jwt`: an assertion whose claims hold, and whose signature is not verified yet.
+    /// `private_key_jwt`: an assertion whose claims are valid. Its signature is not verified yet.
     Assertion(Box<UnverifiedAssertion>),
     /// `tls_client_auth`: the `client_id` of the form, and the transport certificate.
     Certificate(&'r str),
@@ -121,7 +122,7 @@ impl<'r> Proof<'r> {
         }
     }
 
-    /// The client it names, not to be believed yet.
+    /// The client that the proof names. The proof is not verified yet.
     fn client_id(&self) -> &str {
         match self {
             Self::Assertion(assertion) => assertion.client_id(),
@@ -146,8 +147,8 @@ impl<'r> Proof<'r> {
     }
 }
 
-/// Judges what depends on the client's record. The certificate comes first: only the client itself learns more about the client, or has
-/// signatures verified for it (CA-15, CA-19).
+/// Judges the request by the client's record. The certificate is checked first, so that other callers learn nothing about the client and
+/// cannot cause signature checks (CA-15, CA-19).
 async fn judge_by_record<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     form: &TokenRequest,
@@ -175,7 +176,8 @@ async fn judge_by_record<H: Host, S: ClientStore>(
     Ok(Grant { thumbprint: certificate.thumbprint().x5t_s256(), client: client.clone(), scope, jti })
 }
 
-/// `private_key_jwt`: the registered method and algorithm, then the signature (OpenID Connect Core section 9). Answers the assertion's id.
+/// `private_key_jwt`: checks the registered method and algorithm, then the signature (OpenID Connect Core section 9). The result is the
+/// assertion's id.
 async fn verified_assertion<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     assertion: &UnverifiedAssertion,
@@ -201,8 +203,8 @@ async fn verified_assertion<H: Host, S: ClientStore>(
     })
 }
 
-/// Whether the upstream serves this token request: the operator lets other grants pass, and this is a well-formed request for one of them
-/// over a certificate. Any other fault of the request is for [`token`] to find.
+/// Whether the upstream serves this token request. It does if the operator lets other grants pass, and if the request is well-formed, has a
+/// certificate and asks for another grant. [`token`] finds all other faults.
 pub(super) async fn is_for_upstream<H: Host, S: ClientStore>(gate: &Gate<H, S>, request: &Request) -> bool {
     if gate.config.other_grants != OtherGrants::Pass {
         return false;
@@ -213,8 +215,8 @@ pub(super) async fn is_for_upstream<H: Host, S: ClientStore>(gate: &Gate<H, S>, 
     admitted && form.is_ok_and(|form| form.names_another_grant())
 }
 
-/// The transport certificate is the client's (CA-19). Checked before anything else about the client, so that nobody else learns whether
-/// it exists (CA-15), or has keys tried for it.
+/// The transport certificate belongs to the client (CA-19). This is checked before anything else about the client, so that other callers do
+/// not learn whether it exists (CA-15) and cannot cause signature checks.
 fn ca_19_certificate<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     client: &TokenClient,
@@ -235,7 +237,7 @@ async fn ca_15_client<H: Host, S: ClientStore>(gate: &Gate<H, S>, proof: &Proof<
     }
 }
 
-/// Rules that hide behind one about the assertion are answered as that one is.
+/// A refusal by `rule`. If the rule has the answer of a rule about the assertion, the refusal names the assertion as its document.
 fn refused(rule: &'static Rule) -> Refusal {
     match rule.answer {
         catalogue::Answer::SameAs(shown) if shown == &CA_13 => Refusal::by(rule).in_document(Document::ClientAssertion),

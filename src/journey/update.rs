@@ -1,4 +1,4 @@
-//! Update (RFC 7592 section 2.2): PUT a whole new request; what it leaves out is gone. Tokens stay valid (CM-10).
+//! Update (RFC 7592 section 2.2): PUT a whole new request. Values that it leaves out are removed. Tokens stay valid (CM-10).
 
 use dcr_policy::catalogue::{CM_08, CM_09, RG_02, RG_13, RQ_04_REPLAY, RQ_07};
 use dcr_policy::jwt::Claims;
@@ -22,7 +22,7 @@ pub(super) async fn update<H: Host, S: ClientStore>(
     let certificate = request.rg_01_certificate()?;
     let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;
 
-    // Who announces a new certificate does so over the old one (CM-11).
+    // A client announces its next certificate over the registered one, so the request may name the subject of another certificate (CM-11).
     let may_announce = gate.config.settings.profile.client_metadata.subject_changes_over_old_certificate;
     let approved = judge(gate, certificate, (!may_announce).then_some(certificate), &body, evaluation).await?;
     of_the_same_registration(&approved, &client, evaluation)?;
