@@ -15,7 +15,7 @@ use dcr_store_protocol::Software;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// How deep the claims of a kept statement may nest.
+/// The deepest nesting of the claims of a statement in a record.
 const RECORD_DEPTH: usize = 32;
 
 /// Keeps client records, single-use ids and access tokens. Each method is one transaction: it does everything that it describes, or

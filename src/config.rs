@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
 
-/// The largest configuration read, in bytes.
+/// The largest configuration that is read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;
 const DOCUMENT_DEPTH: usize = 16;
 
@@ -31,19 +31,19 @@ pub struct Config {
     pub settings: Settings,
     /// This authorization server's issuer identifier (RFC 8414 section 2).
     pub issuer: Issuer,
-    /// Where callers reach this gateway: an https origin.
+    /// The https origin at which callers reach this gateway.
     pub gateway_url: String,
-    /// Where the directories publish their key sets.
+    /// The places where the directories publish their key sets.
     pub directories: Vec<DirectoryKeySets>,
-    /// Where client records are kept.
+    /// The store of the client records.
     pub store: StoreConfig,
     /// How key sets are fetched and kept.
     pub jwks: JwksConfig,
-    /// How long and how many other things are kept.
+    /// The bounds of the other caches.
     pub cache: CacheConfig,
     /// SHA-256 of the document. VMs share values only with VMs that have the same configuration.
     pub digest: [u8; 32],
-    /// Where the transport certificate comes from.
+    /// The source of the transport certificate.
     pub certificate: CertificateSource,
     /// Whether the gateway refuses or passes token requests for grants that it does not serve.
     pub other_grants: OtherGrants,
@@ -90,7 +90,7 @@ pub struct StoreConfig {
 
 json_struct!(StoreConfig { cluster, authority = "dcr-store".to_owned(), timeout = Duration::from_secs(2) });
 
-/// Where the transport certificate comes from.
+/// The source of the transport certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
     /// The TLS connection that Envoy terminated.
@@ -155,7 +155,7 @@ impl Config {
         Ok(Self { digest, ..document.complete()? })
     }
 
-    /// Where the directory with this issuer publishes its key sets. `None` if the operator did not list such a directory.
+    /// The places where the directory with this issuer publishes its key sets. `None` if the operator did not list such a directory.
     pub fn key_sets_of(&self, issuer: &str) -> Option<&DirectoryKeySets> {
         self.directories.iter().find(|directory| directory.issuer == issuer)
     }
@@ -347,7 +347,8 @@ impl Config {
     fn check_limits(&self) -> Result<(), ConfigError> {
         let limits = &self.settings.limits;
         for (path, value, most) in [
-            // A record holds the statement and its claims. The store accepts 256 KiB, and its answers nest one level deeper.
+            // A record holds the metadata and the statement as a JWT. The store accepts 256 KiB. If a record is read, its statement's claims
+            // may be nested 32 deep.
             ("limits.body_bytes", limits.body_bytes, 96 * 1024),
             ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
             ("limits.json_depth", limits.json_depth, 24),

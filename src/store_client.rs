@@ -21,7 +21,7 @@ use crate::client_store::{Client, ClientStore, FoundClient, IssuedToken, Record,
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
 
-/// How deep the JSON of an answer may nest. A record holds the claims of a statement.
+/// The deepest nesting of the JSON in an answer.
 const ANSWER_DEPTH: usize = 32;
 
 /// The store. An Envoy cluster reaches it.
@@ -85,7 +85,7 @@ impl From<CallResponse> for Reply {
     }
 }
 
-/// As the protocol has it: the rule is the gate's own.
+/// Writes the id in the form of the protocol. The protocol has no rules, so the rule is left out.
 impl Serialize for SingleUse {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { issuer, jti, expires_at, rule: _ } = self;

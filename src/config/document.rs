@@ -219,7 +219,8 @@ impl Document {
     }
 }
 
-/// The named profile, or the profile that is written out, alone or based on the one it extends. The operator's `values` replace its own.
+/// The profile with this name, or the profile that the document contains, with the values of the profile that it extends. The operator's
+/// `values` replace its values.
 fn base_profile(profile: &Value, values: &Map<String, Value>) -> Result<Profile, ConfigError> {
     let mut document = match profile {
         Value::String(name) => {

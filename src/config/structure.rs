@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_in_one_order_whatever_the_wire_has() {
+    fn members_have_one_order_whatever_the_message_has() {
         let (a, b) = (encoded(&json!({ "a": 1 })), encoded(&json!({ "b": 2 })));
         let (forwards, backwards) = ([a.clone(), b.clone()].concat(), [b, a].concat());
         assert_eq!(parse(&forwards, 2).unwrap().to_string(), parse(&backwards, 2).unwrap().to_string());
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_has_not_are_refused() {
+    fn numbers_that_json_does_not_have_are_refused() {
         for double in [f64::NAN, f64::INFINITY] {
             let kind = Some(Kind::NumberValue(double));
             let document = Struct { fields: [("a".to_owned(), ProtoValue { kind })].into() };
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused_as_a_library_refuses_it() {
+    fn a_malformed_struct_is_refused_as_the_library_refuses_it() {
         let whole = encoded(&sample());
         let mut accepted = 0;
         let mut state = 1_u64;

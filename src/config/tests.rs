@@ -45,7 +45,7 @@ fn the_operator_overrides_them() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_its_path_and_what_to_write() {
+fn a_fault_is_refused_with_its_path_and_the_correct_value() {
     for (path, value, at, says) in [
         ("profile", json!("uk"), "profile", "uk-obie-3.3"),
         ("issuer", json!("http://bank.example"), "issuer", "https"),
@@ -136,7 +136,7 @@ fn at_08_an_ecosystem_bounds_the_lifetime_of_its_tokens() {
 }
 
 #[test]
-fn a_directory_may_be_asked_for_more_than_its_dialect_and_not_for_less() {
+fn the_demands_on_a_directory_may_exceed_its_dialect_and_not_relax_it() {
     let of_brazil = |statements: Value| {
         let mut document = with("directories.0.dialect", json!("br-openfinance"));
         document["directories"][0]["statements"] = statements;
@@ -144,7 +144,7 @@ fn a_directory_may_be_asked_for_more_than_its_dialect_and_not_for_less() {
     };
     let config = of_brazil(json!({ "max_age": "1m", "modes": ["Live"] })).unwrap();
     assert_eq!(config.settings.directories[0].dialect.max_age, Some(Duration::from_secs(60)));
-    assert!(config.dangers.is_empty(), "who asks for more warns nobody");
+    assert!(config.dangers.is_empty(), "further demands cause no warning");
     assert_eq!(of_brazil(json!({ "max_age": "6m" })).unwrap_err().path, "directories[0].statements.max_age");
     let mut document = with("profile", json!("au-cdr"));
     document["directories"][0]["statements"] = json!({ "single_use": false });
@@ -152,7 +152,7 @@ fn a_directory_may_be_asked_for_more_than_its_dialect_and_not_for_less() {
 }
 
 #[test]
-fn an_ecosystem_of_ones_own_is_a_document() {
+fn an_operator_can_write_a_profile_of_their_own() {
     let mut own = Profile::document("uk-obie-3.3").unwrap();
     own["name"] = json!("own");
     own["client_metadata"]["application_types"] = json!(["native"]);
@@ -168,7 +168,7 @@ fn an_ecosystem_of_ones_own_is_a_document() {
 }
 
 #[test]
-fn rq_06_nobody_speaks_for_a_software_that_certificates_do_not_name() {
+fn rq_06_unsigned_requests_need_certificates_that_name_the_software() {
     let mut document = with("profile", json!("br-openfinance"));
     document["directories"][0]["dialect"] = json!("au-cdr");
     let error = refused(document);
@@ -176,7 +176,7 @@ fn rq_06_nobody_speaks_for_a_software_that_certificates_do_not_name() {
 }
 
 #[test]
-fn what_widens_an_ecosystems_rules_has_danger_in_its_name() {
+fn a_value_that_widens_an_ecosystems_rules_has_danger_in_its_name() {
     let au = |registration: Value| {
         let mut document = with("registration", registration);
         document["profile"] = json!("au-cdr");

@@ -1,4 +1,4 @@
-//! The journeys over a host in memory. What a real Envoy and the real store add is tested end to end, in `tests/`.
+//! The journeys on a host in memory. The tests in `tests/` run the whole path, with a real Envoy and the real store.
 
 mod caches;
 mod dialects;
@@ -97,7 +97,7 @@ fn with_token(mut request: Request, token: &str) -> Request {
     request
 }
 
-/// The gate's own answer.
+/// The answer of the gate. The test fails if the request goes to the upstream.
 async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request) -> Answer {
     match gate.serve(endpoint, request).await {
         Decision::Answer(answer, _) => answer,
@@ -105,7 +105,7 @@ async fn answered(gate: &Gate<MockHost>, endpoint: &Endpoint, request: &Request)
     }
 }
 
-/// The store answers every call with this refusal of the one registration that it is asked for.
+/// The store answers every call with this error for its only registration.
 fn store_refuses(host: &MockHost, error: Value) {
     let mut told = error;
     told["status"] = json!(409);
@@ -120,7 +120,7 @@ async fn register(gate: &Gate<MockHost>, token: &Token) -> Answer {
     answered(gate, &Endpoint::Register, &request("application/jwt", Some(&PKI.tpp.transport), &body)).await
 }
 
-/// Registers and answers the client's id.
+/// Registers a client. The result is its id.
 async fn registered(gate: &Gate<MockHost>, token: &Token) -> String {
     let answer = register(gate, token).await;
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
@@ -131,7 +131,7 @@ fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// The last refusal, for its reason.
+/// The refusal of the last event.
 fn refusal(host: &MockHost) -> Refusal {
     match host.events.borrow().last() {
         Some(Event::Denied { refusal, .. }) => refusal.clone(),

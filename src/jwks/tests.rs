@@ -45,7 +45,7 @@ fn fail(host: &MockHost) {
 }
 
 #[test]
-fn many_who_wait_share_one_fetch() {
+fn many_waiting_requests_share_one_fetch() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         let waiting = (0..200).map(|_| key_sets.current(&source));
@@ -55,7 +55,7 @@ fn many_who_wait_share_one_fetch() {
 }
 
 #[test]
-fn one_that_leaves_does_not_take_the_fetch_with_it() {
+fn a_fetch_continues_after_its_request_has_ended() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         let mut leaves = Box::pin(key_sets.current(&source));
@@ -67,7 +67,7 @@ fn one_that_leaves_does_not_take_the_fetch_with_it() {
 }
 
 #[test]
-fn a_set_that_is_used_is_fetched_anew_before_its_time_is_over_and_nobody_waits() {
+fn a_used_set_is_fetched_again_before_it_is_too_old_and_no_request_waits() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({ "max_age": "100s" }));
         let first = key_sets.current(&source).await.unwrap();
@@ -88,7 +88,7 @@ fn a_set_that_is_used_is_fetched_anew_before_its_time_is_over_and_nobody_waits()
         assert_eq!(host.calls_to("directory"), 2);
         assert!(!Rc::ptr_eq(&key_sets.current(&source).await.unwrap(), &first));
         settle(&host).await;
-        assert_eq!(host.calls_to("directory"), 2, "the new one has its whole time before it");
+        assert_eq!(host.calls_to("directory"), 2, "the new set is not due yet");
     });
 }
 
@@ -108,7 +108,7 @@ fn a_refresh_that_fails_is_tried_again_after_the_interval() {
 }
 
 #[test]
-fn a_set_nobody_uses_is_fetched_again_when_it_is_asked_for_and_its_time_is_over() {
+fn an_unused_set_is_fetched_again_only_when_a_request_needs_it() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s" }));
         for (now, fetches) in [(1_000, 1), (1_040, 1), (1_100, 2), (1_200, 3)] {
@@ -121,7 +121,7 @@ fn a_set_nobody_uses_is_fetched_again_when_it_is_asked_for_and_its_time_is_over(
 }
 
 #[test]
-fn a_set_from_the_future_is_not_fresh_for_ever() {
+fn a_set_from_the_future_expires_too() {
     run(10_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({ "max_age": "60s", "stale_if_error": "100s" }));
         assert!(key_sets.current(&source).await.is_ok());
@@ -133,7 +133,7 @@ fn a_set_from_the_future_is_not_fresh_for_ever() {
 }
 
 #[test]
-fn an_old_set_serves_while_its_host_does_not_answer_but_not_for_ever() {
+fn an_old_set_is_used_for_a_limited_time_while_its_host_does_not_answer() {
     run(1_000, |host| async move {
         let times = json!({ "max_age": "60s", "stale_if_error": "100s", "refetch_interval": "10s" });
         let (key_sets, source) = key_sets(&host, times);
@@ -191,20 +191,20 @@ fn hits_and_misses_are_counted() {
 }
 
 #[test]
-fn whoever_needs_a_newer_set_joins_the_fetch_in_flight() {
+fn a_request_for_a_newer_set_joins_the_fetch_under_way() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         let known = key_sets.current(&source).await.unwrap();
         publish(&host, 1);
         host.now.set(1_100);
         let all = join_all((0..4).map(|_| key_sets.newer_than(&known, &source))).await;
-        assert!(all.iter().all(Option::is_some), "none of them is told that there is no newer set");
+        assert!(all.iter().all(Option::is_some), "each request gets the newer set");
         assert_eq!(host.calls_to("directory"), 2);
     });
 }
 
 #[test]
-fn a_set_fetched_anew_that_is_the_same_is_not_newer() {
+fn an_unchanged_set_is_not_newer() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         let known = key_sets.current(&source).await.unwrap();
@@ -227,7 +227,7 @@ fn a_withdrawn_set_is_not_used_any_longer() {
 }
 
 #[test]
-fn a_source_that_never_answered_is_left_alone_for_a_moment() {
+fn a_source_that_never_answered_is_not_asked_again_at_once() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         fail(&host);
@@ -240,7 +240,7 @@ fn a_source_that_never_answered_is_left_alone_for_a_moment() {
 }
 
 #[test]
-fn a_fetch_that_was_lost_is_started_anew_after_a_while() {
+fn a_lost_fetch_is_started_again_after_its_time() {
     run(1_000, |host| async move {
         let (key_sets, source) = key_sets(&host, json!({}));
         host.loses_work.set(true);
@@ -249,11 +249,11 @@ fn a_fetch_that_was_lost_is_started_anew_after_a_while() {
         host.loses_work.set(false);
         host.now.set(1_012);
         let mut joins = Box::pin(key_sets.current(&source));
-        assert!(futures_util::poll!(joins.as_mut()).is_pending(), "it may still end");
+        assert!(futures_util::poll!(joins.as_mut()).is_pending(), "the fetch may still end");
         drop(joins);
         assert_eq!(host.calls_to("directory"), 0);
         host.now.set(1_013);
         assert!(key_sets.current(&source).await.is_ok());
-        assert!(waits.await.is_ok(), "whoever still waits is served too");
+        assert!(waits.await.is_ok(), "the request that still waits gets the set too");
     });
 }

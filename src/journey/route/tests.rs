@@ -6,7 +6,7 @@ fn routes() -> Routes {
 }
 
 #[test]
-fn our_endpoints_by_method_and_path() {
+fn endpoints_are_found_by_method_and_path() {
     let routes = routes();
     let register = "/open-banking/v3.3.0/register";
     let own = format!("{register}/abc-_.~9");
@@ -25,7 +25,7 @@ fn our_endpoints_by_method_and_path() {
 }
 
 #[test]
-fn everything_else_passes() {
+fn every_other_path_passes() {
     for path in [
         "/",
         "/open-banking/v3.1/aisp/accounts",
@@ -41,7 +41,7 @@ fn everything_else_passes() {
 }
 
 #[test]
-fn rg_14_other_methods_are_refused_with_those_there_are() {
+fn rg_14_other_methods_are_refused_and_the_allowed_ones_named() {
     for (method, path, methods) in [
         ("GET", "/open-banking/v3.3.0/register", "POST"),
         ("POST", "/open-banking/v3.3.0/register/id", "GET, PUT, DELETE"),
@@ -61,7 +61,7 @@ fn rg_14_other_methods_are_refused_with_those_there_are() {
 }
 
 #[test]
-fn gw_02_what_only_looks_like_ours_is_refused() {
+fn gw_02_a_path_that_only_looks_like_an_endpoint_is_refused() {
     for path in [
         "/open-banking/v3.3.0/register/",
         "/open-banking/v3.3.0//register",
@@ -112,7 +112,7 @@ fn mt_01_the_metadata_of_an_issuer_with_a_path() {
 }
 
 #[test]
-fn a_path_that_all_servers_read_alike_is_what_the_closer_look_makes_of_it() {
+fn a_path_that_all_servers_read_alike_is_not_changed_by_normalising() {
     let parts = ["/", "/", "a", "token", "x.y", ".", "..", "-", "_~", "9", "%2f", "A", ";", "\\", " "];
     let mut plain = 0;
     for number in 0..parts.len().pow(4) {

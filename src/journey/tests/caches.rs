@@ -1,4 +1,4 @@
-//! What is kept between requests: which statements' signatures verified, and the clients at the token endpoint.
+//! The caches: the statements whose signature verified, and the clients of the token endpoint.
 
 use dcr_mint::keys::SigningKey;
 
@@ -55,7 +55,7 @@ fn a_statements_signature_is_checked_once_and_its_claims_every_time() {
 }
 
 #[test]
-fn ss_05_a_statement_known_to_be_signed_still_expires() {
+fn ss_05_a_statement_with_a_verified_signature_still_expires() {
     run(0, |host| async move {
         let gate = gate(&host);
         let expires = host.now.get() + 60;
@@ -69,7 +69,7 @@ fn ss_05_a_statement_known_to_be_signed_still_expires() {
 }
 
 #[test]
-fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
+fn a_verified_signature_counts_only_under_the_same_key_set() {
     run(0, |host| async move {
         let mut config = config();
         config["jwks"] = json!({ "max_age": "60s" });
@@ -80,7 +80,7 @@ fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
         assert_eq!(register(&gate, &again()).await.status, 201);
         assert_eq!(checks(&host), 3);
 
-        // The directory has another key of the same name, as after a compromise.
+        // The directory replaces its key by another one with the same kid, as after a compromise.
         let other = SigningKey::generate_es256().with_kid(PKI.directory.kid());
         let keys = json!({ "keys": [other.public_jwk()] });
         let good_keys = host.key_sets.borrow_mut().insert(DIRECTORY_KEYS.to_owned(), keys).unwrap();
@@ -88,7 +88,7 @@ fn a_verdict_counts_under_the_key_set_that_gave_it_and_no_other() {
         let answer = register(&gate, &again()).await;
         assert_eq!(answer.status, 400, "{}", body(&answer));
 
-        // One more key beside the old one makes another key set: what it verifies is found out anew.
+        // With one key more it is another key set, so the signature is checked again.
         let mut more_keys = good_keys;
         more_keys["keys"].as_array_mut().unwrap().push(other.public_jwk());
         host.key_sets.borrow_mut().insert(DIRECTORY_KEYS.to_owned(), more_keys);
@@ -129,7 +129,7 @@ fn a_forged_statement_is_checked_every_time() {
 }
 
 #[test]
-fn verdicts_are_bounded_and_can_be_done_without() {
+fn verified_signatures_are_limited_in_number_and_may_be_switched_off() {
     for (statements, checked, evicted) in [(0, 8, 0), (1, 8, 3), (2, 6, 0)] {
         run(0, move |host| async move {
             let mut config = config();
@@ -147,7 +147,7 @@ fn verdicts_are_bounded_and_can_be_done_without() {
 }
 
 #[test]
-fn ss_05_ss_06_what_is_too_old_costs_neither_a_fetch_nor_arithmetic() {
+fn ss_05_ss_06_an_old_statement_costs_neither_a_fetch_nor_a_signature_check() {
     run(0, |host| async move {
         let mut config = config();
         config["directories"][0]["statements"] = json!({ "max_age": "1h" });
@@ -163,7 +163,7 @@ fn ss_05_ss_06_what_is_too_old_costs_neither_a_fetch_nor_arithmetic() {
 }
 
 #[test]
-fn ss_05_watched_is_neither_refused_early_nor_counted_twice() {
+fn ss_05_in_shadow_mode_is_neither_refused_early_nor_counted_twice() {
     run(0, |host| async move {
         let mut config = config();
         config["danger_rules"] = json!({ "SS-05": "shadow" });
@@ -182,7 +182,7 @@ fn ss_05_watched_is_neither_refused_early_nor_counted_twice() {
 }
 
 #[test]
-fn a_client_at_hand_is_not_read_again_for_a_moment() {
+fn a_cached_client_is_not_read_again_before_it_is_too_old() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
@@ -231,7 +231,7 @@ fn an_old_record_permits_nothing() {
         assert_eq!(token(&gate, &id, "&scope=payments").await.status, 200);
         updated_elsewhere(&host, |record| record["key_set_uri"] = json!("https://keystore.example/elsewhere.jwks"));
         let answer = token(&gate, &id, "").await;
-        assert_eq!(answer.status, 503, "the new key set is asked for, and there is none: {}", body(&answer));
+        assert_eq!(answer.status, 503, "the new key set is fetched, and it does not exist: {}", body(&answer));
 
         host.store.borrow_mut().clients.clear();
         let answer = token(&gate, &id, "").await;
@@ -240,7 +240,7 @@ fn an_old_record_permits_nothing() {
 }
 
 #[test]
-fn an_old_record_refuses_nobody() {
+fn an_old_record_leads_to_no_refusal() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration().claim("scope", "openid accounts")).await;
@@ -261,7 +261,7 @@ fn an_old_record_refuses_nobody() {
 }
 
 #[test]
-fn own_updates_and_deletions_are_known_at_once() {
+fn own_updates_and_deletions_count_at_once() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;

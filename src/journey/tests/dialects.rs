@@ -1,4 +1,4 @@
-//! Directories that write statements in their own ways, and what an operator asks of them besides.
+//! Directories whose statements have other forms, and further demands of an operator on statements.
 
 use super::*;
 use crate::host::mock::run;
@@ -58,7 +58,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
         let answer = post(of_brazil(&signed_in_brazil(&brazilian_statement())), &PKI.tpp.brcac).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid consents")));
 
-        // A directory's key vouches for that directory's statements only, whoever the statement says it is from.
+        // The key of a directory verifies only the statements of that directory, whatever issuer a statement names.
         let key_of_the_other = brazilian_statement().sign(&PKI.directory).unwrap();
         let answer = post(of_brazil(&key_of_the_other), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "kid_unknown");
@@ -67,7 +67,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
         let answer = post(of_brazil(&forged), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_signature");
 
-        // Each is held to its own dialect: age, roles, certificates.
+        // Each statement must fit the dialect of its own directory: age, roles, certificates.
         let old = brazilian_statement().claim("iat", host.now.get() - 301);
         let answer = post(of_brazil(&signed_in_brazil(&old)), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_too_old");
@@ -77,7 +77,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
 }
 
 #[test]
-fn rq_06_cm_14_an_unsigned_request_is_its_certificates_word() {
+fn rq_06_cm_14_the_certificate_vouches_for_an_unsigned_request() {
     run(0, |host| async move {
         let gate = gate_of(&host, "br-openfinance");
         let statement = signed_in_brazil(&brazilian_statement());
@@ -132,7 +132,7 @@ fn rq_06_cm_14_an_unsigned_request_is_its_certificates_word() {
 }
 
 #[test]
-fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() {
+fn cm_01_cm_13_only_the_token_of_the_registration_manages_it() {
     run(0, |host| async move {
         let gate = gate_of(&host, "br-openfinance");
         let statement = signed_in_brazil(&brazilian_statement());
@@ -153,7 +153,7 @@ fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() 
         let answer = answered(&gate, &Endpoint::Retrieve(id.clone()), &get(&PKI.other_tpp.brcac)).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");
 
-        // Tried elsewhere by its holder it is revoked; a thief cannot end it.
+        // If its own client uses it for another registration, it is revoked. An attacker cannot cause this.
         for (certificate, revoked) in [(&PKI.other_tpp.brcac, 0), (&PKI.tpp.brcac, 1)] {
             let answer = answered(&gate, &Endpoint::Retrieve("another".to_owned()), &get(certificate)).await;
             assert_refused(&host, &answer, 401, "invalid_token", "client_unknown");
@@ -167,7 +167,7 @@ fn cm_01_cm_13_the_token_of_the_registration_manages_it_and_nothing_else_does() 
 }
 
 #[test]
-fn cm_01_a_token_of_a_registration_is_no_access_token() {
+fn cm_01_a_registration_access_token_is_not_an_access_token() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
@@ -178,7 +178,7 @@ fn cm_01_a_token_of_a_registration_is_no_access_token() {
     });
 }
 
-/// The UK gate, with demands on the directory's statements. It knows no key sets yet.
+/// A gate of the UK profile with further demands on the statements. Its cache of key sets is empty.
 fn demanding(host: &MockHost, demands: Value) -> Rc<Gate<MockHost>> {
     host.shared.borrow_mut().clear();
     let mut config = config();
@@ -191,7 +191,7 @@ fn request_with(statement: &Token) -> Token {
 }
 
 #[test]
-fn ss_08_a_statement_that_serves_once_is_consumed_with_the_request() {
+fn ss_08_a_single_use_statement_is_consumed_with_the_request() {
     run(0, |host| async move {
         let gate = demanding(&host, json!({ "single_use": true, "max_age": "10m" }));
         let token = registration();
@@ -211,7 +211,7 @@ fn ss_08_a_statement_that_serves_once_is_consumed_with_the_request() {
 }
 
 #[test]
-fn ss_12_a_statement_for_tests_does_not_serve_a_live_endpoint() {
+fn ss_12_a_live_endpoint_refuses_a_statement_for_tests() {
     run(0, |host| async move {
         let gate = demanding(&host, json!({ "modes": ["Live"] }));
         assert_eq!(register(&gate, &request_with(&statement().claim("software_mode", "Live"))).await.status, 201);
@@ -223,7 +223,7 @@ fn ss_12_a_statement_for_tests_does_not_serve_a_live_endpoint() {
 }
 
 #[test]
-fn ss_16_what_people_see_is_on_the_hosts_of_the_redirect_uris() {
+fn ss_16_uris_for_people_are_on_the_hosts_of_the_redirect_uris() {
     run(0, |host| async move {
         let gate = demanding(&host, json!({ "uris_on_redirect_hosts": true }));
         assert_eq!(register(&gate, &registration()).await.status, 201);
@@ -234,7 +234,7 @@ fn ss_16_what_people_see_is_on_the_hosts_of_the_redirect_uris() {
 }
 
 #[test]
-fn rg_15_an_interaction_id_comes_back_and_can_be_demanded() {
+fn rg_15_an_interaction_id_is_repeated_and_may_be_required() {
     run(0, |host| async move {
         let id = "73cac523-d3ae-2289-b106-330a6218710d";
         let mut config = config();

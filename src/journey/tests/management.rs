@@ -40,12 +40,12 @@ fn a_client_retrieves_updates_and_deletes_itself() {
 }
 
 #[test]
-fn cm_03_cm_04_unknown_and_foreign_look_the_same_and_revoke_the_token() {
+fn cm_03_cm_04_an_unknown_and_another_client_get_the_same_answer_and_the_token_is_revoked() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, Some("somebody-else")).await;
         let foreign = answered(&gate, &Endpoint::Retrieve(id), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &foreign, 401, "invalid_token", "client_of_another");
-        let unknown = answered(&gate, &Endpoint::Retrieve("nobody".to_owned()), &get(Some(&PKI.tpp.transport))).await;
+        let unknown = answered(&gate, &Endpoint::Retrieve("unknown".to_owned()), &get(Some(&PKI.tpp.transport))).await;
         assert_refused(&host, &unknown, 401, "invalid_token", "client_unknown");
         assert_eq!(foreign, unknown);
         assert_eq!(host.store.borrow().revoked, ["token=token", "token=token"]);
@@ -63,12 +63,12 @@ fn at_02_at_03_the_token_is_bound_to_the_certificate() {
         assert_refused(&host, &answer, 401, "invalid_token", "token_without_certificate");
         let answer = answered(&gate, &Endpoint::Retrieve(id), &request("", None, "")).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
-        assert!(host.store.borrow().revoked.is_empty(), "a thief must not be able to revoke what he stole");
+        assert!(host.store.borrow().revoked.is_empty(), "an attacker must not be able to revoke a stolen token");
     });
 }
 
 #[test]
-fn cm_15_a_token_of_a_foreign_certificate_does_not_help() {
+fn cm_15_a_token_of_another_clients_certificate_is_refused() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
         let thief = request("", Some(&PKI.other_tpp.transport), "").head.certificate.unwrap();
@@ -87,12 +87,12 @@ fn at_01_at_05_inactive_and_missing_tokens() {
         assert_refused(&host, &answer, 401, "invalid_token", "token_inactive");
         let answer = answered(&gate, &Endpoint::Retrieve(id), &request("", Some(&PKI.tpp.transport), "")).await;
         assert_refused(&host, &answer, 401, "invalid_token", "token_missing");
-        assert_eq!(answer.www_authenticate.as_deref(), Some("Bearer"), "no error code for who sent nothing");
+        assert_eq!(answer.www_authenticate.as_deref(), Some("Bearer"), "a caller without a token gets no error code");
     });
 }
 
 #[test]
-fn gw_04_of_two_updates_at_once_one_is_refused() {
+fn gw_04_one_of_two_simultaneous_updates_is_refused() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
         let changed = || response(412, json!({ "error": "version_mismatch" }));

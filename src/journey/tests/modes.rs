@@ -1,4 +1,4 @@
-//! Watching without refusing: the whole gate, or single rules.
+//! Shadow mode, for the whole gate or for single rules, and rules that are off.
 
 use dcr_mint::keys::SigningKey;
 use dcr_policy::catalogue::{RULES, Waivability};
@@ -27,7 +27,7 @@ async fn post(gate: &Gate<MockHost>, token: &Token) -> Decision {
 }
 
 #[test]
-fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
+fn a_gate_in_shadow_mode_passes_every_request_and_writes_nothing() {
     run(0, |host| async move {
         let gate = gate_with(&host, with("mode", json!("shadow")));
         let broken =
@@ -54,7 +54,7 @@ fn a_gate_in_shadow_lets_everything_pass_and_writes_nothing() {
 }
 
 #[test]
-fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
+fn a_gate_in_shadow_mode_judges_token_requests_of_clients_it_knows() {
     run(0, |host| async move {
         let id = registered(&gate(&host), &registration()).await;
         let gate = gate_with(&host, with("mode", json!("shadow")));
@@ -70,14 +70,14 @@ fn a_gate_in_shadow_judges_token_requests_of_clients_it_knows() {
             in_shadow(&host)
         };
         assert!(post(mint::client_assertion(&id, ISSUER)).await.is_empty());
-        assert!(post(mint::client_assertion("nobody", ISSUER)).await.is_empty(), "the upstream may know it");
+        assert!(post(mint::client_assertion("unknown", ISSUER)).await.is_empty(), "the upstream may know it");
         assert_eq!(post(mint::client_assertion(&id, "https://b.example")).await, ["assertion_audience"]);
-        assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "none was issued");
+        assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "no token was issued");
     });
 }
 
 #[test]
-fn one_rule_is_watched_or_off_and_the_others_refuse() {
+fn one_rule_is_in_shadow_mode_or_off_and_the_others_are_enforced() {
     run(0, |host| async move {
         let gate =
             gate_with(&host, with("danger_rules", json!({ "RQ-03": "shadow", "MD-15": false, "MD-12": "enforce" })));
@@ -93,7 +93,7 @@ fn one_rule_is_watched_or_off_and_the_others_refuse() {
 }
 
 #[test]
-fn one_rule_refuses_in_a_gate_that_watches() {
+fn one_rule_is_enforced_by_a_gate_in_shadow_mode() {
     run(0, |host| async move {
         let mut config = with("mode", json!("shadow"));
         config["danger_rules"] = json!({ "MD-01": "enforce", "SS-02": "enforce" });
@@ -114,9 +114,9 @@ fn one_rule_refuses_in_a_gate_that_watches() {
     });
 }
 
-/// The store takes no id that ends in the past, or more than 366 days ahead.
+/// The store does not accept an id that ends in the past, or more than 366 days in the future.
 #[test]
-fn rq_04_ss_08_an_id_is_remembered_for_a_year_where_its_end_is_set_aside() {
+fn rq_04_ss_08_an_id_is_remembered_for_a_year_if_its_end_is_set_aside() {
     run(0, |host| async move {
         let mut config = with("danger_rules", json!({ "JW-06": "off", "SS-05": "shadow" }));
         config["directories"][0]["statements"] = json!({ "single_use": true, "max_age": "1h" });
@@ -131,7 +131,7 @@ fn rq_04_ss_08_an_id_is_remembered_for_a_year_where_its_end_is_set_aside() {
 }
 
 #[test]
-fn what_establishes_who_is_asking_is_never_set_aside() {
+fn a_rule_that_establishes_the_caller_is_never_set_aside() {
     for rule in RULES {
         let waivable = RULES.iter().any(|row| row.id == rule.id && row.waivability == Waivability::Waivable);
         for mode in ["off", "shadow"] {

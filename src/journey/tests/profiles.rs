@@ -1,4 +1,4 @@
-//! Where the profiles differ from each other.
+//! The differences between the profiles.
 
 use super::*;
 use crate::host::mock::run;
@@ -30,7 +30,7 @@ fn md_19_md_06_uk_3_4_knows_native_applications_and_long_names() {
 fn rg_05_md_01_wso2_has_a_date_in_a_string_and_redirect_uris_of_its_own() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("wso2-accelerator-3"));
-        assert!(!gate.config.dangers.is_empty(), "and says so at start");
+        assert!(!gate.config.dangers.is_empty(), "the gate warns of it at start");
         let beyond = json!(["https://www.mockcompany.com.au/redirects/redirect1"]);
         let answer = register(&gate, &registration().claim("redirect_uris", beyond.clone())).await;
         assert_eq!((answer.status, &body(&answer)["redirect_uris"]), (201, &beyond));
@@ -41,7 +41,7 @@ fn rg_05_md_01_wso2_has_a_date_in_a_string_and_redirect_uris_of_its_own() {
 }
 
 #[test]
-fn rq_04_wso2_forgets_what_lives_too_long_after_a_year() {
+fn rq_04_wso2_forgets_the_id_of_a_long_lived_request_after_a_year() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("wso2-accelerator-3"));
         let year = 365 * 24 * 60 * 60;
@@ -51,7 +51,7 @@ fn rq_04_wso2_forgets_what_lives_too_long_after_a_year() {
 }
 
 #[test]
-fn ca_07_fapi_2_takes_the_issuer_as_a_string_and_nothing_else() {
+fn ca_07_fapi_2_accepts_only_the_issuer_as_a_string() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("fapi2"));
         let id = registered(&gate, &registration().without("response_types")).await;
@@ -83,7 +83,7 @@ fn cdr_request(statement: &Token) -> Token {
 }
 
 #[test]
-fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_authority() {
+fn md_17_cb_10_au_takes_scopes_from_the_statement_and_accepts_any_certificate() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("au-cdr"));
         let statement = cdr_statement().claim("scope", "openid unheard:of cdr:registration");
@@ -93,7 +93,7 @@ fn md_17_cb_10_au_takes_scopes_from_the_statement_and_any_certificate_of_the_aut
                 .await;
         let registered = super::body(&answer);
         assert_eq!(answer.status, 201, "{registered}");
-        assert_eq!(registered["scope"], "openid cdr:registration", "what nobody knows is ignored");
+        assert_eq!(registered["scope"], "openid cdr:registration", "unknown scopes are ignored");
         assert_eq!(
             (&registered["application_type"], &registered["client_name"]),
             (&json!("web"), &json!(PKI.tpp.software.client_name))
@@ -158,7 +158,7 @@ fn au_differs_in_what_it_demands_and_in_how_it_answers() {
 }
 
 #[test]
-fn at_07_au_wants_a_scope_for_managing_a_registration() {
+fn at_07_au_requires_a_scope_for_managing_a_registration() {
     run(0, |host| async move {
         let gate = gate_with(&host, of_profile("au-cdr"));
         let id = registered(&gate, &cdr_request(&cdr_statement())).await;
@@ -203,8 +203,8 @@ fn md_09_md_16_revolut_names_the_subject_and_lists_scopes_in_its_own_way() {
         );
         assert!(registered.get("tls_client_auth_subject_dn").is_none());
 
-        let nobody = answered(&gate, &Endpoint::DistinguishedName, &request("", None, "")).await;
-        assert_refused(&host, &nobody, 401, "invalid_client", "client_certificate_missing");
+        let anonymous = answered(&gate, &Endpoint::DistinguishedName, &request("", None, "")).await;
+        assert_refused(&host, &anonymous, 401, "invalid_client", "client_certificate_missing");
         let answer = register(&gate, &registration()).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "auth_method");
         let both = revolut_request(&subject).claim("tls_client_auth_subject_dn", subject.clone());

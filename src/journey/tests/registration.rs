@@ -3,7 +3,7 @@ use crate::host::CallNotSent;
 use crate::host::mock::{answer as response, run};
 
 #[test]
-fn a_good_request_registers_once_everything_was_checked() {
+fn a_good_request_registers_after_all_checks() {
     run(0, |host| async move {
         let gate = gate(&host);
         let answer = register(&gate, &registration()).await;
@@ -13,10 +13,7 @@ fn a_good_request_registers_once_everything_was_checked() {
         assert_eq!(body["client_id_issued_at"], 1_700_000_000, "a number");
         assert_eq!(body["software_id"], PKI.tpp.software.software_id.as_str());
         assert_eq!(body["org_id"], PKI.tpp.software.org_id.as_str(), "the statement's claims come with it");
-        assert!(
-            body.get("iss").is_none() && body.get("jti").is_none(),
-            "but not what concerns the statement as a token"
-        );
+        assert!(body.get("iss").is_none() && body.get("jti").is_none(), "but no claim about the statement itself");
         assert_eq!(body["redirect_uris"], json!(PKI.tpp.software.redirect_uris));
         assert_eq!(host.store.borrow().consumed.len(), 1);
     });
@@ -92,7 +89,7 @@ fn ss_13_a_key_set_on_another_host_is_refused_before_it_is_fetched() {
 }
 
 #[test]
-fn jo_19_no_key_set_no_verdict() {
+fn jo_19_without_a_key_set_a_request_is_refused() {
     run(0, |host| async move {
         let gate = gate(&host);
         let broken: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 5] = [
@@ -113,7 +110,7 @@ fn jo_19_no_key_set_no_verdict() {
 }
 
 #[test]
-fn gw_01_a_store_that_does_not_speak_its_api_is_no_store() {
+fn gw_01_an_answer_that_breaks_the_stores_api_is_an_error() {
     run(0, |host| async move {
         let gate = gate(&host);
         let nonsense: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 6] = [
@@ -133,13 +130,13 @@ fn gw_01_a_store_that_does_not_speak_its_api_is_no_store() {
 }
 
 #[test]
-fn rg_01_no_certificate_no_registration() {
+fn rg_01_a_registration_without_a_certificate_is_refused() {
     run(0, |host| async move {
         let gate = gate(&host);
         let body = registration().sign(&PKI.tpp.signing).unwrap();
         let answer = answered(&gate, &Endpoint::Register, &request("application/jwt", None, &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_missing");
-        assert_eq!(host.calls.borrow().len(), 0, "refused before anything was spent");
+        assert_eq!(host.calls.borrow().len(), 0, "refused before any call");
     });
 }
 
@@ -198,7 +195,7 @@ fn jo_13_a_new_key_is_fetched_once() {
         registered(&gate, &registration()).await;
         assert_eq!(host.calls_to("directory"), 2, "the directory's key set, and the software's");
 
-        // The software publishes a new key and uses it at once, while the interval has not passed.
+        // The software publishes a new key and uses it at once, before `jwks.refetch_interval` has passed.
         let new_key = dcr_mint::keys::SigningKey::generate_es256().with_kid("new");
         let path = format!("keystore.example{}", PKI.tpp.software.key_set_path());
         host.key_sets.borrow_mut().insert(path, json!({ "keys": [new_key.public_jwk()] }));
@@ -206,7 +203,7 @@ fn jo_13_a_new_key_is_fetched_once() {
         let post = |body: String| request("application/jwt", Some(&PKI.tpp.transport), &body);
         let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
         assert_refused(&host, &answer, 400, "invalid_client_metadata", "kid_unknown");
-        assert_eq!(host.calls_to("directory"), 2, "not asked again within the interval");
+        assert_eq!(host.calls_to("directory"), 2, "it is not fetched again within the interval");
 
         host.now.set(host.now.get() + 31);
         let answer = answered(&gate, &Endpoint::Register, &post(signed(registration()))).await;
@@ -215,13 +212,13 @@ fn jo_13_a_new_key_is_fetched_once() {
     });
 }
 
-/// The other third party's key, under a kid of our choice.
+/// The key of the other third party, with this kid.
 fn thief_as(kid: &str) -> dcr_mint::keys::SigningKey {
     dcr_mint::keys::SigningKey::from_pem(&PKI.other_tpp.signing.to_pem()).unwrap().with_kid(kid)
 }
 
 #[test]
-fn ss_15_what_people_see_of_a_client_is_the_directorys_word() {
+fn ss_15_the_directory_describes_a_client_to_people() {
     run(0, |host| async move {
         let gate = gate(&host);
         let thief = registration()
@@ -235,7 +232,7 @@ fn ss_15_what_people_see_of_a_client_is_the_directorys_word() {
         assert_eq!(body["logo_uri"], statement().claims()["software_logo_uri"]);
         assert_eq!(body["software_version"], json!(1.0));
 
-        // Where the statement is silent, the request may speak, but only what can be shown.
+        // If the statement has no description, that of the request is used, but only if it is safe to show.
         let silent =
             statement().without("software_client_name").without("software_logo_uri").sign(&PKI.directory).unwrap();
         let request = || registration().claim("software_statement", silent.clone());

@@ -1,4 +1,4 @@
-//! Tokens and registrations that are asked for together: fewer calls, and each request's own outcome.
+//! Tokens and registrations that share calls to the store: there are fewer calls, and each request gets its own outcome.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::*;
 use crate::host::Host;
 use crate::host::mock::{answer as response, run};
 
-/// How many tokens each call has asked for.
+/// The number of tokens in each call.
 fn groups(host: &MockHost) -> Vec<usize> {
     asked(host, "tokens").iter().map(Vec::len).collect()
 }
 
-/// What each call to create something has asked for.
+/// The elements of each call.
 fn asked(host: &MockHost, what: &str) -> Vec<Vec<Value>> {
     let calls = host.calls.borrow();
     let bodies = calls.iter().filter(|call| call.path == format!("/v1/{what}")).map(|call| call.body.as_slice());
     bodies.map(|body| serde_json::from_slice::<Value>(body).unwrap()[what].as_array().unwrap().clone()).collect()
 }
 
-/// The gate, and a client that it has at hand.
+/// A gate, and a client in its cache.
 async fn gate_and_client(host: &MockHost) -> (Rc<Gate<MockHost>>, String) {
     let gate = gate(host);
     let client = registered(&gate, &registration()).await;
@@ -34,12 +34,12 @@ async fn gate_and_client(host: &MockHost) -> (Rc<Gate<MockHost>>, String) {
 }
 
 #[test]
-fn who_comes_while_a_call_is_out_shares_the_next() {
+fn requests_during_a_call_share_the_next_call() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         let first = token(&gate, &client, "");
         let others = async {
-            // Not before the first one's call has left.
+            // These requests start after the call of the first one was sent.
             host.sleep(Duration::ZERO).await;
             join_all((0..6).map(|_| token(&gate, &client, ""))).await
         };
@@ -53,7 +53,7 @@ fn who_comes_while_a_call_is_out_shares_the_next() {
                 body(answer)["access_token"].as_str().unwrap().to_owned()
             })
             .collect();
-        assert_eq!(tokens.len(), 7, "each has its own");
+        assert_eq!(tokens.len(), 7, "each request gets its own token");
     });
 }
 
@@ -95,7 +95,7 @@ fn each_client_gets_its_own_token_and_each_refusal_is_its_own() {
 }
 
 #[test]
-fn a_call_takes_64_at_most_and_where_many_wait_more_than_one_is_out() {
+fn a_call_has_at_most_64_elements_and_several_calls_may_be_under_way() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         let answers = join_all((0..150).map(|_| token(&gate, &client, ""))).await;
@@ -105,7 +105,7 @@ fn a_call_takes_64_at_most_and_where_many_wait_more_than_one_is_out() {
 }
 
 #[test]
-fn an_answer_that_does_not_tell_of_each_is_none() {
+fn an_answer_without_an_outcome_for_each_request_is_an_error() {
     let issued = |client: &str| json!({ "status": 201, "client_id": client, "access_token": "t", "token_type": "Bearer", "expires_in": 1, "scope": "openid" });
     let answers = [
         ("one missing", json!({ "tokens": [issued("client-1")] }), [503, 503]),
@@ -130,7 +130,7 @@ fn an_answer_that_does_not_tell_of_each_is_none() {
 }
 
 #[test]
-fn who_has_left_is_not_asked_for_and_keeps_nobody_from_a_token() {
+fn a_request_that_ended_is_not_sent_and_does_not_stop_the_others() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         let mut leaving = Box::pin(token(&gate, &client, ""));
@@ -171,9 +171,9 @@ fn registrations_share_a_call_and_each_has_its_own_outcome() {
     });
 }
 
-/// As when Envoy loses the message that wakes the root.
+/// This happens if Envoy loses the message that wakes the root context.
 #[test]
-fn lost_work_is_done_by_whoever_comes_later() {
+fn lost_work_is_done_by_a_later_request() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         host.loses_work.set(true);
@@ -197,7 +197,7 @@ fn lost_work_is_done_by_whoever_comes_later() {
 }
 
 #[test]
-fn the_stores_log_can_tell_the_requests_apart() {
+fn the_stores_log_can_distinguish_the_requests() {
     run(0, |host| async move {
         let (gate, client) = gate_and_client(&host).await;
         for (id, sent) in [("0b6c7a0e-8a53", Some("0b6c7a0e-8a53")), ("a b", None), ("", None)] {

@@ -18,7 +18,7 @@ fn signed(token: &Token) -> String {
 }
 
 #[test]
-fn ca_07_the_audiences_there_are_and_no_others() {
+fn ca_07_only_the_servers_own_audiences_are_accepted() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
@@ -51,11 +51,11 @@ fn jo_14_an_assertion_without_kid_is_tried_with_every_fitting_key() {
 }
 
 #[test]
-fn ca_15_an_unknown_client_looks_like_a_bad_signature() {
+fn ca_15_an_unknown_client_gets_the_answer_to_a_bad_signature() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
-        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
+        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("unknown")), "")).await;
         assert_refused(&host, &unknown, 401, "invalid_client", "assertion_client_unknown");
         let forged = assertion(&id).without_header("kid").sign(&PKI.other_tpp.signing).unwrap();
         let forged = answered(&gate, &Endpoint::Token, &by(&forged, "")).await;
@@ -76,7 +76,7 @@ fn ca_12_a_replayed_assertion_is_refused() {
 }
 
 #[test]
-fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good() {
+fn ca_19_another_transport_certificate_is_refused_with_a_good_assertion() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
@@ -85,8 +85,8 @@ fn ca_19_another_transport_certificate_is_refused_though_the_assertion_is_good()
             Some(Rc::new(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap()));
         let answer = answered(&gate, &Endpoint::Token, &request).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_over_foreign_certificate");
-        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("nobody")), "")).await;
-        assert_eq!(answer, unknown, "it does not even learn that the client exists");
+        let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("unknown")), "")).await;
+        assert_eq!(answer, unknown, "the caller does not learn that the client exists");
         assert!(!host.calls.borrow().iter().any(|call| call.path.ends_with("/tokens")), "its jti was not consumed");
     });
 }
@@ -129,7 +129,7 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
 }
 
 #[test]
-fn ca_15_a_client_of_a_directory_taken_off_the_list_is_nobodys() {
+fn ca_15_a_client_of_a_removed_directory_is_unknown() {
     run(0, |host| async move {
         let gate = gate(&host);
         let subject = PKI.tpp.transport.subject_dn().unwrap();

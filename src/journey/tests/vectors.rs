@@ -1,5 +1,5 @@
-//! Real tokens and certificates with verdicts set by hand. They lie beside the project's folder, not in it; without them the test says
-//! so and is skipped.
+//! Real tokens and certificates. The expected verdicts were written by hand. The files are in a folder beside that of the project. If they
+//! are missing, the test prints this and is skipped.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ fn read(folder: &Path, file: &Value) -> String {
 }
 
 #[test]
-fn every_verdict_of_the_profiles_there_are_comes_out() {
+fn every_verdict_of_the_built_in_profiles_is_as_expected() {
     let Some(folder) = vectors() else { return };
     let expected: Value = serde_json::from_str(&read(&folder, &json!("expected.json"))).unwrap();
     let verdicts: Vec<&Value> = expected["verdicts"]
@@ -61,7 +61,7 @@ fn configuration(verdict: &Value) -> Value {
 
 fn judge_registration(folder: &Path, verdict: &Value) {
     let (token, keys) = (read(folder, &verdict["file"]), read(folder, &json!("jwks.json")));
-    // Where the verdict does not depend on the certificate it names none.
+    // A verdict that does not depend on the certificate names no certificate.
     let any = json!("certificates/ob-transport-sgsMuc8ACBgBzinpr8oJ8B.pem");
     let transport = verdict.get("transport").unwrap_or(&any);
     let certificate = Certificate::from_pem(read(folder, transport).as_bytes()).unwrap();
@@ -78,7 +78,7 @@ fn judge_registration(folder: &Path, verdict: &Value) {
         if verdict["verdict"] == "accept" {
             assert_eq!(answer.status, 201, "{verdict}: {}", body(&answer));
         } else {
-            // A verdict may leave open which of several rules comes first.
+            // A verdict may allow several rules, because their order is not fixed.
             let either =
                 |expected: &Value, found: &str| expected.as_str().unwrap().split(" or ").any(|one| one == found);
             assert!(either(&verdict["rule"], refusal(&host).rule.id), "{verdict}: {}", refusal(&host).rule.id);

@@ -1,5 +1,5 @@
-//! The rules that an operator can set aside (`danger_rules`): each of them, in every profile that asks for it, is broken by a request that
-//! breaks no other rule. Where the rule is enforced, the request is refused; where it is off or in shadow mode, the request passes.
+//! The rules that an operator can set aside (`danger_rules`). Each rule is tested in every profile that asks for it, by a request that
+//! breaks only this rule. If the rule is enforced, the request is refused. If the rule is off or in shadow mode, the request passes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -33,14 +33,14 @@ fn a_waivable_rule_can_be_set_aside_in_every_profile_that_asks_for_it() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let asked: BTreeSet<&str> = reports.iter().flat_map(|report| &report.asked).copied().collect();
     let waivable: BTreeSet<&str> = waivable().map(|rule| rule.reason).collect();
-    assert_eq!(asked, waivable, "each of them is asked for by some profile");
+    assert_eq!(asked, waivable, "some profile asks for each of them");
 }
 
 fn waivable() -> impl Iterator<Item = &'static Rule> {
     RULES.iter().copied().filter(|rule| rule.waivability == Waivability::Waivable)
 }
 
-/// What came out for one profile.
+/// The results for one profile.
 #[derive(Default)]
 struct Report {
     /// The reasons of the waivable rules that the profile asks for.
@@ -56,7 +56,7 @@ impl Report {
             report.asked.push(rule.reason);
             let attempts = scene.attempts(rule.reason);
             let failures = match attempts.is_empty() {
-                true => vec!["no request here breaks it".to_owned()],
+                true => vec!["no request of this test breaks it".to_owned()],
                 false => attempts.iter().filter_map(|attempt| scene.try_all_modes(rule, attempt).err()).collect(),
             };
             report.failures.extend(failures.iter().map(|why| format!("{profile}: {} {}: {why}", rule.id, rule.reason)));
@@ -67,10 +67,10 @@ impl Report {
 
 /// A request that breaks one rule.
 struct Attempt {
-    /// Where the rule is broken.
+    /// The place where the rule is broken.
     name: &'static str,
     kind: Kind,
-    /// The document that the rule is broken in, where its answer depends on that.
+    /// The document in which the rule is broken, if the answer depends on it.
     document: Option<Document>,
     certificate: Identity,
     body: String,
@@ -94,17 +94,17 @@ impl Attempt {
     }
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 struct Outcome {
     answer: Answer,
     denied: Option<Refusal>,
     /// The reasons of each event about rules in shadow mode.
     in_shadow: Vec<Vec<&'static str>>,
-    /// When the ids that were consumed end.
+    /// The end of each consumed id.
     remembered_until: Vec<u64>,
 }
 
-/// A gateway of one profile, and what third parties send there.
+/// A gateway of one profile, and the requests of third parties to it.
 struct Scene {
     config: Value,
     settings: Settings,
@@ -112,7 +112,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The scene of a profile. Where the rule is an optional one of the profile, it is switched on; `None` where nothing can break it.
+    /// The scene of a profile. If the rule is optional in the profile, it is switched on. `None` if no request can break it.
     fn that_asks_for(rule: &Rule, profile: &str) -> Option<Self> {
         let ecosystem = match profile {
             "au-cdr" => Ecosystem::Cdr,
@@ -121,7 +121,7 @@ impl Scene {
         };
         let mut config = config();
         config["profile"] = json!(profile);
-        // A gateway for each attempt: none of them has others to share key sets with.
+        // Each attempt has its own gateway, so no two gateways share key sets.
         config["jwks"] = json!({ "shared_bytes": 0 });
         config["directories"].as_array_mut().unwrap().truncate(1);
         if ecosystem == Ecosystem::Brazil {
@@ -151,7 +151,7 @@ impl Scene {
         &self.settings.directories[0].dialect
     }
 
-    /// The requests that break the rule of this reason and no other.
+    /// The requests that break only the rule with this reason.
     fn attempts(&self, reason: &str) -> Vec<Attempt> {
         let (claims, now) = (&self.dialect().claims, mint::now());
         let beyond_skew = now + self.profile().clock_skew.as_secs() + 30;
@@ -246,7 +246,7 @@ impl Scene {
         }
     }
 
-    /// A claim of this value in each signed document: in the statement where `of_statements` says so, in the request, in an assertion.
+    /// A claim with this value in each signed document: in the request, in an assertion, and with `of_statements` in the statement.
     fn in_documents(&self, claim: &str, value: u64, of_statements: bool) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         if of_statements {
@@ -264,7 +264,7 @@ impl Scene {
         attempts
     }
 
-    /// These URIs in the statement: the request asks for a part of them, and for all of them.
+    /// Two requests with these URIs in the statement. The first asks for `part` of them, the second for all.
     fn redirect_uris(&self, uris: Value, part: Value) -> Vec<Attempt> {
         let statement = self.statement().claim(&self.dialect().claims.redirect_uris, uris.clone());
         let asking = |uris| self.registration(&self.request_with(&statement).claim("redirect_uris", uris));
@@ -279,7 +279,7 @@ impl Scene {
         self.request_with(&self.statement())
     }
 
-    /// A request that the profile takes, for its first choice among methods, application types and response types.
+    /// A request that breaks no rule. It has the default response types and the first application type of the profile.
     fn request_with(&self, statement: &Token) -> Token {
         let rules = &self.profile().client_metadata;
         let statement = statement.sign(&PKI.directory).unwrap();
@@ -293,7 +293,7 @@ impl Scene {
         self.over(self.transport(&PKI.tpp), request)
     }
 
-    /// The request as it has to be over this certificate: where a client is known by its subject, that is its subject.
+    /// The request over this certificate. If the client authenticates by its certificate, the request names the subject.
     fn over(&self, certificate: &Identity, request: Token) -> Token {
         if self.allows(PRIVATE_KEY_JWT) {
             request
@@ -356,7 +356,7 @@ impl Scene {
         Attempt { name: "the request", kind, document: None, certificate, body, has_interaction_id: true }
     }
 
-    /// The attempt is refused where the rule is enforced, and passes where it is set aside.
+    /// The attempt is refused if the rule is enforced, and passes if it is set aside.
     fn try_all_modes(&self, rule: &'static Rule, attempt: &Attempt) -> Result<(), String> {
         let broken = Refusal { document: attempt.document, ..Refusal::by(rule) };
         let refused = self.outcome(attempt, None);
@@ -372,18 +372,18 @@ impl Scene {
             let name = attempt.name;
             if passed.answer.status != attempt.kind.success() {
                 return Err(format!(
-                    "{name}: {mode}, yet answered {} {}",
+                    "{name}: {mode}, but the answer is {} {}",
                     passed.answer.status,
                     super::body(&passed.answer)
                 ));
             }
             if passed.in_shadow != expected {
-                return Err(format!("{name}: {mode}, and {:?} in shadow mode", passed.in_shadow));
+                return Err(format!("{name}: {mode}, but {:?} in shadow mode", passed.in_shadow));
             }
             let now = mint::now();
             if passed.remembered_until.iter().any(|end| !(now..now + 366 * DAY).contains(end)) {
                 return Err(format!(
-                    "{name}: {mode}, and the store takes none of the ends {:?}",
+                    "{name}: {mode}, but the store does not accept the ends {:?}",
                     passed.remembered_until
                 ));
             }
@@ -391,7 +391,8 @@ impl Scene {
         Ok(())
     }
 
-    /// What becomes of an attempt under these `danger_rules`, at a gateway of its own where its client is registered.
+    /// The outcome of an attempt under these `danger_rules`, at its own gateway. Before an update or a token request, its client is
+    /// registered.
     fn outcome(&self, attempt: &Attempt, danger_rules: Option<Value>) -> Outcome {
         let mut config = self.config.clone();
         if let Some(danger_rules) = danger_rules {
@@ -465,7 +466,7 @@ impl Outcome {
                 Event::Denied { refusal, .. } => denied = Some(refusal.clone()),
                 Event::ShadowDenied { refusals, .. } => {
                     let mut reasons: Vec<_> = refusals.iter().map(|refusal| refusal.rule.reason).collect();
-                    // A rule about statement and request may be broken in both.
+                    // A rule about both documents may be broken in the statement and in the request.
                     reasons.dedup();
                     in_shadow.push(reasons);
                 }
@@ -478,7 +479,7 @@ impl Outcome {
     }
 }
 
-/// What `statements` of a directory asks for, so that the rule of this reason is checked.
+/// The value of `statements` of a directory that makes the gate check the rule with this reason.
 fn demand(reason: &str) -> Option<Value> {
     Some(match reason {
         "statement_too_old" => json!({ "max_age": "5m" }),
@@ -490,7 +491,7 @@ fn demand(reason: &str) -> Option<Value> {
     })
 }
 
-/// The certificates of the third party, expired a minute ago.
+/// Certificates of the third party that expired a minute ago.
 struct Expired {
     transport: Identity,
     obwac: Identity,

@@ -27,7 +27,7 @@ fn one_fetch_serves_all_vms() {
 }
 
 #[test]
-fn a_vm_that_comes_late_needs_no_fetch_and_keeps_to_the_time_of_the_first() {
+fn a_late_vm_needs_no_fetch_and_the_set_expires_at_the_same_time() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 2, json!({ "max_age": "60s", "stale_if_error": "0s" }));
         assert!(vms[0].current(&source).await.is_ok());
@@ -59,7 +59,7 @@ fn neither_expiry_nor_refresh_costs_a_fetch_for_each_vm() {
 }
 
 #[test]
-fn what_one_vm_could_not_fetch_the_others_leave_alone_for_a_moment() {
+fn a_fetch_that_failed_in_one_vm_is_not_tried_at_once_by_another() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 4, json!({}));
         fail(&host);
@@ -70,7 +70,7 @@ fn what_one_vm_could_not_fetch_the_others_leave_alone_for_a_moment() {
         }
         let failures =
             host.events.borrow().iter().filter(|event| matches!(event, Event::KeySetFetchFailed { .. })).count();
-        assert_eq!(failures, 2, "each fetch is told of once");
+        assert_eq!(failures, 2, "each failed fetch is recorded once");
     });
 }
 
@@ -107,7 +107,7 @@ fn a_new_key_that_one_vm_found_is_found_by_the_others_without_a_fetch() {
 }
 
 #[test]
-fn a_vm_that_dies_while_it_fetches_is_waited_for_and_no_longer() {
+fn the_others_wait_for_a_limited_time_for_a_vm_that_died() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 3, json!({}));
         host.loses_work.set(true);
@@ -121,7 +121,7 @@ fn a_vm_that_dies_while_it_fetches_is_waited_for_and_no_longer() {
 }
 
 #[test]
-fn what_one_vm_learned_to_be_withdrawn_no_other_takes_up_again() {
+fn a_set_that_one_vm_found_withdrawn_is_not_used_by_the_others() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 3, json!({ "max_age": "60s" }));
         assert_eq!(all_use(&vms[..2], &source, 1).await, 2);
@@ -130,12 +130,9 @@ fn what_one_vm_learned_to_be_withdrawn_no_other_takes_up_again() {
         let known = vms[0].current(&source).await.unwrap();
         assert!(vms[0].newer_than(&known, &source).await.is_none());
         assert!(vms[0].current(&source).await.is_err());
-        assert!(vms[2].current(&source).await.is_err(), "one that comes late");
+        assert!(vms[2].current(&source).await.is_err(), "a VM that comes late");
         host.now.set(1_060);
-        assert!(
-            vms[1].current(&source).await.is_err(),
-            "one that would have used its own for as long as nobody answers"
-        );
+        assert!(vms[1].current(&source).await.is_err(), "a VM that could still use its own old set");
     });
 }
 
@@ -151,7 +148,7 @@ fn another_configuration_shares_nothing() {
 }
 
 #[test]
-fn nothing_is_shared_where_no_memory_is_given_for_it() {
+fn nothing_is_shared_without_memory_for_it() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 3, json!({ "shared_bytes": 0 }));
         assert_eq!(all_use(&vms, &source, 5).await, 15);
@@ -162,7 +159,7 @@ fn nothing_is_shared_where_no_memory_is_given_for_it() {
 }
 
 #[test]
-fn sources_of_one_slot_take_turns_in_it() {
+fn sources_with_the_same_slot_replace_each_other() {
     run(1_000, |host| async move {
         let (vms, _) = vms(&host, 2, json!({ "shared_bytes": 65_536 }));
         host.instead(|call| Some(Ok(answer(200, json!({ "keys": [], "path": call.path })))));
@@ -174,7 +171,7 @@ fn sources_of_one_slot_take_turns_in_it() {
             assert_eq!(host.calls_to("directory"), fetches, "{name} in {vm}");
         }
         assert_eq!(count(&host, CacheName::SharedKeySets, CacheEvent::Evicted), 2);
-        assert_eq!(host.shared.borrow().len(), 2, "one document and one note, whatever was fetched");
+        assert_eq!(host.shared.borrow().len(), 2, "one document and one note");
     });
 }
 
@@ -187,12 +184,12 @@ fn a_set_too_long_to_be_shared_is_fetched_by_each_vm() {
         host.instead(|_| Some(Ok(answer(200, json!({ "keys": [], "long": "l".repeat(66_000) })))));
         assert!(vms[0].current(&source).await.is_ok());
         assert!(vms[1].current(&source).await.is_ok());
-        assert_eq!(host.calls_to("directory"), 3, "and nobody takes up the short one of yesterday");
+        assert_eq!(host.calls_to("directory"), 3, "the second VM does not use the short document of the day before");
     });
 }
 
 #[test]
-fn what_is_shared_is_read_as_carefully_as_what_is_fetched() {
+fn a_shared_document_is_checked_like_a_fetched_one() {
     run(1_000, |host| async move {
         let (vms, source) = vms(&host, 2, json!({ "bytes": 1000 }));
         assert!(vms[0].current(&source).await.is_ok());
