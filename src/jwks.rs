@@ -130,7 +130,7 @@ impl<H: Host> KeySets<H> {
         if !held.as_ref().is_some_and(|held| self.is_fresh(held)) {
             let pause = if held.is_some() { self.config.refetch_interval.as_secs() } else { FAILURE_PAUSE };
             if self.may_ask(source, pause) {
-                held = self.join_fetch(source).arrived().await;
+                held = self.join_fetch(source).get().await;
             }
         }
         let longest = self.config.max_age.saturating_add(self.config.stale_if_error).as_secs();
@@ -144,7 +144,7 @@ impl<H: Host> KeySets<H> {
         let at_hand = self.entry(source).held.filter(is_newer).or_else(|| self.look_elsewhere(source).filter(is_newer));
         let newer = match at_hand {
             None if self.may_ask(source, self.config.refetch_interval.as_secs()) => {
-                self.join_fetch(source).arrived().await.filter(is_newer)
+                self.join_fetch(source).get().await.filter(is_newer)
             }
             at_hand => at_hand,
         };

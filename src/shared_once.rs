@@ -12,16 +12,16 @@ pub(crate) struct SharedOnce<T>(Rc<RefCell<State<T>>>);
 
 #[derive(Debug)]
 struct State<T> {
-    arrived: Option<T>,
+    value: Option<T>,
     waiting: Vec<Waker>,
 }
 
 impl<T> SharedOnce<T> {
     /// Sets the value for all that wait now or later. Only the first value counts.
-    pub(crate) fn bring(&self, value: T) {
+    pub(crate) fn set(&self, value: T) {
         let waiting = {
             let mut state = self.0.borrow_mut();
-            state.arrived.get_or_insert(value);
+            state.value.get_or_insert(value);
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
@@ -35,11 +35,11 @@ impl<T> SharedOnce<T> {
 
 impl<T: Clone> SharedOnce<T> {
     /// Waits for the value. It can be called again and then returns at once.
-    pub(crate) async fn arrived(&self) -> T {
+    pub(crate) async fn get(&self) -> T {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();
-            match state.arrived.clone() {
-                Some(arrived) => Poll::Ready(arrived),
+            match state.value.clone() {
+                Some(value) => Poll::Ready(value),
                 None => {
                     state.waiting.push(context.waker().clone());
                     Poll::Pending
@@ -58,6 +58,6 @@ impl<T> Clone for SharedOnce<T> {
 
 impl<T> Default for SharedOnce<T> {
     fn default() -> Self {
-        Self(Rc::new(RefCell::new(State { arrived: None, waiting: Vec::new() })))
+        Self(Rc::new(RefCell::new(State { value: None, waiting: Vec::new() })))
     }
 }

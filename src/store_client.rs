@@ -130,7 +130,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
             consume_jti: single_uses.as_slice(),
             record: &record,
         };
-        let reply = self.batched(&self.new_clients, json::text(&element)).arrived().await?;
+        let reply = self.batched(&self.new_clients, json::text(&element)).get().await?;
         let written: Written = self.expect(201, &reply, &single_uses)?;
         if written.registration_access_token.is_some() == with_token {
             self.written(written, record)
@@ -211,7 +211,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
         };
         let issued = self
             .batched(&self.new_tokens, json::text(&element))
-            .arrived()
+            .get()
             .await
             .and_then(|reply| self.expect(201, &reply, &jti));
         if issued.is_err() {

@@ -29,19 +29,19 @@ impl Body {
     /// # Errors
     /// [`TooLarge`] if the body is larger than the endpoint accepts.
     pub async fn read(&self) -> Result<Rc<[u8]>, TooLarge> {
-        self.0.arrived().await
+        self.0.get().await
     }
 }
 
 impl BodySender {
     /// Delivers the whole body.
     pub fn complete(&self, body: Vec<u8>) {
-        self.0.bring(Ok(body.into()));
+        self.0.set(Ok(body.into()));
     }
 
     /// Reports that the body is too large.
     pub fn too_large(&self) {
-        self.0.bring(Err(TooLarge));
+        self.0.set(Err(TooLarge));
     }
 }
 

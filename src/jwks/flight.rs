@@ -48,7 +48,7 @@ impl<T> Flights<T> {
         let place = self.0.borrow().iter().position(|flight| flight.source == *source);
         let landed = place.map(|place| self.0.borrow_mut().swap_remove(place));
         if let Some(flight) = landed {
-            flight.brings.bring(brought);
+            flight.brings.set(brought);
         }
     }
 }

@@ -120,7 +120,7 @@ impl<H: Host> StoreClient<H> {
             for (index, element) in group.iter().enumerate() {
                 let outcome = outcomes.as_ref().map_err(|error| *error);
                 // `send` returns as many outcomes as elements.
-                element.outcome.bring(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
+                element.outcome.set(outcome.and_then(|all| all.get(index).cloned().ok_or(StoreError::Unavailable)));
             }
         }
     }
