@@ -295,7 +295,7 @@ impl Config {
             if self.settings.profile.registration.body == RequestBody::Json && dialect.certificate_forms.is_empty() {
                 return Err(wrong(
                     &at("dialect"),
-                    "nobody signs requests in this profile, and certificates of this dialect name no software: anybody could register it",
+                    "requests are not signed in this profile, and certificates of this dialect name no software: anybody could register it",
                 ));
             }
             for (j, host) in directory.software_key_sets.iter().enumerate() {

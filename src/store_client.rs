@@ -135,7 +135,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
         if written.registration_access_token.is_some() == with_token {
             self.written(written, record)
         } else {
-            Err(self.failed("made a client without its registration access token, or with one nobody asked for"))
+            Err(self.failed("made a client without its registration access token, or with one that was not asked for"))
         }
     }
 

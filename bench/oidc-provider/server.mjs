@@ -19,7 +19,7 @@ function certificate(ctx) {
 
 const provider = new Provider(ISSUER, {
   jwks: { keys: [{ ...signingKey, alg: 'PS256', use: 'sig', kid: 'provider' }] },
-  cookies: { keys: ['unused: nobody logs in here'] },
+  cookies: { keys: ['unused: there is no login'] },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },

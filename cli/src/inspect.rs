@@ -173,7 +173,7 @@ fn write_findings(text: &mut String, findings: &[Finding]) {
 fn time_in_words(claim: &str, value: &Value, now: u64) -> String {
     // There is no text for a time after the year 9999.
     let Some(time) = value.as_u64().filter(|time| *time < 253_402_300_800) else {
-        return "no time anybody means".into();
+        return "not a plausible time".into();
     };
     let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(time));
     let distance = in_words(time.abs_diff(now));

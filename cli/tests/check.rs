@@ -254,14 +254,14 @@ fn an_assertion_is_judged_by_the_registration_of_its_client() {
 fn what_cannot_be_judged_says_why_and_ends_with_2() {
     let scene = Scene::new("uk-obie-3.3", &json!({}));
     scene.folder.write("document", &scene.request(|request| request));
-    scene.folder.write("nobody.json", r#"{"client_id":"me"}"#);
+    scene.folder.write("unregistered.json", r#"{"client_id":"me"}"#);
     let directory = format!("{DIRECTORY}/openbanking.jwks=directory.jwks");
     let own = format!("{DIRECTORY}{}", PKI.tpp.software.key_set_path());
     let of_the_gate = ["--config", "gate.yaml", "--certificate", "own.pem", "--jwks", &directory];
     for (more, problem) in [
         (&["document"][..], format!("holds no key set for {own}: add {own}=FILE")),
         (&["--at", "tomorrow", "document"], "--at: write Unix seconds".to_owned()),
-        (&["--client", "nobody.json", "document"], "--client: has no software_statement".to_owned()),
+        (&["--client", "unregistered.json", "document"], "--client: has no software_statement".to_owned()),
         (&["--jwks", "nowhere.jwks", "document"], "nowhere.jwks".to_owned()),
         (&["absent"], "absent".to_owned()),
     ] {
@@ -319,7 +319,7 @@ fn every_verdict_set_by_hand_comes_out_of_the_command() {
     for verdict in verdicts {
         let text = |member: &str| verdict[member].as_str().unwrap_or_default();
         folder.write("gate.yaml", &of_vectors(text("profile"), text("audience")).to_string());
-        let client = text("as").rsplit_once(' ').map_or("nobody", |(_, client_id)| client_id);
+        let client = text("as").rsplit_once(' ').map_or("unknown", |(_, client_id)| client_id);
         let client = json!({
             "client_id": client, "token_endpoint_auth_method": "private_key_jwt",
             "software_statement": registration["software_statement"],

@@ -15,7 +15,7 @@ const DEPTH: usize = 16;
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() {
         return Err(
-            "there is none: set the plugin's configuration to a StringValue with JSON, or to a Struct".to_owned()
+            "it is missing: set the plugin's configuration to a StringValue with JSON, or to a Struct".to_owned()
         );
     }
     json::parse(bytes, DEPTH).or_else(|not_json| {

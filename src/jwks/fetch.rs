@@ -33,7 +33,7 @@ pub(super) async fn fetch<H: Host>(host: &H, config: &JwksConfig, source: &Sourc
     let response = host.call(call).await.map_err(|_| Failure::new("the call could not be sent: check the cluster"))?;
     match response.status {
         Some(200) => {}
-        Some(404 | 410) => return Err(Failure { problem: "its host says that there is none", is_withdrawn: true }),
+        Some(404 | 410) => return Err(Failure { problem: "its host says that it does not exist", is_withdrawn: true }),
         Some(503 | 504) => {
             return Err(Failure::new("its host refused the connection or did not answer in time"));
         }

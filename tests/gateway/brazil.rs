@@ -125,7 +125,7 @@ async fn a_third_party_registers_and_manages_its_registration_by_the_token_that_
 }
 
 #[tokio::test]
-async fn nobody_registers_a_software_whose_certificate_it_does_not_have() {
+async fn a_software_is_registered_only_over_its_own_certificate() {
     let brazil = Brazil::open().await;
     let software = || PKI.tpp.brazilian_software.clone();
     let brcac = |software: Software| PKI.tpp_ca.issue_transport(&software, TransportShape::Brcac).unwrap();
@@ -168,7 +168,7 @@ async fn nothing_but_the_directorys_fresh_signature_vouches_for_a_software() {
     for (name, statement, reason) in [
         ("the UK directory's", json!(of_uk), "statement_issuer"),
         ("its own", json!(good().sign(&own_key).unwrap()), "statement_signature"),
-        ("nobody's", json!(good().unsigned()), "unsigned"),
+        ("an unsigned one", json!(good().unsigned()), "unsigned"),
         ("its claims alone", json!(good().claims()), "statement_missing"),
         ("its claims as text", json!(claims), "jws_malformed"),
         ("a list with a good one", json!([good().sign(&PKI.directory).unwrap()]), "statement_missing"),
@@ -272,7 +272,7 @@ async fn a_registration_access_token_opens_one_registration_to_one_software_and_
     let url = format!("{}?access_token={token}", tpp.endpoints.client(&client_id));
     let in_query = tpp.send(tpp.request(Method::GET, &url)).await.unwrap();
     brazil.assert_refused(&in_query, 400, "token_in_two_places", "in the query").await;
-    assert_eq!(tpp.retrieve(&client_id, &token).await.unwrap().status, 200, "a thief's attempt ends nobody's token");
+    assert_eq!(tpp.retrieve(&client_id, &token).await.unwrap().status, 200, "the attempt does not revoke the token");
 
     let access_token = brazil.access_token(&tpp, &client_id).await;
     for answer in [

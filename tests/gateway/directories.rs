@@ -258,7 +258,7 @@ async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
     }
     let answer = send(Some(id)).await;
     assert_eq!((answer.status, answer.header("x-fapi-interaction-id")), (201, Some(id)));
-    assert_eq!(gateway.client(None).unwrap().discover().await.unwrap().status, 200, "the metadata is for anybody");
+    assert_eq!(gateway.client(None).unwrap().discover().await.unwrap().status, 200, "the metadata is public");
 }
 
 /// A gateway with this profile that accepts the directories of Open Banking and of Open Finance Brasil. Each has its own key.

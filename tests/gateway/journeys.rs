@@ -278,7 +278,7 @@ async fn other_grants_go_to_the_authorization_server_where_the_operator_says_so(
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     assert_refused(&gateway.client(None).unwrap().token(&form).await.unwrap(), 401, "invalid_client", "RG-01");
     assert_refused(&tpp.token(&[("code", "a code")]).await.unwrap(), 400, "invalid_request", "CA-20");
-    let ours = [("grant_type", "client_credentials"), ("client_id", "nobody")];
+    let ours = [("grant_type", "client_credentials"), ("client_id", "unknown")];
     assert_refused(&tpp.token(&ours).await.unwrap(), 401, "invalid_client", "CA-17");
     assert_eq!(gateway.backend().requests().len(), reached, "what is ours or broken does not pass");
 }

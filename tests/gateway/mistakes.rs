@@ -107,7 +107,7 @@ async fn a_jti_is_not_scoped_by_its_issuer() {
     let other = scene.gateway.client(Some(&PKI.other_tpp.transport)).unwrap();
     let request = scene.gateway.registration_request(&PKI.other_tpp).unwrap().claim("jti", "one for both");
     let answer = other.register(&request.sign(&PKI.other_tpp.signing).unwrap()).await.unwrap();
-    assert_eq!(answer.status, 201, "nobody can use up another's jti: {}", answer.json());
+    assert_eq!(answer.status, 201, "one client cannot use up the jti of another: {}", answer.json());
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_key_url_is_read_from_an_unverified_statement() {
     let request = scene.request().claim("software_statement", forged);
     let answer = scene.tpp.register(&request.sign(&PKI.other_tpp.signing).unwrap()).await.unwrap();
     scene.assert_refused(&answer, 400, "invalid_software_statement", "statement_signature").await;
-    assert_eq!(directory.fetches("/thief.jwks"), 0, "nobody went there");
+    assert_eq!(directory.fetches("/thief.jwks"), 0, "the gateway did not fetch it");
 
     let request = scene.request().claim("software_statement", statement(&PKI.directory));
     let answer = scene.tpp.register(&request.sign(&PKI.other_tpp.signing).unwrap()).await.unwrap();

@@ -39,7 +39,7 @@ fn requests(gateway: &Gateway) -> Vec<Sample> {
     let signed = |token: &mint::Token| token.sign(&PKI.tpp.signing).unwrap();
     let beyond = signed(&request().claim("scope", "openid fundsconfirmations"));
     let large = signed(&request().claim("filler", "x".repeat(30_000)));
-    let form = "grant_type=client_credentials&client_id=nobody";
+    let form = "grant_type=client_credentials&client_id=unknown";
     let collection = |name, body: String, reason| Sample::new(name, Method::POST, REGISTRATION, reason).with(JWT, body);
     let of_client = |name, method, reason| Sample::new(name, method, format!("{REGISTRATION}/somebody?a=%20b"), reason);
     vec![
@@ -57,10 +57,10 @@ fn requests(gateway: &Gateway) -> Vec<Sample> {
         of_client("delete", Method::DELETE, None),
         of_client("another method", Method::PATCH, Some("method_not_allowed")).with(JWT, "whatever it is"),
         Sample::new("a client of the upstream", Method::POST, "/token", None).with(FORM, form),
-        Sample::new("no grant", Method::POST, "/token", Some("grant_type_missing")).with(FORM, "client_id=nobody"),
+        Sample::new("no grant", Method::POST, "/token", Some("grant_type_missing")).with(FORM, "client_id=unknown"),
         Sample::new("the metadata", Method::GET, "/.well-known/openid-configuration", None),
         Sample::new("no canonical path", Method::GET, format!("{REGISTRATION}/a/"), Some("path_not_canonical")),
-        Sample::new("somebody else's path", Method::POST, "/accounts?x=1", None).with("text/plain", "hello"),
+        Sample::new("a path of the upstream", Method::POST, "/accounts?x=1", None).with("text/plain", "hello"),
     ]
 }
 
@@ -147,7 +147,7 @@ async fn single_rules_are_watched_or_off_and_all_others_refuse() {
     }
     assert_eq!(counted(&gateway, "shadow_denied.CB_04").await, 2);
     assert_eq!(counted(&gateway, "shadow_denied.MD_15").await, 2);
-    assert_eq!(counted(&gateway, "MD_23").await, 0, "nobody hears of a rule that is off");
+    assert_eq!(counted(&gateway, "MD_23").await, 0, "a rule that is off is not counted");
 }
 
 async fn send(gateway: &Gateway, client: &Tpp, sample: &Sample) -> Answer {

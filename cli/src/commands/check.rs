@@ -60,8 +60,8 @@ Examples:
       --certificate transport.pem --at 2026-11-20T10:00:00Z request.jwt
   dcr check --config gate.yaml --jwks keys.jwks --certificate transport.pem --client registered.json assertion.jwt
 
-Exits with 0 where the gateway would accept, 1 where it would refuse, 2 where nobody could tell: a file that cannot be read, a key set
-that is not given.";
+Exits with 0 if the gateway would accept, 1 if it would refuse, 2 if the document cannot be judged: a file cannot be read, or a key set
+is not given.";
 
 impl Check {
     pub(crate) fn run(self) -> Outcome {

@@ -38,7 +38,7 @@ impl Inspected {
             return Self::parse_jws(token);
         }
         let claims: Map<String, Value> = serde_json::from_str(token)
-            .map_err(|error| Error::Token(format!("it begins like a JSON object, and is none: {error}")))?;
+            .map_err(|error| Error::Token(format!("it begins like a JSON object, but is not one: {error}")))?;
         Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, signature_bytes: None })
     }
 

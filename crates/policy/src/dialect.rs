@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_template_ends_with_an_id() {
         for text in
-            ["", "CN", "{software_id}x", "{nobody}", "{software_id", "{software_id}{organisation_id}", "{country}"]
+            ["", "CN", "{software_id}x", "{unknown}", "{software_id", "{software_id}{organisation_id}", "{country}"]
         {
             assert_eq!(Template::parse(text), None, "{text}");
         }

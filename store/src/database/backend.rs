@@ -54,7 +54,7 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Waits for running operations, then closes. Later operations fail with [`Failure::Closed`].
     fn close(&self) -> Operation<'_, ()>;
 
-    /// Does the work that this database needs beside its operations, as long as the future is polled. By default there is none to do.
+    /// Does the work that this database needs beside its operations, as long as the future is polled. By default it does nothing.
     fn housekeeping(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }

@@ -42,7 +42,7 @@ base64url() {
     openssl base64 -A | tr '+/' '-_' | tr -d '='
 }
 
-# member NAME JSON: the value of a member that is a string without escapes, nothing if there is none.
+# member NAME JSON: the value of a member that is a string without escapes, nothing if there is no such member.
 member() {
     printf '%s\n' "$2" | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"
 }

@@ -54,7 +54,7 @@ fn forms(profile: &Profile) -> Vec<Case> {
                 [("grant_type", "client_credentials"), ("client_id", scene.client_id.as_str()), ("client_secret", "s")];
             scene.post_form(&scene.tpp, &form)
         }),
-        Case::refused("nobody says who it is", ("client_id_missing", 401, CLIENT), |scene| {
+        Case::refused("no client id", ("client_id_missing", 401, CLIENT), |scene| {
             scene.post_form(&scene.tpp, &[("grant_type", "client_credentials")])
         }),
         Case::refused("no grant_type", ("grant_type_missing", 400, REQUEST), |scene| {
@@ -78,7 +78,7 @@ fn forms(profile: &Profile) -> Vec<Case> {
             ("grant_type_not_registered", 400, "unauthorized_client"),
             |scene| scene.post_form(&scene.tpp, &scene.credential_of(&scene.code_only_client_id)),
         ),
-        Case::accepted("parameters nobody knows", 200, |scene| {
+        Case::accepted("unknown parameters", 200, |scene| {
             with_credential(scene, &[("redirect_uri", "https://harbour.example/callback")])
         }),
     ]
@@ -92,7 +92,7 @@ fn scope(profile: &Profile) -> Vec<Case> {
         Case::refused("a scope never registered", ("scope_not_registered", 400, "invalid_scope"), move |scene| {
             with_credential(scene, &[("scope", &more)])
         }),
-        Case::accepted("an empty scope is none", 200, |scene| with_credential(scene, &[("scope", "")])),
+        Case::accepted("an empty scope", 200, |scene| with_credential(scene, &[("scope", "")])),
         Case::accepted("a part of the scope", 200, move |scene| with_credential(scene, &[("scope", &part)])),
         Case::accepted("all of the scope", 200, move |scene| with_credential(scene, &[("scope", &allowed.join(" "))])),
     ]
@@ -176,7 +176,7 @@ fn signatures(profile: &Profile) -> Vec<Case> {
             scene.post_assertion(&scene.assertion().sign(&key).unwrap())
         }),
         Case::refused("an unknown client's assertion", ("assertion_client_unknown", 401, CLIENT), |scene| {
-            post(scene, &scene.gateway.client_assertion("nobody"))
+            post(scene, &scene.gateway.client_assertion("unknown"))
         }),
         Case::refused(
             "a good assertion over another's certificate",

@@ -59,7 +59,7 @@ pub(super) fn gaps(profile: &Profile, cases: &[Case]) -> Vec<String> {
     let unheard_of = accounted_for.difference(&known).map(|reason| format!("no rule has the reason {reason}"));
     let both = covered
         .intersection(&absent)
-        .map(|reason| format!("a case breaks {reason}, which nobody can break in this profile, as the catalogue says"));
+        .map(|reason| format!("a case breaks {reason}, but the catalogue says that it cannot be broken here"));
     missing.chain(unheard_of).chain(both).collect()
 }
 

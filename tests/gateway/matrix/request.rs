@@ -37,7 +37,7 @@ fn distinguished_name(profile: &Profile) -> Vec<Case> {
     let (over_certificate, anonymous, posted) = (ask.clone(), ask.clone(), ask);
     vec![
         Case::accepted("the subject's name", 200, move |scene| over_certificate(scene, Method::GET, &scene.tpp)),
-        Case::refused("nobody's name", ("client_certificate_missing", 401, "invalid_client"), move |scene| {
+        Case::refused("a name, no certificate", ("client_certificate_missing", 401, "invalid_client"), move |scene| {
             anonymous(scene, Method::GET, &scene.anonymous)
         }),
         Case::refused("POST of a name", ("method_not_allowed", 405, "invalid_request"), move |scene| {
@@ -153,7 +153,7 @@ fn audiences(profile: &Profile) -> Vec<Case> {
     let mut cases: Vec<Case> = AUDIENCES.into_iter().map(of_name).collect();
     let known = profile.registration.audiences[0];
     cases.extend([
-        broken("aud is somebody else", "request_audience", |token| token.claim("aud", "https://other.example")),
+        broken("aud is another server", "request_audience", |token| token.claim("aud", "https://other.example")),
         broken("no aud", "request_audience", |token| token.without("aud")),
         Case::accepted("several audiences", 201, move |scene| {
             let audience = json!([scene.audience(known), "https://other.example"]);

@@ -51,7 +51,7 @@ fn whole(profile: &Profile) -> Vec<Case> {
             let (head, signature) = (forged.rsplit_once('.').unwrap().0, honest.rsplit_once('.').unwrap().1);
             scene.post_statement(&format!("{head}.{signature}"))
         }),
-        broken("an issuer nobody trusts", "statement_issuer", UNAPPROVED, |token| token.claim("iss", "Open Banking")),
+        broken("an unknown issuer", "statement_issuer", UNAPPROVED, |token| token.claim("iss", "Open Banking")),
         broken("no issuer", "statement_issuer", UNAPPROVED, |token| token.without("iss")),
     ]
 }

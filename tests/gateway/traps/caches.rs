@@ -201,7 +201,7 @@ fn cheap_refusals_are_cheap() {
             .await
             .unwrap();
         let now = dcr_cli::mint::now();
-        let (tpp, nobody) = (gateway.client(Some(&PKI.tpp.transport)).unwrap(), gateway.client(None).unwrap());
+        let (tpp, bare) = (gateway.client(Some(&PKI.tpp.transport)).unwrap(), gateway.client(None).unwrap());
         let good = signed(&good_request(&gateway));
         let with_statement = |statement: Token| {
             signed(&good_request(&gateway).claim("software_statement", statement.sign(&PKI.directory).unwrap()))
@@ -225,9 +225,9 @@ fn cheap_refusals_are_cheap() {
         let cases = [
             (
                 "RG-01",
-                nobody.request(http::Method::POST, &url).header("content-type", "application/jwt").body(good.clone()),
+                bare.request(http::Method::POST, &url).header("content-type", "application/jwt").body(good.clone()),
             ),
-            ("RG-01", nobody.request(http::Method::POST, &tpp.endpoints.token).form(&form(signed(&assertion)))),
+            ("RG-01", bare.request(http::Method::POST, &tpp.endpoints.token).form(&form(signed(&assertion)))),
             (
                 "RG-14",
                 tpp.request(http::Method::PATCH, &url).header("content-type", "application/jwt").body(good.clone()),
@@ -252,7 +252,7 @@ fn cheap_refusals_are_cheap() {
         ];
         let mut wrong = Vec::new();
         for (rule, request) in cases {
-            let sender = if rule == "RG-01" { &nobody } else { &tpp };
+            let sender = if rule == "RG-01" { &bare } else { &tpp };
             let answer = sender.send(request).await.unwrap();
             let description = answer.member("error_description").unwrap_or_default();
             if !description.ends_with(&format!("(rule {rule})")) {

@@ -71,7 +71,7 @@ fn a_header_that_envoy_only_forwards_is_held_against_the_connection() {
         let (own, other) = (&PKI.tpp.transport, &PKI.other_tpp.transport);
         let spoofed = [
             ("another's connection", Some(other), element(own)),
-            ("a proxy nobody trusts", Some(&*PROXY), element(own)),
+            ("a proxy that is not trusted", Some(&*PROXY), element(own)),
             ("no certificate", None, element(own)),
             ("our certificate under the hash of the connection", Some(other), element_with_hash(own, other)),
             ("the right hash with another certificate", Some(own), element_with_hash(other, own)),

@@ -56,7 +56,7 @@ fn envoy_validates_what_it_would_start_with_and_nothing_else() {
         let validated = validate(&path);
         assert!(validated.status.success(), "{}", output(&validated));
 
-        let none = "there is none: set the plugin's configuration to a StringValue with JSON, or to a Struct";
+        let none = "it is missing: set the plugin's configuration to a StringValue with JSON, or to a Struct";
         let string_value = |text: &str| json!({ "@type": STRING_VALUE_TYPE, "value": text });
         let with = |member: &str, value: Value| {
             let mut document = shipped.clone().plugin_configuration().unwrap().clone();

@@ -24,7 +24,7 @@ async fn key_sets_are_served_over_tls_and_counted() {
 
     let directory_keys = get(&pki, &directory, DIRECTORY_KEY_SET, HttpVersion::Negotiated).await.json();
     assert_eq!(directory_keys["keys"][0]["kid"], pki.directory.kid());
-    assert_eq!(get(&pki, &directory, "/nobody.jwks", HttpVersion::Negotiated).await.status, 404);
+    assert_eq!(get(&pki, &directory, "/unknown.jwks", HttpVersion::Negotiated).await.status, 404);
 
     let bad = Behaviour { status: Some(502), content_type: Some("text/html".into()), ..Behaviour::default() };
     directory.behave(&path, bad);
