@@ -1,5 +1,5 @@
-//! `docs/rules.md` is made from the catalogue and the source. `make docs` writes it anew; this test fails when it is stale, when the
-//! catalogue holds a rule that no code checks, and when a rule's id is in the name of no function or of no test.
+//! `docs/rules.md` is made from the catalogue and the source, and `make docs` writes it. This test fails if the document is out of date, if
+//! the catalogue has a rule that no code checks, or if a rule's id is in the name of no function or of no test.
 
 #![allow(
     clippy::unwrap_used,

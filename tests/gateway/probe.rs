@@ -1,5 +1,5 @@
-//! Signatures judged and timed where it counts, in Envoy's V8, by the plugin `dcr-probe` (`tests/probe`), and requests that it
-//! hands on changed.
+//! The plugin `dcr-probe` (`tests/probe`) in Envoy's V8. It verifies signatures and measures the times. It also hands requests on with
+//! changes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::PKI;
 
 const HTTP: &str = "type.googleapis.com/envoy.extensions.filters.http";
 
-/// A signature, and what the probe should find.
+/// A signature, and the expected result of its verification.
 struct Case {
     name: String,
     signature: Value,
@@ -98,7 +98,7 @@ async fn a_request_is_handed_on_with_other_headers_and_another_body() {
     assert_eq!(seen["body_sha256"], sha256(b"another body"));
 }
 
-/// Has all cases verified in one go, asserts each verdict, and returns the report: it says which ways were gone.
+/// Verifies all cases in one run of Envoy and asserts each result. Returns the report, which says which code verified the signatures.
 fn judge(host: bool, floats: bool, cases: &[Case]) -> Value {
     let signatures: Vec<&Value> = cases.iter().map(|case| &case.signature).collect();
     let report = probe(&json!({ "host": host, "floats": floats, "signatures": signatures }));
