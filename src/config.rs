@@ -347,8 +347,8 @@ impl Config {
     fn check_limits(&self) -> Result<(), ConfigError> {
         let limits = &self.settings.limits;
         for (path, value, most) in [
-            // A record holds the metadata, and the statement as a JWT. The store accepts 256 KiB. The claims of a statement in a record may be
-            // nested 32 deep.
+            // A record holds the metadata, and the statement as a JWT. The store accepts 256 KiB. When a record is read, the claims of its
+            // statement may be nested 32 deep.
             ("limits.body_bytes", limits.body_bytes, 96 * 1024),
             ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
             ("limits.json_depth", limits.json_depth, 24),
