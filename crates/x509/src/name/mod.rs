@@ -45,9 +45,10 @@ impl DistinguishedName {
     /// Reads the text form of a name: RFC 4514, and the forms that tools print instead (DN-01, DN-02, DN-04). The text has at most 4096
     /// octets.
     ///
-    /// These forms beyond RFC 4514 are read: `;` as separator and spaces around separators (RFC 2253), values in quotes (RFC 1779), the
-    /// prefix `OID.` (Java), long names (`commonName`) and short names that LDAP does not register (`E`, `S`, `GN`, `jurisdictionC`, …),
-    /// all in any letter case, and plain text as the value of an attribute that is named by its OID.
+    /// These forms beyond RFC 4514 are read: `;` as separator and spaces, tabs, line breaks and no-break spaces around separators
+    /// (RFC 2253 knows the space only), values in quotes (RFC 1779), the prefix `OID.` (Java), long names (`commonName`) and short names
+    /// that LDAP does not register (`E`, `S`, `GN`, `jurisdictionC`, …), all in any letter case, plain text as the value of an attribute
+    /// that is named by its OID, and a `subject=` in front of the name (OpenSSL).
     ///
     /// # Errors
     /// The fault, as a [`NameError`]. An empty text is an error, because it names no subject.
@@ -95,6 +96,12 @@ impl DistinguishedName {
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
         let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
         all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
+    }
+
+    /// The type of the first attribute in the text of RFC 4514, which starts with the last RDN of the certificate. `None` if the name is
+    /// empty.
+    pub fn first_attribute(&self) -> Option<Attribute> {
+        Some(self.rdns.last()?.attributes.first()?.attribute)
     }
 
     /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed.

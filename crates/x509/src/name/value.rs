@@ -5,6 +5,7 @@ use std::fmt;
 use der::asn1::AnyRef;
 use der::{self, Decode, Encode, Tag, Tagged};
 
+use super::parse::is_blank;
 use crate::hex;
 
 /// The value of one attribute.
@@ -113,7 +114,7 @@ fn is_mapped_to_nothing(character: char) -> bool {
         | '\u{1D173}'..='\u{1D17A}' | '\u{E0001}' | '\u{E0020}'..='\u{E007F}')
 }
 
-/// RFC 4514 section 2.4. Control characters are printed as hexadecimal pairs.
+/// RFC 4514 section 2.4. Control characters, and white space at the ends, are printed as hexadecimal pairs.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -121,13 +122,15 @@ impl fmt::Display for Value {
             Self::Der(der) => return write!(f, "#{}", hex::encode(der)),
         };
         let last = text.chars().count().saturating_sub(1);
+        // White space there would be read as a part of the separator.
+        let is_edge = |index| index == 0 || index == last;
         for (index, character) in text.chars().enumerate() {
             match character {
                 '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
                 '#' if index == 0 => f.write_str("\\#")?,
-                ' ' if index == 0 || index == last => f.write_str("\\ ")?,
-                unsafe_in_logs if is_unsafe_in_logs(unsafe_in_logs) => {
-                    unsafe_in_logs.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
+                ' ' if is_edge(index) => f.write_str("\\ ")?,
+                octets if is_unsafe_in_logs(octets) || (is_edge(index) && is_blank(octets)) => {
+                    octets.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
                 }
                 plain => write!(f, "{plain}")?,
             }
