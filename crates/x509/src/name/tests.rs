@@ -1,6 +1,7 @@
 //! Spellings of names, and which spellings mean the same name.
 
 use dcr_test_support::mutations;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{Attribute, DistinguishedName, NameError};
 use crate::Certificate;
@@ -426,6 +427,62 @@ fn dn_03_text_is_compared_without_regard_to_case_and_spaces() {
     assert_different("CN=a b", "CN=ab");
     assert_different("CN=e", "CN=é");
     assert_different("CN=a-b", "CN=ab");
+}
+
+#[test]
+fn dn_03_letters_with_accents_may_be_one_character_or_two() {
+    for (composed, decomposed) in [
+        ("São João", "Sa\u{303}o Joa\u{303}o"),
+        ("SÃO JOÃO", "sa\u{303}o joa\u{303}o"),
+        ("são joão", "SA\u{303}O JOA\u{303}O"),
+        ("İstanbul", "I\u{307}stanbul"),
+        ("Nguyễn Thị", "Nguye\u{302}\u{303}n Thi\u{323}"),
+        ("Nguyễn Thị", "Nguy\u{ea}\u{303}n Thi\u{323}"),
+        ("ậ", "a\u{323}\u{302}"),
+        ("Ähre", "A\u{308}hre"),
+        ("ŠKODA", "s\u{30c}koda"),
+        ("Αθήνα", "ΑΘΗ\u{301}ΝΑ"),
+        ("Ёлка Йод", "е\u{308}лка и\u{306}од"),
+        ("ṩ", "s\u{323}\u{307}"),
+    ] {
+        assert_same(&format!("CN={composed}"), &format!("CN={decomposed}"));
+        let certificate = subject(der::name(&[("2.5.4.3", UTF8, decomposed.as_bytes())]));
+        assert!(certificate.matches(&parse(&format!("CN={composed}"))), "{composed}");
+        assert!(!certificate.matches(&parse(&format!("CN={composed}x"))), "{composed}");
+    }
+    assert!(subject(der::name(&[("2.5.4.3", TELETEX, b"Caf\xe9")])).matches(&parse("CN=cafe\u{301}")));
+}
+
+#[test]
+fn dn_03_other_letters_and_other_marks_make_another_name() {
+    assert_different("CN=São", "CN=Sao");
+    assert_different("CN=Sa\u{303}o", "CN=Sao");
+    assert_different("CN=Sa\u{303}o", "CN=Sáo");
+    assert_different("CN=Sa\u{303}o", "CN=Sao\u{303}");
+    assert_different("CN=ø", "CN=o");
+    assert_different("CN=ø", "CN=o\u{338}");
+    assert_different("CN=đ", "CN=d");
+    assert_different("CN=ß", "CN=s");
+    assert_different("CN=ế", "CN=é\u{302}");
+    // Unicode calls these the same. They differ here, so that the tables stay small.
+    assert_different("CN=ậ", "CN=a\u{302}\u{323}");
+    assert_different("CN=ﬁ", "CN=fi");
+    assert_different("CN=か\u{3099}", "CN=が");
+}
+
+#[test]
+fn dn_03_each_letter_of_the_blocks_equals_its_other_forms_and_not_its_base() {
+    let certificate = |text: &str| subject(der::name(&[("2.5.4.3", UTF8, text.as_bytes())]));
+    let blocks = ('\u{C0}'..='\u{24F}').chain('\u{370}'..='\u{4FF}').chain('\u{1E00}'..='\u{1EFF}');
+    let letters: Vec<char> = blocks.filter(|letter| letter.nfd().count() > 1).collect();
+    assert!(letters.len() > 500, "{}", letters.len());
+    for letter in letters {
+        let composed = certificate(&letter.to_string());
+        let decomposed: String = letter.nfd().collect();
+        assert!(composed.matches(&certificate(&decomposed)), "{letter}");
+        assert!(composed.matches(&certificate(&decomposed.to_lowercase())), "{letter}");
+        assert!(!composed.matches(&certificate(decomposed.get(..decomposed.len() - 2).unwrap())), "{letter}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use der::asn1::AnyRef;
 use der::{self, Decode, Encode, Tag, Tagged};
 
+use super::decomposition::push_decomposed;
 use super::parse::is_blank;
 use crate::hex;
 
@@ -77,10 +78,10 @@ fn decode_string(tag: Tag, octets: &[u8]) -> Option<String> {
     }
 }
 
-/// RFC 4518: map (section 2.2, with case folding), prohibit (2.4), handle insignificant spaces (2.6.1).
+/// RFC 4518: map (section 2.2, with case folding), normalise (2.3), prohibit (2.4), handle insignificant spaces (2.6.1).
 ///
-/// Unicode normalisation (2.3) is left out, because its tables are larger than the parsers of the filter. The only effect is that a name
-/// with other code points may not match.
+/// The normalisation covers Latin, Greek and Cyrillic letters with marks, see [`push_decomposed`]. The only effect is that a name with
+/// other code points of another script may not match.
 fn prepare_text(text: &str) -> Option<String> {
     let mut mapped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -91,7 +92,7 @@ fn prepare_text(text: &str) -> Option<String> {
             // The sharp s is the only letter in use that folds to two letters.
             'ß' | 'ẞ' => mapped.push_str("ss"),
             'ς' => mapped.push('σ'),
-            other => mapped.extend(other.to_lowercase()),
+            other => other.to_lowercase().for_each(|letter| push_decomposed(&mut mapped, letter)),
         }
     }
     Some(mapped.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
