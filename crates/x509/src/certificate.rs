@@ -59,7 +59,7 @@ impl Certificate {
             thumbprint: Thumbprint::of_der(der),
             not_before: fields.not_before,
             not_after: fields.not_after,
-            alternative_names: alternative_names(&fields)?,
+            alternative_names: alternative_names(&fields),
             psd2_roles: psd2_roles(&fields),
         })
     }
@@ -84,7 +84,8 @@ impl Certificate {
         self.not_after
     }
 
-    /// The subject alternative names of the kinds in RFC 8705 section 2.1.2, in the certificate's order.
+    /// The subject alternative names of the kinds in RFC 8705 section 2.1.2, in the certificate's order. A name that cannot be read is left
+    /// out. The list is empty if the extension is absent, malformed or repeated.
     pub fn subject_alternative_names(&self) -> &[AlternativeName] {
         &self.alternative_names
     }
@@ -145,8 +146,6 @@ pub enum CertificateError {
     Pem,
     /// The bytes are not an X.509 certificate in DER, or something follows it.
     Der,
-    /// The subject alternative name extension is malformed or repeated.
-    AlternativeNames,
 }
 
 impl fmt::Display for CertificateError {
@@ -155,7 +154,6 @@ impl fmt::Display for CertificateError {
             Self::TooLong => "the certificate is longer than allowed",
             Self::Pem => "no PEM block CERTIFICATE that can be read",
             Self::Der => "not a DER-encoded X.509 certificate",
-            Self::AlternativeNames => "the certificate's subject alternative names cannot be read",
         })
     }
 }
@@ -177,53 +175,39 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-fn alternative_names(fields: &Fields<'_>) -> Result<Vec<AlternativeName>, CertificateError> {
-    match fields.extension_values(SUBJECT_ALTERNATIVE_NAME).as_slice() {
-        [] => Ok(Vec::new()),
-        [names] => general_names(names),
-        _ => Err(CertificateError::AlternativeNames),
-    }
+/// Without a readable list the certificate stays usable for requests that need no alternative name: no other name matches one.
+fn alternative_names(fields: &Fields<'_>) -> Vec<AlternativeName> {
+    let names = fields.extension_value(SUBJECT_ALTERNATIVE_NAME).and_then(|der| AnyRef::from_der(der).ok());
+    let names = names.and_then(|list| elements(list, Tag::Sequence)).unwrap_or_default();
+    names.into_iter().filter_map(general_name).collect()
 }
 
 /// A malformed statement grants no role. The certificate stays usable for requests that need no role.
 fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
-    match fields.extension_values(psd2::QC_STATEMENTS).as_slice() {
-        [statements] => psd2::roles(statements).unwrap_or_default(),
-        _ => Vec::new(),
-    }
+    fields.extension_value(psd2::QC_STATEMENTS).and_then(psd2::roles).unwrap_or_default()
 }
 
-/// Reads `GeneralNames`. A fault in a name of another kind is ignored, because that name is not used.
-fn general_names(der: &[u8]) -> Result<Vec<AlternativeName>, CertificateError> {
-    let names = AnyRef::from_der(der).ok().and_then(|list| elements(list, Tag::Sequence));
-    let names = names.ok_or(CertificateError::AlternativeNames)?;
-    names.into_iter().filter_map(|name| general_name(name).transpose()).collect()
-}
-
-/// `None` for a kind that RFC 8705 does not know.
-fn general_name(name: AnyRef<'_>) -> Result<Option<AlternativeName>, CertificateError> {
+/// Reads one `GeneralName`. `None` for a kind that RFC 8705 does not know, and for a name that cannot be read.
+fn general_name(name: AnyRef<'_>) -> Option<AlternativeName> {
     let Tag::ContextSpecific { number, constructed: false } = name.tag() else {
-        return Ok(None);
+        return None;
     };
     let octets = name.value();
-    Ok(Some(match number.value() {
-        1 => AlternativeName::Email(ia5_string(octets)?),
-        2 => AlternativeName::Dns(ia5_string(octets)?),
-        6 => AlternativeName::Uri(ia5_string(octets)?),
-        7 => AlternativeName::Ip(ip_address(octets)?),
-        _ => return Ok(None),
-    }))
-}
-
-fn ia5_string(octets: &[u8]) -> Result<String, CertificateError> {
-    match String::from_utf8(octets.to_vec()) {
-        Ok(text) if text.is_ascii() => Ok(text),
-        _ => Err(CertificateError::AlternativeNames),
+    match number.value() {
+        1 => ia5_string(octets).map(AlternativeName::Email),
+        2 => ia5_string(octets).map(AlternativeName::Dns),
+        6 => ia5_string(octets).map(AlternativeName::Uri),
+        7 => ip_address(octets).map(AlternativeName::Ip),
+        _ => None,
     }
 }
 
-fn ip_address(octets: &[u8]) -> Result<IpAddr, CertificateError> {
+fn ia5_string(octets: &[u8]) -> Option<String> {
+    String::from_utf8(octets.to_vec()).ok().filter(|text| text.is_ascii())
+}
+
+fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
-    v4.or(v6).map_err(|_| CertificateError::AlternativeNames)
+    v4.or(v6).ok()
 }

@@ -13,8 +13,8 @@ pub(crate) mod tests;
 
 use std::fmt;
 
-use der::Tag;
-use der::asn1::AnyRef;
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 use super::fields::elements;
 
@@ -94,10 +94,27 @@ impl DistinguishedName {
     }
 
     /// The text values of every occurrence of `attribute`, unchanged, in the certificate's order (most significant RDN first). Values that
-    /// are not text are left out.
+    /// are not text, or cannot be decoded, are left out. Where one value must be the only one, ask for [`single_value`](Self::single_value).
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
+        self.occurrences(attribute).filter_map(Value::text).collect()
+    }
+
+    /// The text of the only occurrence of `attribute`, unchanged. `None` if the name lacks the attribute, if it has a second one, readable
+    /// or not, or if the value is not text.
+    pub fn single_value(&self, attribute: &Attribute) -> Option<&str> {
+        let mut occurrences = self.occurrences(attribute);
+        let only = occurrences.next().filter(|_| occurrences.next().is_none())?;
+        only.text()
+    }
+
+    /// Whether the name has `attribute` with any value, readable or not.
+    pub fn contains(&self, attribute: &Attribute) -> bool {
+        self.occurrences(attribute).next().is_some()
+    }
+
+    fn occurrences(&self, attribute: &Attribute) -> impl Iterator<Item = &Value> {
         let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
-        all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
+        all.filter(move |one| one.attribute == *attribute).map(|one| &one.value)
     }
 
     /// The type of the first attribute in the text of RFC 4514, which starts with the last RDN of the certificate. `None` if the name is
@@ -106,12 +123,14 @@ impl DistinguishedName {
         Some(self.rdns.last()?.attributes.first()?.attribute)
     }
 
-    /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed.
+    /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed. A value of an unknown ASN.1
+    /// type, and text that cannot be decoded, are no faults: they are compared by their DER octets.
     pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
-        let attribute_value = |one| {
-            let [attribute, value] = *elements(one, Tag::Sequence)? else { return None };
-            let attribute = Attribute::from_oid(attribute.decode_as().ok()?);
-            Some(AttributeValue { attribute, value: Value::from_asn1(value).ok()? })
+        let attribute_value = |one: AnyRef<'_>| {
+            let mut fields = SliceReader::new(one.value()).ok().filter(|_| one.tag() == Tag::Sequence)?;
+            let attribute = Attribute::from_oid(ObjectIdentifier::decode(&mut fields).ok()?);
+            let value = fields.read_slice(fields.remaining_len()).ok()?;
+            Some(AttributeValue { attribute, value: Value::from_der(value)? })
         };
         let rdn = |rdn| {
             let attributes = elements(rdn, Tag::Set)?.into_iter().map(attribute_value).collect::<Option<_>>()?;

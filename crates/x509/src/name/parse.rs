@@ -140,7 +140,7 @@ fn hex_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
         digits.push(digit);
     }
     let der = hex::decode(digits.trim_end_matches(is_blank)).ok_or(NameError::Hex)?;
-    Value::from_der(&der).map_err(|_| NameError::Hex)
+    Value::from_der(&der).ok_or(NameError::Hex)
 }
 
 /// The `"…"` of RFC 1779. Separators inside it are ordinary characters.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use der::asn1::AnyRef;
-use der::{self, Decode, Encode, Tag, Tagged};
+use der::{Decode, Length, Reader, SliceReader, Tag, Tagged};
 
 use super::decomposition::push_decomposed;
 use super::parse::is_blank;
@@ -14,7 +14,7 @@ use crate::hex;
 pub(super) enum Value {
     /// An ASN.1 string of any type, or a value written as text.
     Text(String),
-    /// The DER of any other ASN.1 value.
+    /// The DER of any other ASN.1 value, and of text that cannot be decoded.
     Der(Vec<u8>),
 }
 
@@ -26,17 +26,11 @@ pub(super) enum Prepared {
 }
 
 impl Value {
-    /// Reads a value of a certificate. A string that cannot be decoded is kept as DER.
-    pub(super) fn from_asn1(value: AnyRef<'_>) -> der::Result<Self> {
-        match decode_string(value.tag(), value.value()) {
-            Some(text) => Ok(Self::Text(text)),
-            None => value.to_der().map(Self::Der),
-        }
-    }
-
-    /// Reads the octets of RFC 4514's `#hex` form. They must be one DER value.
-    pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
-        AnyRef::from_der(der).and_then(Self::from_asn1)
+    /// Reads a value of a certificate, or the octets of RFC 4514's `#hex` form. A value that is not text, and text that cannot be decoded,
+    /// is kept as DER. `None` if the octets are not one DER value.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let text = AnyRef::from_der(der).ok().and_then(|value| decode_string(value.tag(), value.value()));
+        text.map(Self::Text).or_else(|| is_one_value(der).then(|| Self::Der(der.to_vec())))
     }
 
     pub(super) fn text(&self) -> Option<&str> {
@@ -56,6 +50,15 @@ impl Value {
             Self::Der(der) => Some(Prepared::Der(der.clone())),
         }
     }
+}
+
+/// Whether the octets are one value, with a tag of one octet. The crate `der` does not know every tag: it refuses `UniversalString`.
+fn is_one_value(der: &[u8]) -> bool {
+    let Some((tag, Ok(mut behind))) = der.split_first().map(|(tag, behind)| (tag, SliceReader::new(behind))) else {
+        return false;
+    };
+    let length = Length::decode(&mut behind);
+    tag & 0x1f != 0x1f && length.is_ok_and(|length| length == behind.remaining_len())
 }
 
 /// The text of an ASN.1 string: one of the types in RFC 5280's DirectoryString, or IA5String. `None` if it cannot be decoded.
