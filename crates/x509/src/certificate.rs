@@ -27,7 +27,8 @@ pub struct Certificate {
     not_before: u64,
     not_after: u64,
     alternative_names: Vec<AlternativeName>,
-    psd2_roles: Vec<Psd2Role>,
+    /// `None` if the statement is malformed.
+    psd2_roles: Option<Vec<Psd2Role>>,
 }
 
 impl Certificate {
@@ -93,7 +94,13 @@ impl Certificate {
     /// The roles in the certificate's qualified statement for PSD2 (ETSI TS 119 495 section 5.1), each once, in the certificate's order.
     /// The list is empty if there is no such statement, or if it is malformed.
     pub fn psd2_roles(&self) -> &[Psd2Role] {
-        &self.psd2_roles
+        self.psd2_roles.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the certificate has qualified statements that cannot be read as the standard writes them, so that they grant no role. Some
+    /// issuers put all roles into one sequence, or leave out the list around a single role.
+    pub fn psd2_statement_is_malformed(&self) -> bool {
+        self.psd2_roles.is_none()
     }
 }
 
@@ -182,9 +189,13 @@ fn alternative_names(fields: &Fields<'_>) -> Vec<AlternativeName> {
     names.into_iter().filter_map(general_name).collect()
 }
 
-/// A malformed statement grants no role. The certificate stays usable for requests that need no role.
-fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
-    fields.extension_value(psd2::QC_STATEMENTS).and_then(psd2::roles).unwrap_or_default()
+/// `None` for a malformed statement. It grants no role; the certificate stays usable for requests that need no role.
+fn psd2_roles(fields: &Fields<'_>) -> Option<Vec<Psd2Role>> {
+    if fields.has_extension(psd2::QC_STATEMENTS) {
+        psd2::roles(fields.extension_value(psd2::QC_STATEMENTS)?)
+    } else {
+        Some(Vec::new())
+    }
 }
 
 /// Reads one `GeneralName`. `None` for a kind that RFC 8705 does not know, and for a name that cannot be read.

@@ -45,6 +45,11 @@ impl<'a> Fields<'a> {
         let mut values = self.extensions.iter().filter(|(known, _)| *known == id).map(|(_, value)| *value);
         values.next().filter(|_| values.next().is_none())
     }
+
+    /// Whether the certificate has an extension with this id, once or several times.
+    pub(super) fn has_extension(&self, id: ObjectIdentifier) -> bool {
+        self.extensions.iter().any(|(known, _)| *known == id)
+    }
 }
 
 /// The elements of a SEQUENCE or SET, in their order. `None` if it has another tag or cannot be read to its end.
