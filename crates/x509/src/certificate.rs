@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use der::asn1::{AnyRef, ObjectIdentifier};
-use der::{Decode, Tag, Tagged};
+use der::{Decode, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, elements};
@@ -23,6 +23,8 @@ const MAX_PEM_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Certificate {
     subject: DistinguishedName,
+    issuer: DistinguishedName,
+    authority_key_identifier: Option<Vec<u8>>,
     thumbprint: Thumbprint,
     not_before: u64,
     not_after: u64,
@@ -57,6 +59,8 @@ impl Certificate {
         let fields = Fields::read(der).ok_or(CertificateError::Der)?;
         Ok(Self {
             subject: DistinguishedName::from_asn1(fields.subject).ok_or(CertificateError::Der)?,
+            issuer: DistinguishedName::from_asn1(fields.issuer).unwrap_or_default(),
+            authority_key_identifier: authority_key_identifier(&fields),
             thumbprint: Thumbprint::of_der(der),
             not_before: fields.not_before,
             not_after: fields.not_after,
@@ -68,6 +72,17 @@ impl Certificate {
     /// The subject. It is empty if the certificate names its holder only by alternative names. An empty name matches no other name.
     pub fn subject(&self) -> &DistinguishedName {
         &self.subject
+    }
+
+    /// The name of the issuer, as the certificate states it. It is empty, and so matches no name, if it cannot be read.
+    pub fn issuer(&self) -> &DistinguishedName {
+        &self.issuer
+    }
+
+    /// The id of the issuer's key (`keyIdentifier`, RFC 5280 section 4.2.1.1), as the certificate states it. `None` if the extension is
+    /// absent, malformed or repeated, or names no id.
+    pub fn authority_key_identifier(&self) -> Option<&[u8]> {
+        self.authority_key_identifier.as_deref()
     }
 
     /// SHA-256 of the DER (RFC 8705 section 3.1).
@@ -181,6 +196,17 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+
+/// Reads `AuthorityKeyIdentifier`, of which `keyIdentifier` is the first field.
+fn authority_key_identifier(fields: &Fields<'_>) -> Option<Vec<u8>> {
+    const KEY_IDENTIFIER: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
+    let identifier = AnyRef::from_der(fields.extension_value(AUTHORITY_KEY_IDENTIFIER)?).ok()?;
+    let fields = elements(identifier, Tag::Sequence)?;
+    let key = fields.first().filter(|first| first.tag() == KEY_IDENTIFIER)?;
+    (!key.value().is_empty()).then(|| key.value().to_vec())
+}
 
 /// Without a readable list the certificate stays usable for requests that need no alternative name: no other name matches one.
 fn alternative_names(fields: &Fields<'_>) -> Vec<AlternativeName> {

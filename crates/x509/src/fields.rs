@@ -7,6 +7,8 @@ use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 /// The fields of a certificate that are used here.
 pub(super) struct Fields<'a> {
     /// A `Name`.
+    pub(super) issuer: AnyRef<'a>,
+    /// A `Name`.
     pub(super) subject: AnyRef<'a>,
     /// Start of validity, in Unix seconds.
     pub(super) not_before: u64,
@@ -26,13 +28,14 @@ impl<'a> Fields<'a> {
             [version, rest @ ..] if version.tag() == tagged(0) => rest,
             all => all,
         };
-        let [serial_number, _algorithm, _issuer, validity, subject, _public_key, rest @ ..] = fields else {
+        let [serial_number, _algorithm, issuer, validity, subject, _public_key, rest @ ..] = fields else {
             return None;
         };
         let [not_before, not_after] = *elements(*validity, Tag::Sequence)? else { return None };
         let extensions = rest.iter().find(|field| field.tag() == tagged(3));
         (serial_number.tag() == Tag::Integer).then_some(())?;
         Some(Self {
+            issuer: *issuer,
             subject: *subject,
             not_before: unix_seconds(not_before)?,
             not_after: unix_seconds(not_after)?,

@@ -24,8 +24,9 @@ use value::{Prepared, Value};
 
 /// A distinguished name: a list of relative distinguished names (RDNs), each with a set of attributes and their values.
 ///
-/// It has no `PartialEq` on purpose: two names can have the same meaning and differ in every octet. Use [`matches`](Self::matches).
-#[derive(Debug, Clone)]
+/// It has no `PartialEq` on purpose: two names can have the same meaning and differ in every octet. Use [`matches`](Self::matches). The
+/// default is the empty name, which matches nothing.
+#[derive(Debug, Clone, Default)]
 pub struct DistinguishedName {
     /// In the certificate's order: the most significant RDN (usually the country) comes first. The text of RFC 4514 has the reverse order.
     rdns: Vec<Rdn>,

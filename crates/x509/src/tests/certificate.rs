@@ -269,15 +269,66 @@ fn a_subject_may_be_empty_but_matches_nothing() {
 }
 
 #[test]
+fn the_issuer_is_named() {
+    let issuer = |name: Vec<u8>| {
+        let der = der::certificate_of(name, subject(), &[]);
+        Certificate::from_der(&der).unwrap().issuer().clone()
+    };
+    let name = issuer(der::name(&[("2.5.4.6", der::PRINTABLE, b"GB"), ("2.5.4.3", UTF8, b"OB Issuing CA")]));
+    assert_eq!(name.to_string(), "CN=OB Issuing CA,C=GB");
+    assert!(name.matches(&DistinguishedName::parse("cn=ob issuing ca, c=gb").unwrap()));
+    assert!(!name.matches(&DistinguishedName::parse("CN=OB Issuing CA").unwrap()));
+    let odd = issuer(der::name(&[("2.5.4.6", der::PRINTABLE, b"GB"), ("2.5.4.3", 0x1c, b"\0\0\0a")]));
+    assert_eq!(odd.to_string(), "CN=#1c0400000061,C=GB");
+    for malformed in [der::name(&[]), tlv(0x31, &[]), sequence(&[tlv(0x31, &[0x30, 9])]), tlv(UTF8, b"CN=x")] {
+        let name = issuer(malformed.clone());
+        assert_eq!(name.to_string(), "", "{malformed:02x?}");
+        assert!(!name.matches(&name), "{malformed:02x?}");
+    }
+}
+
+#[test]
+fn the_issuers_key_is_named() {
+    let identifier = |extensions: &[Vec<u8>]| {
+        let certificate = Certificate::from_der(&der::certificate(subject(), extensions)).unwrap();
+        certificate.authority_key_identifier().map(<[u8]>::to_vec)
+    };
+    let (key, serial) = (tlv(0x80, b"0123456789"), tlv(0x82, &[1]));
+    let general_names = tlv(0xa1, &tlv(0xa4, &subject()));
+    let extension = der::authority_key_identifier(std::slice::from_ref(&key));
+    assert_eq!(identifier(std::slice::from_ref(&extension)).as_deref(), Some(&b"0123456789"[..]));
+    let all = der::authority_key_identifier(&[key.clone(), general_names.clone(), serial.clone()]);
+    assert_eq!(identifier(&[all]).as_deref(), Some(&b"0123456789"[..]));
+    for (of, extensions) in [
+        ("no extension", vec![]),
+        ("no id", vec![der::authority_key_identifier(&[general_names, serial.clone()])]),
+        ("no field", vec![der::authority_key_identifier(&[])]),
+        ("an empty id", vec![der::authority_key_identifier(&[tlv(0x80, b"")])]),
+        ("in the wrong place", vec![der::authority_key_identifier(&[serial, key.clone()])]),
+        ("constructed", vec![der::authority_key_identifier(&[tlv(0xa0, &tlv(0x04, b"a"))])]),
+        ("an octet string", vec![der::authority_key_identifier(&[tlv(0x04, b"a")])]),
+        ("cut short", vec![der::authority_key_identifier(&[vec![0x80, 9, 1]])]),
+        ("not a sequence", vec![sequence(&[oid("2.5.29.35"), tlv(0x04, &key)])]),
+        ("something behind it", vec![sequence(&[oid("2.5.29.35"), tlv(0x04, &[sequence(&[key]), vec![0]].concat())])]),
+        ("twice", vec![extension.clone(), extension]),
+    ] {
+        assert_eq!(identifier(&extensions), None, "{of}");
+    }
+}
+
+#[test]
 fn a_changed_certificate_never_panics() {
     let names = [tlv(0x82, b"a.example"), tlv(0x87, &[127, 0, 0, 1]), tlv(0x86, b"https://a")];
-    let genuine = der::certificate(subject(), &[der::alternative_names(&names)]);
+    let key = der::authority_key_identifier(&[tlv(0x80, b"0123456789")]);
+    let genuine = der::certificate(subject(), &[der::alternative_names(&names), key]);
     let mut read = 0;
     for changed in mutations(&genuine, 10_000) {
         if let Ok(certificate) = Certificate::from_der(&changed) {
             let subject = certificate.subject();
             assert!(subject.to_string().len() < 4096);
             let _ = subject.matches(subject);
+            assert!(certificate.issuer().to_string().len() < 4096);
+            assert!(certificate.authority_key_identifier().is_none_or(|key| !key.is_empty()));
             read += 1;
         }
     }
