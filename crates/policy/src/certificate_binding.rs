@@ -70,11 +70,7 @@ impl Binding {
         rule: FormRule,
     ) -> Result<(), Refusal> {
         let has_own_id = |(attribute, template): &(Attribute, Template)| {
-            let values = certificate.subject().values(attribute);
-            let id = match values.as_slice() {
-                [value] => template.id_in(value),
-                _ => None,
-            };
+            let id = certificate.subject().single_value(attribute).and_then(|value| template.id_in(value));
             id.is_some_and(|id| self.has(template.id(), id))
         };
         let mut of_rule = form.subject.iter().filter(|(_, template)| form.rule_about(template.id()) == rule);
@@ -108,9 +104,8 @@ pub fn cb_06_psd2_roles(certificate: &Certificate, roles: &[String], dialect: &D
 /// The form of a certificate: the first form whose attribute the certificate has, or else the last form. So a certificate that fits no form
 /// breaks the rule of the last one.
 fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
-    let is_of = |form: &&CertificateForm| {
-        form.has.as_ref().is_none_or(|attribute| !certificate.subject().values(attribute).is_empty())
-    };
+    let is_of =
+        |form: &&CertificateForm| form.has.as_ref().is_none_or(|attribute| certificate.subject().contains(attribute));
     dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
 }
 

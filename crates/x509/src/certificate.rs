@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use der::asn1::{AnyRef, ObjectIdentifier};
-use der::{Decode, Tag, Tagged};
+use der::{Decode, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
 
 use super::fields::{Fields, elements};
@@ -23,11 +23,14 @@ const MAX_PEM_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Certificate {
     subject: DistinguishedName,
+    issuer: DistinguishedName,
+    authority_key_identifier: Option<Vec<u8>>,
     thumbprint: Thumbprint,
     not_before: u64,
     not_after: u64,
     alternative_names: Vec<AlternativeName>,
-    psd2_roles: Vec<Psd2Role>,
+    /// `None` if the statement is malformed.
+    psd2_roles: Option<Vec<Psd2Role>>,
 }
 
 impl Certificate {
@@ -56,10 +59,12 @@ impl Certificate {
         let fields = Fields::read(der).ok_or(CertificateError::Der)?;
         Ok(Self {
             subject: DistinguishedName::from_asn1(fields.subject).ok_or(CertificateError::Der)?,
+            issuer: DistinguishedName::from_asn1(fields.issuer).unwrap_or_default(),
+            authority_key_identifier: authority_key_identifier(&fields),
             thumbprint: Thumbprint::of_der(der),
             not_before: fields.not_before,
             not_after: fields.not_after,
-            alternative_names: alternative_names(&fields)?,
+            alternative_names: alternative_names(&fields),
             psd2_roles: psd2_roles(&fields),
         })
     }
@@ -67,6 +72,17 @@ impl Certificate {
     /// The subject. It is empty if the certificate names its holder only by alternative names. An empty name matches no other name.
     pub fn subject(&self) -> &DistinguishedName {
         &self.subject
+    }
+
+    /// The name of the issuer, as the certificate states it. It is empty, and so matches no name, if it cannot be read.
+    pub fn issuer(&self) -> &DistinguishedName {
+        &self.issuer
+    }
+
+    /// The id of the issuer's key (`keyIdentifier`, RFC 5280 section 4.2.1.1), as the certificate states it. `None` if the extension is
+    /// absent, malformed or repeated, or names no id.
+    pub fn authority_key_identifier(&self) -> Option<&[u8]> {
+        self.authority_key_identifier.as_deref()
     }
 
     /// SHA-256 of the DER (RFC 8705 section 3.1).
@@ -84,7 +100,8 @@ impl Certificate {
         self.not_after
     }
 
-    /// The subject alternative names of the kinds in RFC 8705 section 2.1.2, in the certificate's order.
+    /// The subject alternative names of the kinds in RFC 8705 section 2.1.2, in the certificate's order. A name that cannot be read is left
+    /// out. The list is empty if the extension is absent, malformed or repeated.
     pub fn subject_alternative_names(&self) -> &[AlternativeName] {
         &self.alternative_names
     }
@@ -92,7 +109,13 @@ impl Certificate {
     /// The roles in the certificate's qualified statement for PSD2 (ETSI TS 119 495 section 5.1), each once, in the certificate's order.
     /// The list is empty if there is no such statement, or if it is malformed.
     pub fn psd2_roles(&self) -> &[Psd2Role] {
-        &self.psd2_roles
+        self.psd2_roles.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the certificate has qualified statements that cannot be read as the standard writes them, so that they grant no role. Some
+    /// issuers put all roles into one sequence, or leave out the list around a single role.
+    pub fn psd2_statement_is_malformed(&self) -> bool {
+        self.psd2_roles.is_none()
     }
 }
 
@@ -145,8 +168,6 @@ pub enum CertificateError {
     Pem,
     /// The bytes are not an X.509 certificate in DER, or something follows it.
     Der,
-    /// The subject alternative name extension is malformed or repeated.
-    AlternativeNames,
 }
 
 impl fmt::Display for CertificateError {
@@ -155,7 +176,6 @@ impl fmt::Display for CertificateError {
             Self::TooLong => "the certificate is longer than allowed",
             Self::Pem => "no PEM block CERTIFICATE that can be read",
             Self::Der => "not a DER-encoded X.509 certificate",
-            Self::AlternativeNames => "the certificate's subject alternative names cannot be read",
         })
     }
 }
@@ -177,53 +197,54 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 const SUBJECT_ALTERNATIVE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-fn alternative_names(fields: &Fields<'_>) -> Result<Vec<AlternativeName>, CertificateError> {
-    match fields.extension_values(SUBJECT_ALTERNATIVE_NAME).as_slice() {
-        [] => Ok(Vec::new()),
-        [names] => general_names(names),
-        _ => Err(CertificateError::AlternativeNames),
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+
+/// Reads `AuthorityKeyIdentifier`, of which `keyIdentifier` is the first field.
+fn authority_key_identifier(fields: &Fields<'_>) -> Option<Vec<u8>> {
+    const KEY_IDENTIFIER: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
+    let identifier = AnyRef::from_der(fields.extension_value(AUTHORITY_KEY_IDENTIFIER)?).ok()?;
+    let fields = elements(identifier, Tag::Sequence)?;
+    let key = fields.first().filter(|first| first.tag() == KEY_IDENTIFIER)?;
+    (!key.value().is_empty()).then(|| key.value().to_vec())
+}
+
+/// Without a readable list the certificate stays usable for requests that need no alternative name: no other name matches one.
+fn alternative_names(fields: &Fields<'_>) -> Vec<AlternativeName> {
+    let names = fields.extension_value(SUBJECT_ALTERNATIVE_NAME).and_then(|der| AnyRef::from_der(der).ok());
+    let names = names.and_then(|list| elements(list, Tag::Sequence)).unwrap_or_default();
+    names.into_iter().filter_map(general_name).collect()
+}
+
+/// `None` for a malformed statement. It grants no role; the certificate stays usable for requests that need no role.
+fn psd2_roles(fields: &Fields<'_>) -> Option<Vec<Psd2Role>> {
+    if fields.has_extension(psd2::QC_STATEMENTS) {
+        psd2::roles(fields.extension_value(psd2::QC_STATEMENTS)?)
+    } else {
+        Some(Vec::new())
     }
 }
 
-/// A malformed statement grants no role. The certificate stays usable for requests that need no role.
-fn psd2_roles(fields: &Fields<'_>) -> Vec<Psd2Role> {
-    match fields.extension_values(psd2::QC_STATEMENTS).as_slice() {
-        [statements] => psd2::roles(statements).unwrap_or_default(),
-        _ => Vec::new(),
-    }
-}
-
-/// Reads `GeneralNames`. A fault in a name of another kind is ignored, because that name is not used.
-fn general_names(der: &[u8]) -> Result<Vec<AlternativeName>, CertificateError> {
-    let names = AnyRef::from_der(der).ok().and_then(|list| elements(list, Tag::Sequence));
-    let names = names.ok_or(CertificateError::AlternativeNames)?;
-    names.into_iter().filter_map(|name| general_name(name).transpose()).collect()
-}
-
-/// `None` for a kind that RFC 8705 does not know.
-fn general_name(name: AnyRef<'_>) -> Result<Option<AlternativeName>, CertificateError> {
+/// Reads one `GeneralName`. `None` for a kind that RFC 8705 does not know, and for a name that cannot be read.
+fn general_name(name: AnyRef<'_>) -> Option<AlternativeName> {
     let Tag::ContextSpecific { number, constructed: false } = name.tag() else {
-        return Ok(None);
+        return None;
     };
     let octets = name.value();
-    Ok(Some(match number.value() {
-        1 => AlternativeName::Email(ia5_string(octets)?),
-        2 => AlternativeName::Dns(ia5_string(octets)?),
-        6 => AlternativeName::Uri(ia5_string(octets)?),
-        7 => AlternativeName::Ip(ip_address(octets)?),
-        _ => return Ok(None),
-    }))
-}
-
-fn ia5_string(octets: &[u8]) -> Result<String, CertificateError> {
-    match String::from_utf8(octets.to_vec()) {
-        Ok(text) if text.is_ascii() => Ok(text),
-        _ => Err(CertificateError::AlternativeNames),
+    match number.value() {
+        1 => ia5_string(octets).map(AlternativeName::Email),
+        2 => ia5_string(octets).map(AlternativeName::Dns),
+        6 => ia5_string(octets).map(AlternativeName::Uri),
+        7 => ip_address(octets).map(AlternativeName::Ip),
+        _ => None,
     }
 }
 
-fn ip_address(octets: &[u8]) -> Result<IpAddr, CertificateError> {
+fn ia5_string(octets: &[u8]) -> Option<String> {
+    String::from_utf8(octets.to_vec()).ok().filter(|text| text.is_ascii())
+}
+
+fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
-    v4.or(v6).map_err(|_| CertificateError::AlternativeNames)
+    v4.or(v6).ok()
 }

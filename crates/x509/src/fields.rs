@@ -7,13 +7,15 @@ use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 /// The fields of a certificate that are used here.
 pub(super) struct Fields<'a> {
     /// A `Name`.
+    pub(super) issuer: AnyRef<'a>,
+    /// A `Name`.
     pub(super) subject: AnyRef<'a>,
     /// Start of validity, in Unix seconds.
     pub(super) not_before: u64,
     /// End of validity, in Unix seconds.
     pub(super) not_after: u64,
-    /// Id and value of each extension.
-    pub(super) extensions: Vec<(ObjectIdentifier, &'a [u8])>,
+    /// Id and value of each extension whose id can be read.
+    extensions: Vec<(ObjectIdentifier, &'a [u8])>,
 }
 
 impl<'a> Fields<'a> {
@@ -26,13 +28,14 @@ impl<'a> Fields<'a> {
             [version, rest @ ..] if version.tag() == tagged(0) => rest,
             all => all,
         };
-        let [serial_number, _algorithm, _issuer, validity, subject, _public_key, rest @ ..] = fields else {
+        let [serial_number, _algorithm, issuer, validity, subject, _public_key, rest @ ..] = fields else {
             return None;
         };
         let [not_before, not_after] = *elements(*validity, Tag::Sequence)? else { return None };
         let extensions = rest.iter().find(|field| field.tag() == tagged(3));
         (serial_number.tag() == Tag::Integer).then_some(())?;
         Some(Self {
+            issuer: *issuer,
             subject: *subject,
             not_before: unix_seconds(not_before)?,
             not_after: unix_seconds(not_after)?,
@@ -40,9 +43,15 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The values of the extensions with this id. There is at most one, unless the certificate breaks RFC 5280 section 4.2.
-    pub(super) fn extension_values(&self, id: ObjectIdentifier) -> Vec<&'a [u8]> {
-        self.extensions.iter().filter(|(known, _)| *known == id).map(|(_, value)| *value).collect()
+    /// The value of the extension with this id. `None` if it is absent, or if it is repeated, against RFC 5280 section 4.2.
+    pub(super) fn extension_value(&self, id: ObjectIdentifier) -> Option<&'a [u8]> {
+        let mut values = self.extensions.iter().filter(|(known, _)| *known == id).map(|(_, value)| *value);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether the certificate has an extension with this id, once or several times.
+    pub(super) fn has_extension(&self, id: ObjectIdentifier) -> bool {
+        self.extensions.iter().any(|(known, _)| *known == id)
     }
 }
 
@@ -56,18 +65,22 @@ pub(super) fn elements(list: AnyRef<'_>, tag: Tag) -> Option<Vec<AnyRef<'_>>> {
     Some(elements)
 }
 
-/// Reads `Extensions`. Each has an id, a flag that says whether it is critical, and a value.
+/// Reads `Extensions`. Each has an id, a flag that says whether it is critical, and a value. An extension is left out if its id is larger
+/// than the crate `der` can hold, because no such extension is used.
 fn read_extensions(der: &[u8]) -> Option<Vec<(ObjectIdentifier, &[u8])>> {
-    let extension = |extension| {
+    let mut extensions = Vec::new();
+    for extension in elements(AnyRef::from_der(der).ok()?, Tag::Sequence)? {
         let fields = elements(extension, Tag::Sequence)?;
         let (id, value) = match fields.as_slice() {
             [id, value] => (id, value),
             [id, critical, value] if critical.tag() == Tag::Boolean => (id, value),
             _ => return None,
         };
-        Some((id.decode_as().ok()?, value.decode_as::<&OctetStringRef>().ok()?.as_bytes()))
-    };
-    elements(AnyRef::from_der(der).ok()?, Tag::Sequence)?.into_iter().map(extension).collect()
+        let value = value.decode_as::<&OctetStringRef>().ok()?.as_bytes();
+        (id.tag() == Tag::ObjectIdentifier).then_some(())?;
+        extensions.extend(id.decode_as().ok().map(|id| (id, value)));
+    }
+    Some(extensions)
 }
 
 fn unix_seconds(time: AnyRef<'_>) -> Option<u64> {

@@ -74,9 +74,11 @@ fn roles_of_statement(info: AnyRef<'_>) -> Option<Vec<Psd2Role>> {
     for role in elements(list, Tag::Sequence)? {
         let [oid, name] = *elements(role, Tag::Sequence)? else { return None };
         let (oid, name) = (oid.decode_as::<ObjectIdentifier>().ok()?, name.decode_as::<Utf8StringRef<'_>>().ok()?);
-        // A role that PSD2 does not define grants nothing here. A role with another role's name, or a repeated role, is an error.
+        // A role that PSD2 does not define grants nothing here. Some issuers name a role in their own words: then its id decides. A role
+        // with another role's name, or a repeated role, is an error.
         if let Some(known) = Psd2Role::ALL.into_iter().find(|known| known.oid() == oid) {
-            if known.name() != name.as_str() || roles.contains(&known) {
+            let named = Psd2Role::ALL.into_iter().find(|role| role.name().eq_ignore_ascii_case(name.as_str().trim()));
+            if named.is_some_and(|named| named != known) || roles.contains(&known) {
                 return None;
             }
             roles.push(known);

@@ -4,6 +4,7 @@
 //! parsed, and [`DistinguishedName::matches`] compares their values.
 
 mod attribute;
+mod decomposition;
 mod parse;
 mod value;
 
@@ -12,8 +13,8 @@ pub(crate) mod tests;
 
 use std::fmt;
 
-use der::Tag;
-use der::asn1::AnyRef;
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 use super::fields::elements;
 
@@ -23,8 +24,9 @@ use value::{Prepared, Value};
 
 /// A distinguished name: a list of relative distinguished names (RDNs), each with a set of attributes and their values.
 ///
-/// It has no `PartialEq` on purpose: two names can have the same meaning and differ in every octet. Use [`matches`](Self::matches).
-#[derive(Debug, Clone)]
+/// It has no `PartialEq` on purpose: two names can have the same meaning and differ in every octet. Use [`matches`](Self::matches). The
+/// default is the empty name, which matches nothing.
+#[derive(Debug, Clone, Default)]
 pub struct DistinguishedName {
     /// In the certificate's order: the most significant RDN (usually the country) comes first. The text of RFC 4514 has the reverse order.
     rdns: Vec<Rdn>,
@@ -45,9 +47,10 @@ impl DistinguishedName {
     /// Reads the text form of a name: RFC 4514, and the forms that tools print instead (DN-01, DN-02, DN-04). The text has at most 4096
     /// octets.
     ///
-    /// These forms beyond RFC 4514 are read: `;` as separator and spaces around separators (RFC 2253), values in quotes (RFC 1779), the
-    /// prefix `OID.` (Java), long names (`commonName`) and short names that LDAP does not register (`E`, `S`, `GN`, `jurisdictionC`, …),
-    /// all in any letter case, and plain text as the value of an attribute that is named by its OID.
+    /// These forms beyond RFC 4514 are read: `;` as separator and spaces, tabs, line breaks and no-break spaces around separators
+    /// (RFC 2253 knows the space only), values in quotes (RFC 1779), the prefix `OID.` (Java), long names (`commonName`) and short names
+    /// that LDAP does not register (`E`, `S`, `GN`, `jurisdictionC`, …), all in any letter case, plain text as the value of an attribute
+    /// that is named by its OID, and a `subject=` in front of the name (OpenSSL).
     ///
     /// # Errors
     /// The fault, as a [`NameError`]. An empty text is an error, because it names no subject.
@@ -58,7 +61,8 @@ impl DistinguishedName {
     /// Whether both names are the same by distinguishedNameMatch (DN-03, RFC 4517 section 4.2.15).
     ///
     /// They must have equally many RDNs, in the same order, and each pair of RDNs must hold the same set of attribute values. Text is
-    /// compared by caseIgnoreMatch, whatever its ASN.1 string type. Other values are compared by their DER octets.
+    /// compared by caseIgnoreMatch, whatever its ASN.1 string type; it does not matter whether letters with accents are one character or
+    /// two. Other values are compared by their DER octets.
     ///
     /// One attribute may be anywhere (DN-06): an RDN with only an `organizationIdentifier`. Go prints it last and Revolut's guide prints
     /// it first, whatever its place in the certificate, and TPPs register the text that they see there. It must still be present with the
@@ -91,18 +95,43 @@ impl DistinguishedName {
     }
 
     /// The text values of every occurrence of `attribute`, unchanged, in the certificate's order (most significant RDN first). Values that
-    /// are not text are left out.
+    /// are not text, or cannot be decoded, are left out. Where one value must be the only one, ask for [`single_value`](Self::single_value).
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
-        let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
-        all.filter(|one| one.attribute == *attribute).filter_map(|one| one.value.text()).collect()
+        self.occurrences(attribute).filter_map(Value::text).collect()
     }
 
-    /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed.
+    /// The text of the only occurrence of `attribute`, unchanged. `None` if the name lacks the attribute, if it has a second one, readable
+    /// or not, or if the value is not text.
+    pub fn single_value(&self, attribute: &Attribute) -> Option<&str> {
+        let mut occurrences = self.occurrences(attribute);
+        let only = occurrences.next().filter(|_| occurrences.next().is_none())?;
+        only.text()
+    }
+
+    /// Whether the name has `attribute` with any value, readable or not.
+    pub fn contains(&self, attribute: &Attribute) -> bool {
+        self.occurrences(attribute).next().is_some()
+    }
+
+    fn occurrences(&self, attribute: &Attribute) -> impl Iterator<Item = &Value> {
+        let all = self.rdns.iter().flat_map(|rdn| &rdn.attributes);
+        all.filter(move |one| one.attribute == *attribute).map(|one| &one.value)
+    }
+
+    /// The type of the first attribute in the text of RFC 4514, which starts with the last RDN of the certificate. `None` if the name is
+    /// empty.
+    pub fn first_attribute(&self) -> Option<Attribute> {
+        Some(self.rdns.last()?.attributes.first()?.attribute)
+    }
+
+    /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed. A value of an unknown ASN.1
+    /// type, and text that cannot be decoded, are no faults: they are compared by their DER octets.
     pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
-        let attribute_value = |one| {
-            let [attribute, value] = *elements(one, Tag::Sequence)? else { return None };
-            let attribute = Attribute::from_oid(attribute.decode_as().ok()?);
-            Some(AttributeValue { attribute, value: Value::from_asn1(value).ok()? })
+        let attribute_value = |one: AnyRef<'_>| {
+            let mut fields = SliceReader::new(one.value()).ok().filter(|_| one.tag() == Tag::Sequence)?;
+            let attribute = Attribute::from_oid(ObjectIdentifier::decode(&mut fields).ok()?);
+            let value = fields.read_slice(fields.remaining_len()).ok()?;
+            Some(AttributeValue { attribute, value: Value::from_der(value)? })
         };
         let rdn = |rdn| {
             let attributes = elements(rdn, Tag::Set)?.into_iter().map(attribute_value).collect::<Option<_>>()?;

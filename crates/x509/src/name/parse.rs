@@ -59,6 +59,7 @@ pub(super) fn distinguished_name(text: &str) -> Result<DistinguishedName, NameEr
     if text.len() > MAX_TEXT_BYTES {
         return Err(NameError::TooLong);
     }
+    let text = without_label(text);
     if text.trim().is_empty() {
         return Err(NameError::Empty);
     }
@@ -83,12 +84,20 @@ pub(super) fn distinguished_name(text: &str) -> Result<DistinguishedName, NameEr
     Ok(DistinguishedName { rdns })
 }
 
+/// The text without a leading `subject=`, which `openssl x509 -subject` prints. No attribute type has that name.
+fn without_label(text: &str) -> &str {
+    match text.split_once('=') {
+        Some((label, name)) if label.trim().eq_ignore_ascii_case("subject") => name,
+        _ => text,
+    }
+}
+
 type Rest<'a> = Peekable<Chars<'a>>;
 
 /// Reads `type=value` and stops at a separator or at the end.
 fn attribute_value(rest: &mut Rest<'_>) -> Result<AttributeValue, NameError> {
     let attribute = attribute_type(rest)?;
-    skip_spaces(rest);
+    skip_blanks(rest);
     let value = match rest.peek() {
         Some('#') => hex_value(rest)?,
         Some('"') => quoted_value(rest)?,
@@ -107,7 +116,7 @@ fn attribute_type(rest: &mut Rest<'_>) -> Result<Attribute, NameError> {
             _ => return Err(NameError::Attribute),
         }
     }
-    let name = name.trim_matches(' ');
+    let name = name.trim_matches(is_blank);
     let dotted = match name.get(..4) {
         Some(prefix) if prefix.eq_ignore_ascii_case("OID.") => name.get(4..).unwrap_or_default(),
         _ => name,
@@ -130,8 +139,8 @@ fn hex_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     while let Some(digit) = rest.next_if(|next| !is_separator(*next)) {
         digits.push(digit);
     }
-    let der = hex::decode(digits.trim_end_matches(' ')).ok_or(NameError::Hex)?;
-    Value::from_der(&der).map_err(|_| NameError::Hex)
+    let der = hex::decode(digits.trim_end_matches(is_blank)).ok_or(NameError::Hex)?;
+    Value::from_der(&der).ok_or(NameError::Hex)
 }
 
 /// The `"…"` of RFC 1779. Separators inside it are ordinary characters.
@@ -146,29 +155,28 @@ fn quoted_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
             None => return Err(NameError::Quote),
         }
     }
-    skip_spaces(rest);
+    skip_blanks(rest);
     match rest.peek() {
         Some(next) if !is_separator(*next) => Err(NameError::Quote),
         _ => octets.into_value(),
     }
 }
 
-/// `string` of RFC 4514. Spaces at its end belong to the separator unless they are escaped.
+/// `string` of RFC 4514. White space at its end belongs to the separator unless it is escaped.
 fn string_value(rest: &mut Rest<'_>) -> Result<Value, NameError> {
     let mut octets = Octets::default();
-    let mut spaces = 0;
+    let mut end = 0;
     while let Some(character) = rest.next_if(|next| !is_separator(*next)) {
-        if character == ' ' {
-            spaces += 1;
-            continue;
-        }
-        (0..std::mem::take(&mut spaces)).for_each(|_| octets.push(' '));
         match character {
             '\\' => octets.push_octet(escaped(rest)?),
             '"' | '<' | '>' | '\0' => return Err(NameError::Unescaped),
             plain => octets.push(plain),
         }
+        if !is_blank(character) {
+            end = octets.0.len();
+        }
     }
+    octets.0.truncate(end);
     octets.into_value()
 }
 
@@ -186,8 +194,13 @@ fn ascii(character: char) -> Option<u8> {
     u8::try_from(character).ok().filter(u8::is_ascii)
 }
 
-fn skip_spaces(rest: &mut Rest<'_>) {
-    while rest.next_if_eq(&' ').is_some() {}
+fn skip_blanks(rest: &mut Rest<'_>) {
+    while rest.next_if(|next| is_blank(*next)).is_some() {}
+}
+
+/// White space around separators and at the ends. People paste names with line breaks, tabs and no-break spaces.
+pub(super) fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r' | '\u{A0}')
 }
 
 fn is_separator(character: char) -> bool {

@@ -1,6 +1,7 @@
 //! Spellings of names, and which spellings mean the same name.
 
 use dcr_test_support::mutations;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{Attribute, DistinguishedName, NameError};
 use crate::Certificate;
@@ -125,6 +126,17 @@ fn dn_01_text_that_is_not_a_name_is_refused() {
     for (text, why) in [
         ("", NameError::Empty),
         ("   ", NameError::Empty),
+        (" \r\n\t\u{a0} ", NameError::Empty),
+        ("subject=", NameError::Empty),
+        ("subject = \n", NameError::Empty),
+        ("subject=x", NameError::Attribute),
+        ("subject", NameError::Attribute),
+        ("subject=CN", NameError::Attribute),
+        ("subject=subject=CN=x", NameError::UnknownAttribute),
+        ("CN=x,subject=y", NameError::UnknownAttribute),
+        ("subject,CN=x", NameError::Attribute),
+        ("issuer=CN=x", NameError::UnknownAttribute),
+        ("C\tN=x", NameError::Attribute),
         ("x", NameError::Attribute),
         ("CN", NameError::Attribute),
         ("=x", NameError::Attribute),
@@ -207,6 +219,180 @@ fn dn_02_attribute_types_have_many_names() {
     }
 }
 
+/// Each name is what `openssl x509 -noout -subject -nameopt RFC2253` prints for the type (OpenSSL 3.0.19), and the others are what
+/// `-nameopt multiline`, Bouncy Castle and LDAP print.
+#[test]
+fn dn_02_rare_attribute_types_have_names_too() {
+    for (oid, names) in [
+        ("2.5.4.16", &["postalAddress"][..]),
+        ("2.5.4.18", &["postOfficeBox"]),
+        ("2.5.4.19", &["physicalDeliveryOfficeName"]),
+        ("2.5.4.21", &["telexNumber"]),
+        ("2.5.4.22", &["teletexTerminalIdentifier"]),
+        ("2.5.4.23", &["facsimileTelephoneNumber"]),
+        ("2.5.4.24", &["x121Address"]),
+        ("2.5.4.25", &["internationaliSDNNumber"]),
+        ("2.5.4.26", &["registeredAddress"]),
+        ("2.5.4.27", &["destinationIndicator"]),
+        ("2.5.4.43", &["initials"]),
+        ("2.5.4.44", &["generationQualifier"]),
+        ("2.5.4.45", &["x500UniqueIdentifier"]),
+        ("2.5.4.51", &["houseIdentifier"]),
+        ("2.5.4.54", &["dmdName"]),
+        ("2.5.4.65", &["pseudonym"]),
+        ("2.5.4.72", &["role"]),
+        ("2.5.4.98", &["c3", "countryCode3c"]),
+        ("2.5.4.99", &["n3", "countryCode3n"]),
+        ("2.5.4.100", &["dnsName"]),
+        ("0.9.2342.19200300.100.1.3", &["mail", "rfc822Mailbox"]),
+        ("0.9.2342.19200300.100.1.4", &["info"]),
+        ("0.9.2342.19200300.100.1.6", &["roomNumber"]),
+        ("0.9.2342.19200300.100.1.8", &["userClass"]),
+        ("0.9.2342.19200300.100.1.9", &["host"]),
+        ("0.9.2342.19200300.100.1.20", &["homeTelephoneNumber", "homePhone"]),
+        ("0.9.2342.19200300.100.1.37", &["associatedDomain"]),
+        ("0.9.2342.19200300.100.1.39", &["homePostalAddress"]),
+        ("0.9.2342.19200300.100.1.40", &["personalTitle"]),
+        ("0.9.2342.19200300.100.1.41", &["mobileTelephoneNumber", "mobile"]),
+        ("0.9.2342.19200300.100.1.42", &["pagerTelephoneNumber", "pager"]),
+        ("0.9.2342.19200300.100.1.43", &["friendlyCountryName", "co"]),
+        ("0.9.2342.19200300.100.1.45", &["organizationalStatus"]),
+        ("0.9.2342.19200300.100.1.48", &["buildingName"]),
+        ("1.2.840.113549.1.9.1", &["emailAddress", "E", "email"]),
+        ("1.2.840.113549.1.9.2", &["unstructuredName"]),
+        ("1.2.840.113549.1.9.8", &["unstructuredAddress"]),
+        (
+            "1.3.6.1.4.1.311.60.2.1.1",
+            &["jurisdictionL", "jurisdictionLocalityName", "jurisdictionOfIncorporationLocalityName"],
+        ),
+        (
+            "1.3.6.1.4.1.311.60.2.1.2",
+            &["jurisdictionST", "jurisdictionStateOrProvinceName", "jurisdictionOfIncorporationStateOrProvinceName"],
+        ),
+        (
+            "1.3.6.1.4.1.311.60.2.1.3",
+            &["jurisdictionC", "jurisdictionCountryName", "jurisdictionOfIncorporationCountryName"],
+        ),
+        ("1.3.6.1.5.5.7.9.1", &["dateOfBirth", "id-pda-dateOfBirth"]),
+        ("1.3.6.1.5.5.7.9.2", &["placeOfBirth", "id-pda-placeOfBirth"]),
+        ("1.3.6.1.5.5.7.9.3", &["gender", "id-pda-gender"]),
+        ("1.3.6.1.5.5.7.9.4", &["countryOfCitizenship", "id-pda-countryOfCitizenship"]),
+        ("1.3.6.1.5.5.7.9.5", &["countryOfResidence", "id-pda-countryOfResidence"]),
+        ("1.2.643.100.1", &["OGRN"]),
+        ("1.2.643.100.3", &["SNILS"]),
+        ("1.2.643.100.4", &["INNLE"]),
+        ("1.2.643.100.5", &["OGRNIP"]),
+        ("1.2.643.3.131.1.1", &["INN"]),
+    ] {
+        let certificate = subject(der::name(&[("2.5.4.6", PRINTABLE, b"GB"), (oid, UTF8, b"x")]));
+        for name in names.iter().chain([&oid]) {
+            let parsed = parse(&format!("{name}=x,C=GB"));
+            assert!(parsed.matches(&certificate), "{name}");
+            assert!(parse(&parsed.to_string()).matches(&certificate), "{parsed}");
+            assert_different(&format!("{name}=x"), "description=x");
+        }
+    }
+}
+
+/// Tools call two types so: 2.5.4.45 (Bouncy Castle) and 0.9.2342.19200300.100.1.44 (OpenSSL, LDAP). OpenSSL's short name of the second one
+/// is `uid`, which is another type's name in every other tool.
+#[test]
+fn dn_02_a_name_of_two_types_is_unknown() {
+    let refused = DistinguishedName::parse("uniqueIdentifier=x").map(|name| name.to_string());
+    assert_eq!(refused, Err(NameError::UnknownAttribute));
+    assert_same("uid=x", "0.9.2342.19200300.100.1.1=x");
+    assert_different("uid=x", "0.9.2342.19200300.100.1.44=x");
+    assert_different("2.5.4.45=x", "0.9.2342.19200300.100.1.44=x");
+}
+
+#[test]
+fn dn_02_a_rare_attribute_type_prints_as_its_oid() {
+    let parsed = parse("postalAddress=Main St 1+role=tpp,unstructuredName=a,C=GB");
+    assert_eq!(parsed.to_string(), "2.5.4.16=Main St 1+2.5.4.72=tpp,1.2.840.113549.1.9.2=a,C=GB");
+    let postal_address = Attribute::from_name("postaladdress").unwrap();
+    assert_eq!(parsed.values(&postal_address), ["Main St 1"]);
+}
+
+/// The prefix of two octets of which the second has more than seven bits is another prefix.
+#[test]
+fn an_oid_beside_a_known_one_is_unknown() {
+    for oid in ["2.5.4.1", "2.5.4.128", "2.5.4.131", "2.5.4.3.3", "2.5.4", "2.5.5.3", "1.2.3"] {
+        assert_eq!(parse(&format!("{oid}=x")).to_string(), format!("{oid}=x"));
+        assert_different(&format!("{oid}=x"), "CN=x");
+    }
+}
+
+#[test]
+fn dn_06_white_space_around_separators_is_no_part_of_a_value() {
+    let plain = "CN=a b,OU=c+UID=d,2.5.4.97=#0c0141,O=e f";
+    for space in [" ", "\n", "\r\n", "\t", "\u{a0}", " \u{a0}\t\r\n "] {
+        let spaced: String = plain
+            .chars()
+            .map(|character| match character {
+                '=' | ',' | '+' => format!("{space}{character}{space}"),
+                ' ' => space.to_owned(),
+                other => other.to_string(),
+            })
+            .collect();
+        let pasted = format!("{space}{spaced}{space}");
+        assert_same(plain, &pasted);
+        assert_same(plain, &pasted.replace(',', ";"));
+        assert_same(&plain.replace("e f", "\"e f\""), &pasted);
+        assert_eq!(parse(&pasted).values(&Attribute::UserId), ["d"]);
+        assert_eq!(parse(&pasted).values(&Attribute::CommonName), [format!("a{space}b")]);
+    }
+    // Inside quotes and behind a backslash it is a part of the value.
+    assert_eq!(common_name("CN=\"\ta\n\""), "\ta\n");
+    assert_eq!(common_name("CN= \\09a\\0A\n"), "\ta\n");
+    assert_eq!(common_name("CN=a\\ \n"), "a ");
+}
+
+#[test]
+fn dn_06_the_label_of_openssl_is_skipped() {
+    for label in ["subject=", "subject= ", "subject = ", " subject=", "\nsubject =\t", "Subject="] {
+        assert_same(&format!("{label}CN=a,O=b"), "CN=a,O=b");
+        assert_same(&format!("{label}CN = a, O = b\n"), "CN=a,O=b");
+    }
+}
+
+#[test]
+fn dn_06_all_spellings_print_the_same_but_for_case_and_spaces_and_order() {
+    let essence = |spelling: &str| {
+        let printed = parse(spelling).to_string().to_lowercase().replace("\\c2\\ad", "").replace('\\', "");
+        let mut attributes: Vec<String> =
+            printed.split(',').map(|one| one.split_whitespace().collect::<String>()).collect();
+        attributes.sort_unstable();
+        attributes.join(",")
+    };
+    for spelling in SAME_SUBJECT {
+        assert_eq!(
+            essence(spelling),
+            "c=gb,cn=0015800001hqqrzaax,o=wso2(uk)limited,organizationidentifier=psdgb-ob-unknown0015800001hqqrzaax",
+            "{spelling}"
+        );
+    }
+    assert_eq!(
+        parse(SAME_SUBJECT[2]).to_string(),
+        SAME_SUBJECT[0],
+        "a hexadecimal value is printed as text, so its length is that of the text"
+    );
+}
+
+#[test]
+fn the_first_attribute_is_the_first_of_the_text() {
+    let first = |text: &str| parse(text).first_attribute();
+    assert_eq!(first("CN=a,O=b"), Some(Attribute::CommonName));
+    assert_eq!(first("commonName = a,O=b"), Some(Attribute::CommonName));
+    assert_eq!(first("2.5.4.3=a,O=b"), Some(Attribute::CommonName));
+    assert_eq!(first("subject=CN=a,O=b"), Some(Attribute::CommonName));
+    assert_eq!(first("O=b,CN=a"), Some(Attribute::Organization));
+    assert_eq!(first("UID=a+CN=b,O=c"), Some(Attribute::UserId));
+    assert_eq!(first("role=a,O=c"), Attribute::from_name("role"));
+    let certificate = subject(der::name(&[("2.5.4.6", PRINTABLE, b"GB"), ("2.5.4.3", UTF8, b"a")]));
+    assert_eq!(certificate.first_attribute(), Some(Attribute::CommonName));
+    assert_eq!(subject(der::name(&[])).first_attribute(), None);
+}
+
 #[test]
 fn dn_03_rdns_are_compared_in_order() {
     assert_same("CN=a,O=b", "CN=a,O=b");
@@ -241,6 +427,62 @@ fn dn_03_text_is_compared_without_regard_to_case_and_spaces() {
     assert_different("CN=a b", "CN=ab");
     assert_different("CN=e", "CN=é");
     assert_different("CN=a-b", "CN=ab");
+}
+
+#[test]
+fn dn_03_letters_with_accents_may_be_one_character_or_two() {
+    for (composed, decomposed) in [
+        ("São João", "Sa\u{303}o Joa\u{303}o"),
+        ("SÃO JOÃO", "sa\u{303}o joa\u{303}o"),
+        ("são joão", "SA\u{303}O JOA\u{303}O"),
+        ("İstanbul", "I\u{307}stanbul"),
+        ("Nguyễn Thị", "Nguye\u{302}\u{303}n Thi\u{323}"),
+        ("Nguyễn Thị", "Nguy\u{ea}\u{303}n Thi\u{323}"),
+        ("ậ", "a\u{323}\u{302}"),
+        ("Ähre", "A\u{308}hre"),
+        ("ŠKODA", "s\u{30c}koda"),
+        ("Αθήνα", "ΑΘΗ\u{301}ΝΑ"),
+        ("Ёлка Йод", "е\u{308}лка и\u{306}од"),
+        ("ṩ", "s\u{323}\u{307}"),
+    ] {
+        assert_same(&format!("CN={composed}"), &format!("CN={decomposed}"));
+        let certificate = subject(der::name(&[("2.5.4.3", UTF8, decomposed.as_bytes())]));
+        assert!(certificate.matches(&parse(&format!("CN={composed}"))), "{composed}");
+        assert!(!certificate.matches(&parse(&format!("CN={composed}x"))), "{composed}");
+    }
+    assert!(subject(der::name(&[("2.5.4.3", TELETEX, b"Caf\xe9")])).matches(&parse("CN=cafe\u{301}")));
+}
+
+#[test]
+fn dn_03_other_letters_and_other_marks_make_another_name() {
+    assert_different("CN=São", "CN=Sao");
+    assert_different("CN=Sa\u{303}o", "CN=Sao");
+    assert_different("CN=Sa\u{303}o", "CN=Sáo");
+    assert_different("CN=Sa\u{303}o", "CN=Sao\u{303}");
+    assert_different("CN=ø", "CN=o");
+    assert_different("CN=ø", "CN=o\u{338}");
+    assert_different("CN=đ", "CN=d");
+    assert_different("CN=ß", "CN=s");
+    assert_different("CN=ế", "CN=é\u{302}");
+    // Unicode calls these the same. They differ here, so that the tables stay small.
+    assert_different("CN=ậ", "CN=a\u{302}\u{323}");
+    assert_different("CN=ﬁ", "CN=fi");
+    assert_different("CN=か\u{3099}", "CN=が");
+}
+
+#[test]
+fn dn_03_each_letter_of_the_blocks_equals_its_other_forms_and_not_its_base() {
+    let certificate = |text: &str| subject(der::name(&[("2.5.4.3", UTF8, text.as_bytes())]));
+    let blocks = ('\u{C0}'..='\u{24F}').chain('\u{370}'..='\u{4FF}').chain('\u{1E00}'..='\u{1EFF}');
+    let letters: Vec<char> = blocks.filter(|letter| letter.nfd().count() > 1).collect();
+    assert!(letters.len() > 500, "{}", letters.len());
+    for letter in letters {
+        let composed = certificate(&letter.to_string());
+        let decomposed: String = letter.nfd().collect();
+        assert!(composed.matches(&certificate(&decomposed)), "{letter}");
+        assert!(composed.matches(&certificate(&decomposed.to_lowercase())), "{letter}");
+        assert!(!composed.matches(&certificate(decomposed.get(..decomposed.len() - 2).unwrap())), "{letter}");
+    }
 }
 
 #[test]
@@ -311,6 +553,20 @@ fn values_come_in_the_certificates_order() {
 }
 
 #[test]
+fn three_values_of_one_set_are_all_given() {
+    let certificate = subject(der::name_of_sets(&[
+        &[("2.5.4.10", UTF8, b"o")],
+        &[("2.5.4.11", UTF8, b"first"), ("2.5.4.11", UTF8, b"second"), ("2.5.4.11", UTF8, b"third")],
+        &[("2.5.4.3", UTF8, b"c")],
+    ]));
+    assert_eq!(certificate.values(&Attribute::OrganizationalUnit), ["first", "second", "third"]);
+    assert!(certificate.matches(&parse("CN=c,OU=third+OU=first+OU=second,O=o")));
+    assert!(!certificate.matches(&parse("CN=c,OU=third,OU=second,OU=first,O=o")));
+    assert!(!certificate.matches(&parse("CN=c,OU=third+OU=first,O=o")));
+    assert!(!certificate.matches(&parse("CN=c,OU=third+OU=first+OU=first,O=o")));
+}
+
+#[test]
 fn printing_is_fit_for_a_log_and_can_be_read_back() {
     for (text, printed) in [
         ("cn=a , o=b", "CN=a,O=b"),
@@ -319,6 +575,9 @@ fn printing_is_fit_for_a_log_and_can_be_read_back() {
         (r"CN=\#a#", r"CN=\#a#"),
         (r"CN=\ a b\ ", r"CN=\ a b\ "),
         (r"CN=\ ", r"CN=\ "),
+        ("CN=\"\u{a0}a\u{a0}\"", r"CN=\C2\A0a\C2\A0"),
+        ("CN=a\u{a0}b", "CN=a\u{a0}b"),
+        ("CN=\"\ta\n\"", r"CN=\09a\0A"),
         (r"CN=a\0D\0Ab\00\1B[2J", r"CN=a\0D\0Ab\00\1B[2J"),
         ("CN=a\u{202e}b\u{2028}", r"CN=a\E2\80\AEb\E2\80\A8"),
         ("CN=Łódź", "CN=Łódź"),

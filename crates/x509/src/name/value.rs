@@ -3,8 +3,10 @@
 use std::fmt;
 
 use der::asn1::AnyRef;
-use der::{self, Decode, Encode, Tag, Tagged};
+use der::{Decode, Length, Reader, SliceReader, Tag, Tagged};
 
+use super::decomposition::push_decomposed;
+use super::parse::is_blank;
 use crate::hex;
 
 /// The value of one attribute.
@@ -12,7 +14,7 @@ use crate::hex;
 pub(super) enum Value {
     /// An ASN.1 string of any type, or a value written as text.
     Text(String),
-    /// The DER of any other ASN.1 value.
+    /// The DER of any other ASN.1 value, and of text that cannot be decoded.
     Der(Vec<u8>),
 }
 
@@ -24,17 +26,11 @@ pub(super) enum Prepared {
 }
 
 impl Value {
-    /// Reads a value of a certificate. A string that cannot be decoded is kept as DER.
-    pub(super) fn from_asn1(value: AnyRef<'_>) -> der::Result<Self> {
-        match decode_string(value.tag(), value.value()) {
-            Some(text) => Ok(Self::Text(text)),
-            None => value.to_der().map(Self::Der),
-        }
-    }
-
-    /// Reads the octets of RFC 4514's `#hex` form. They must be one DER value.
-    pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
-        AnyRef::from_der(der).and_then(Self::from_asn1)
+    /// Reads a value of a certificate, or the octets of RFC 4514's `#hex` form. A value that is not text, and text that cannot be decoded,
+    /// is kept as DER. `None` if the octets are not one DER value.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let text = AnyRef::from_der(der).ok().and_then(|value| decode_string(value.tag(), value.value()));
+        text.map(Self::Text).or_else(|| is_one_value(der).then(|| Self::Der(der.to_vec())))
     }
 
     pub(super) fn text(&self) -> Option<&str> {
@@ -54,6 +50,15 @@ impl Value {
             Self::Der(der) => Some(Prepared::Der(der.clone())),
         }
     }
+}
+
+/// Whether the octets are one value, with a tag of one octet. The crate `der` does not know every tag: it refuses `UniversalString`.
+fn is_one_value(der: &[u8]) -> bool {
+    let Some((tag, Ok(mut behind))) = der.split_first().map(|(tag, behind)| (tag, SliceReader::new(behind))) else {
+        return false;
+    };
+    let length = Length::decode(&mut behind);
+    tag & 0x1f != 0x1f && length.is_ok_and(|length| length == behind.remaining_len())
 }
 
 /// The text of an ASN.1 string: one of the types in RFC 5280's DirectoryString, or IA5String. `None` if it cannot be decoded.
@@ -76,10 +81,10 @@ fn decode_string(tag: Tag, octets: &[u8]) -> Option<String> {
     }
 }
 
-/// RFC 4518: map (section 2.2, with case folding), prohibit (2.4), handle insignificant spaces (2.6.1).
+/// RFC 4518: map (section 2.2, with case folding), normalise (2.3), prohibit (2.4), handle insignificant spaces (2.6.1).
 ///
-/// Unicode normalisation (2.3) is left out, because its tables are larger than the parsers of the filter. The only effect is that a name
-/// with other code points may not match.
+/// The normalisation covers Latin, Greek and Cyrillic letters with marks, see [`push_decomposed`]. The only effect is that a name with
+/// other code points of another script may not match.
 fn prepare_text(text: &str) -> Option<String> {
     let mut mapped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -90,7 +95,7 @@ fn prepare_text(text: &str) -> Option<String> {
             // The sharp s is the only letter in use that folds to two letters.
             'ß' | 'ẞ' => mapped.push_str("ss"),
             'ς' => mapped.push('σ'),
-            other => mapped.extend(other.to_lowercase()),
+            other => other.to_lowercase().for_each(|letter| push_decomposed(&mut mapped, letter)),
         }
     }
     Some(mapped.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
@@ -113,7 +118,7 @@ fn is_mapped_to_nothing(character: char) -> bool {
         | '\u{1D173}'..='\u{1D17A}' | '\u{E0001}' | '\u{E0020}'..='\u{E007F}')
 }
 
-/// RFC 4514 section 2.4. Control characters are printed as hexadecimal pairs.
+/// RFC 4514 section 2.4. Control characters, and white space at the ends, are printed as hexadecimal pairs.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -121,13 +126,15 @@ impl fmt::Display for Value {
             Self::Der(der) => return write!(f, "#{}", hex::encode(der)),
         };
         let last = text.chars().count().saturating_sub(1);
+        // White space there would be read as a part of the separator.
+        let is_edge = |index| index == 0 || index == last;
         for (index, character) in text.chars().enumerate() {
             match character {
                 '"' | '+' | ',' | ';' | '<' | '>' | '\\' => write!(f, "\\{character}")?,
                 '#' if index == 0 => f.write_str("\\#")?,
-                ' ' if index == 0 || index == last => f.write_str("\\ ")?,
-                unsafe_in_logs if is_unsafe_in_logs(unsafe_in_logs) => {
-                    unsafe_in_logs.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
+                ' ' if is_edge(index) => f.write_str("\\ ")?,
+                octets if is_unsafe_in_logs(octets) || (is_edge(index) && is_blank(octets)) => {
+                    octets.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
                 }
                 plain => write!(f, "{plain}")?,
             }

@@ -56,8 +56,17 @@ pub(crate) fn qc_statements(statements: &[Vec<u8>]) -> Vec<u8> {
     sequence(&[oid("1.3.6.1.5.5.7.1.3"), tlv(0x04, &sequence(statements))])
 }
 
+/// An `authorityKeyIdentifier` extension with these encoded fields.
+pub(crate) fn authority_key_identifier(fields: &[Vec<u8>]) -> Vec<u8> {
+    sequence(&[oid("2.5.29.35"), tlv(0x04, &sequence(fields))])
+}
+
 /// A certificate for `subject`, valid from 2024-01-01 00:00:00 to 2049-12-31 23:59:59.
 pub(crate) fn certificate(subject: Vec<u8>, extensions: &[Vec<u8>]) -> Vec<u8> {
+    certificate_of(name(&[("2.5.4.3", UTF8, b"Issuer")]), subject, extensions)
+}
+
+pub(crate) fn certificate_of(issuer: Vec<u8>, subject: Vec<u8>, extensions: &[Vec<u8>]) -> Vec<u8> {
     let algorithm = sequence(&[oid("1.2.840.10045.4.3.2")]);
     let validity = sequence(&[tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z")]);
     let public_key = sequence(&[algorithm.clone(), tlv(BIT_STRING, &[0, 4])]);
@@ -65,7 +74,7 @@ pub(crate) fn certificate(subject: Vec<u8>, extensions: &[Vec<u8>]) -> Vec<u8> {
         tlv(0xa0, &tlv(0x02, &[2])),
         tlv(0x02, &[1]),
         algorithm.clone(),
-        name(&[("2.5.4.3", UTF8, b"Issuer")]),
+        issuer,
         validity,
         subject,
         public_key,
