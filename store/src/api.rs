@@ -108,7 +108,7 @@ impl Store {
             let next = |()| done.next().ok_or(Failure::Closed)?.map_err(|refusal| Failure::from(refusal).into());
             let reply = match item.and_then(next) {
                 Ok(done) => Reply::made(done),
-                Err(problem) => Reply::refused(problem.status(), problem.body()),
+                Err(problem) => problem.into_reply(),
             };
             self.metrics.batch_item(kind, reply.status);
             tracing::info!(request_id, status = reply.status, "{}", kind.singular());

@@ -19,3 +19,5 @@ pub mod database;
 pub mod metrics;
 pub mod model;
 pub mod purge;
+#[cfg(test)]
+mod test_log;

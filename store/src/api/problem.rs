@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dcr_store_protocol::{ErrorBody, ErrorCode};
+use dcr_store_protocol::{ErrorBody, ErrorCode, Reply};
 
 use crate::database::{Failure, Refusal};
 
@@ -32,18 +32,16 @@ pub(super) enum Problem {
     Failed(Failure),
 }
 
+/// Logs nothing: code may build a problem and then not use it. [`Problem::log`] is called where the answer is made.
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        if !matches!(failure, Failure::Refused(_)) {
-            tracing::error!(%failure, "an operation failed and was undone");
-        }
         Self::Failed(failure)
     }
 }
 
 impl Problem {
     /// Its status.
-    pub(super) fn status(&self) -> u16 {
+    fn status(&self) -> u16 {
         match self {
             Self::UnsupportedMediaType(_) => 415,
             Self::BodyTooLarge => 413,
@@ -52,8 +50,22 @@ impl Problem {
         }
     }
 
-    /// Its body.
-    pub(super) fn body(&self) -> ErrorBody {
+    /// The reply for one item of a batch.
+    pub(super) fn into_reply<T>(self) -> Reply<T> {
+        self.log();
+        Reply::refused(self.status(), self.body())
+    }
+
+    /// Logs a failure that lies with the store. What lies with the caller is in the line of the request.
+    fn log(&self) {
+        match self {
+            Self::Failed(Failure::Refused(_)) => {}
+            Self::Failed(failure) => tracing::error!(%failure, "an operation failed and was undone"),
+            _ => {}
+        }
+    }
+
+    fn body(&self) -> ErrorBody {
         let replayed = match self {
             Self::Failed(Failure::Refused(Refusal::Replayed { index })) => Some(*index),
             _ => None,
@@ -93,6 +105,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        self.log();
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let response = (status, Json(self.body())).into_response();
         match status {
@@ -117,4 +130,29 @@ fn code_of(refusal: Refusal) -> ErrorCode {
 fn with_header(mut response: Response, name: header::HeaderName, value: &'static str) -> Response {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_log::TestLog;
+
+    #[test]
+    fn a_problem_is_logged_when_it_is_answered_and_not_when_it_is_built() {
+        let (log, _guard) = TestLog::start();
+        let built = [(); 2].map(|()| Problem::from(Failure::Closed));
+        assert_eq!(log.lines(), [""; 0]);
+        let [first, second] = built;
+        drop(first.into_response());
+        drop(second.into_reply::<()>());
+        let lines = log.lines();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("ERROR")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_not_an_error_of_the_store() {
+        let (log, _guard) = TestLog::start();
+        drop(Problem::from(Failure::from(Refusal::UnknownClient)).into_response());
+        assert_eq!(log.lines(), [""; 0]);
+    }
 }

@@ -267,9 +267,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary on a free port, and waits until it reports that it serves.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::spawn(folder, command(folder).args(more)).await
+    }
+
+    /// Starts this command for the binary in `folder`, and waits until it reports that it serves.
+    pub(crate) async fn spawn(folder: &Path, command: &mut Command) -> Self {
         let ready = folder.join("ready");
         drop(std::fs::remove_file(&ready)); // a killed store leaves its own behind
-        let mut child = command(folder).arg("--ready-file").arg(&ready).args(more).spawn().unwrap();
+        let mut child = command.arg("--ready-file").arg(&ready).spawn().unwrap();
         let url = until("the ready file", || {
             assert_eq!(child.try_wait().unwrap(), None, "the store ended: {}", log(folder));
             std::fs::read_to_string(&ready).ok()
