@@ -3,7 +3,7 @@
 mod arguments;
 
 use std::future::IntoFuture;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,7 +52,8 @@ enum Error {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = start_log(&arguments) {
-        eprintln!("dcr-store: --log `{}` cannot be read: {error}", arguments.log);
+        // `eprintln!` panics if standard error cannot be written.
+        drop(writeln!(std::io::stderr(), "dcr-store: --log `{}` cannot be read: {error}", arguments.log));
         return ExitCode::FAILURE;
     }
     match run(arguments).await {
@@ -100,11 +101,14 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     Ok(())
 }
 
+/// A line that cannot be written (a full disk, a closed pipe) is lost, and nothing else. `tracing_subscriber` would report the loss with
+/// `eprintln!` on the same standard error. That panics, and a panic ends the process in the release profile.
 fn start_log(arguments: &Arguments) -> Result<(), ParseError> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&arguments.log)?)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false);
     match arguments.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),

@@ -1,6 +1,7 @@
 //! The real binary: what it refuses at start, what remains after a kill, and how it stops.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -149,6 +150,29 @@ async fn a_good_walk_logs_no_warning_and_no_error() {
     assert_eq!(answered, 7, "every request of the walk is in the log");
     for line in lines {
         assert!(["INFO", "DEBUG"].contains(&line["level"].as_str().unwrap()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
+    let full_disk = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into();
+    let closed_pipe = || std::io::pipe().unwrap().1.into();
+    for stderr in [&full_disk as &dyn Fn() -> Stdio, &closed_pipe] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Process::spawn(folder.path(), command(folder.path()).stderr(stderr())).await;
+        walk(&store).await;
+        store.signal(Signal::TERM);
+        assert_eq!(store.ended().await.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_start_that_fails_without_a_log_has_its_exit_code() {
+    let full_disk = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [["--log", "=,="], ["--database", "sqlite::memory:"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = command(folder.path()).args(arguments).stderr(full_disk()).status().unwrap();
+        assert_eq!(ended.code(), Some(1), "{arguments:?}");
     }
 }
 
