@@ -123,7 +123,7 @@ impl Database {
         self.0.purge_expired(batch).await
     }
 
-    /// Checks that the database can be written to.
+    /// Commits a small write, to prove that the database can be written to. It does not wait behind other operations.
     ///
     /// # Errors
     /// Only failures of the database.

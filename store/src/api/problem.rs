@@ -28,6 +28,8 @@ pub(super) enum Problem {
     NotFound,
     /// The route exists, but it does not accept this method.
     MethodNotAllowed,
+    /// A write that proves the readiness failed. The failure is in the log already, once for all that ask.
+    NotReady,
     /// The database failed or refused the operation.
     Failed(Failure),
 }
@@ -83,7 +85,7 @@ impl Problem {
             Self::NotFound => ErrorCode::NotFound,
             Self::MethodNotAllowed => ErrorCode::MethodNotAllowed,
             Self::Failed(Failure::Refused(refusal)) => code_of(*refusal),
-            Self::Failed(_) => ErrorCode::TemporarilyUnavailable,
+            Self::NotReady | Self::Failed(_) => ErrorCode::TemporarilyUnavailable,
         }
     }
 
@@ -97,6 +99,7 @@ impl Problem {
             Self::NotFound => "there is no such route",
             Self::MethodNotAllowed => "this route does not take this method",
             Self::Failed(Failure::Refused(refusal)) => return refusal.to_string(),
+            Self::NotReady => "the database cannot be written to",
             Self::Failed(_) => "the store cannot do this now; nothing was changed, try again",
         };
         text.to_owned()

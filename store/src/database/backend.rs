@@ -45,7 +45,7 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
     fn purge_expired(&self, batch: u32) -> Operation<'_, usize>;
 
-    /// Checks that the database can be written to.
+    /// Commits a small write, to prove that the database can be written to. It does not wait behind other operations.
     fn ready(&self) -> Operation<'_, ()>;
 
     /// Counts the rows.

@@ -155,11 +155,11 @@ async fn a_good_walk_logs_no_warning_and_no_error() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
-    let full_disk = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into();
-    let closed_pipe = || std::io::pipe().unwrap().1.into();
-    for stderr in [&full_disk as &dyn Fn() -> Stdio, &closed_pipe] {
+    let full_disk = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_, closed_pipe) = std::io::pipe().unwrap();
+    for stderr in [Stdio::from(full_disk), Stdio::from(closed_pipe)] {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Process::spawn(folder.path(), command(folder.path()).stderr(stderr())).await;
+        let mut store = Process::spawn(folder.path(), command(folder.path()).stderr(stderr)).await;
         walk(&store).await;
         store.signal(Signal::TERM);
         assert_eq!(store.ended().await.code(), Some(0));

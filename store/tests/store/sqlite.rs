@@ -3,9 +3,13 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use dcr_store::clock::Clock;
 use dcr_store::database::Database;
 use rusqlite::Connection;
@@ -16,7 +20,8 @@ use tokio::task::JoinSet;
 use crate::suite::atomicity::{one_client, one_token, outcomes};
 use crate::suite::every_case;
 use crate::support::{
-    Answer, Fixture, Process, Rig, asking_for_token, creation, form_request, new_client, now_jti, post,
+    Answer, Fixture, PROGRAM, Process, Rig, asking_for_token, configured, creation, form_request, new_client, now_jti,
+    post,
 };
 
 every_case!(crate::sqlite::open);
@@ -64,6 +69,75 @@ async fn a_damaged_record_is_unavailable() {
     let other = Connection::open(file).unwrap();
     other.execute("UPDATE clients SET record = '{'", []).unwrap();
     rig.get(&path).await.assert_refused(503, "temporarily_unavailable");
+}
+
+/// A write that is counted is a write that was committed: another connection sees it.
+#[tokio::test(start_paused = true)]
+async fn however_many_ask_for_readiness_it_is_proved_once_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file_in(folder.path());
+    let rig = Rig::over(async |clock| SqliteFile::open_in(folder, clock).await).await;
+    let other = Connection::open(file).unwrap();
+    let writes = || other.query_row("SELECT writes FROM readiness", [], |row| row.get::<_, i64>(0)).unwrap();
+    // The paused clock does not advance by itself while a task is busy.
+    let busy = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    for second in 1..=3 {
+        let (one, other) = tokio::join!(rig.get("/readyz"), rig.get("/readyz"));
+        one.assert_status(200);
+        other.assert_status(200);
+        for _ in 0..20 {
+            rig.get("/readyz").await.assert_status(200);
+        }
+        assert_eq!(writes(), second);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    busy.abort();
+}
+
+/// A caller that goes away before the answer does not cause another write, and the write goes on.
+#[tokio::test]
+async fn probes_that_are_given_up_share_a_write_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file_in(folder.path());
+    let rig = Rig::over(async |clock| SqliteFile::open_in(folder, clock).await).await;
+    let blocked = rig.fixture.block_writers();
+    for _ in 0..20 {
+        let mut given_up = Box::pin(rig.get("/readyz"));
+        assert!(given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let release = async { drop(blocked) };
+    let (answer, ()) = tokio::join!(rig.get("/readyz"), release);
+    answer.assert_status(200);
+    let other = Connection::open(file).unwrap();
+    let writes: i64 = other.query_row("SELECT writes FROM readiness", [], |row| row.get(0)).unwrap();
+    assert_eq!(writes, 1);
+}
+
+/// The limit on the size of files stands for a disk that takes nothing more: reads go on, and writes fail.
+#[tokio::test]
+async fn a_disk_that_takes_no_write_is_not_ready_until_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    // A process that is told to ignore SIGXFSZ gets an error from the write instead.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+    let store = Process::spawn(folder.path(), &mut configured(shell, folder.path())).await;
+    let get = |path: &str| store.send(Request::get(path).body(Body::empty()).unwrap());
+    let client = store.send(creation(&new_client(json!([])))).await.of_one().assert_status(201).member("client_id");
+    get("/readyz").await.assert_status(200);
+
+    let unlimited = store.limit_files(Some(0));
+    store.answers("/readyz", 503).await;
+    get("/healthz").await.assert_status(200);
+    get(&format!("/v1/clients/{client}")).await.assert_status(200);
+    store.send(creation(&new_client(json!([])))).await.assert_refused(503, "temporarily_unavailable");
+
+    store.limit_files(unlimited);
+    store.answers("/readyz", 200).await;
+    store.send(creation(&new_client(json!([])))).await.of_one().assert_status(201);
 }
 
 /// A token that one process has registered is known to the other. A token that one process has deleted is unknown to the other.
