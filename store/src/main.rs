@@ -2,17 +2,15 @@
 
 mod arguments;
 
-use std::future::IntoFuture;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use clap::Parser;
 use dcr_store::clock::Clock;
 use dcr_store::database::{Database, Failure, OpenError};
-use dcr_store::{api, purge};
+use dcr_store::{api, purge, server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -68,6 +66,7 @@ async fn main() -> ExitCode {
 /// Starts, serves until a signal comes, and stops.
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let credential = arguments.credential()?;
+    let limits = arguments.limits();
     let signals = Signals::listen()?;
     let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
     let database = Database::open(&arguments.database, Clock::system()).await?;
@@ -76,12 +75,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let app = api::router(database.clone(), credential);
-    let listener = listener.tap_io(|connection| {
-        // Answers are one small write. Waiting to fill a packet would only delay them.
-        drop(connection.set_nodelay(true));
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
-    let serving = tokio::spawn(server.into_future());
+    let serving = tokio::spawn(server::serve(listener, app, limits, async { drop(stopped.await) }));
     let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
     let housekeeping = tokio::spawn(database.clone().housekeeping());
     ready_file.write(&url)?;
