@@ -115,7 +115,8 @@ impl Database {
         self.0.revoke(digest(token)).await
     }
 
-    /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
+    /// Deletes at most `batch` `jti` and `batch` tokens that have expired by both [`Clock::now`] and [`Clock::steady_now`]. Returns the
+    /// number of deleted rows.
     ///
     /// # Errors
     /// Only failures of the database.

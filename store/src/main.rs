@@ -69,14 +69,15 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let limits = arguments.limits();
     let signals = Signals::listen()?;
     let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
-    let database = Database::open(&arguments.database, Clock::system()).await?;
+    let clock = Clock::system();
+    let database = Database::open(&arguments.database, clock.clone()).await?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| Error::Listen(arguments.listen, error))?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let (stop, stopped) = oneshot::channel::<()>();
     let app = api::router(database.clone(), credential);
     let serving = tokio::spawn(server::serve(listener, app, limits, async { drop(stopped.await) }));
-    let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
+    let purging = tokio::spawn(purge::run(database.clone(), clock, purge::INTERVAL));
     let housekeeping = tokio::spawn(database.clone().housekeeping());
     ready_file.write(&url)?;
     tracing::info!(url, database = arguments.database, "listening");

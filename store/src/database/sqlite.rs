@@ -145,7 +145,7 @@ impl Backend for Sqlite {
     fn purge_expired(&self, batch: u32) -> Operation<'_, usize> {
         let clock = self.clock.clone();
         Box::pin(self.writer.run(move |work| {
-            let now = clock.now();
+            let now = clock.now().min(clock.steady_now());
             let mut jti = work.prepare_cached(
                 "DELETE FROM used_jti WHERE (issuer, jti) IN
                  (SELECT issuer, jti FROM used_jti WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
