@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use dcr_store::clock::Clock;
-use dcr_store::database::{Database, Failure, OpenError};
+use dcr_store::database::{Database, Failure, OpenError, without_userinfo};
 use dcr_store::{api, purge, server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,7 +80,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let purging = tokio::spawn(purge::run(database.clone(), clock, purge::INTERVAL));
     let housekeeping = tokio::spawn(database.clone().housekeeping());
     ready_file.write(&url)?;
-    tracing::info!(url, database = arguments.database, "listening");
+    tracing::info!(url, database = %without_userinfo(&arguments.database), "listening");
 
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping");

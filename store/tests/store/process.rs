@@ -190,6 +190,20 @@ async fn the_credential_of_the_file_is_demanded() {
     assert!(!log(folder.path()).contains(CREDENTIAL));
 }
 
+/// A URL that looks as if it held a password may do so, although no file has one.
+#[tokio::test]
+async fn a_password_in_the_url_of_the_database_does_not_reach_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Process::start(folder.path(), &["--database", "sqlite://dcr:pass-word@store.db"]).await;
+    store.signal(Signal::TERM);
+    store.ended().await;
+    assert!(log(folder.path()).contains("sqlite://store.db"), "{}", log(folder.path()));
+    for url in ["sqlite://dcr:pass-word@missing/store.db", "postgres://dcr:pass-word@db.example/dcr"] {
+        assert_eq!(run_to_end(folder.path(), &["--database", url]), Some(1));
+    }
+    assert!(!log(folder.path()).contains("pass-word"), "{}", log(folder.path()));
+}
+
 #[test]
 fn what_cannot_be_served_safely_is_refused_at_start() {
     for (arguments, expected) in [

@@ -1,6 +1,7 @@
 //! Opens the database file, with the settings that make answers durable and with restricted access.
 
-use std::fs::OpenOptions;
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, SchemaError};
+use crate::database::without_userinfo;
 
 /// How long a request may wait in the queue, and a transaction for the lock of another process on the same file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,10 +30,12 @@ pub(crate) enum OpenError {
     #[error("the database URL cannot be read: {0}; write `sqlite:PATH`, as `sqlite:./dcr-store.db`")]
     MalformedUrl(&'static str),
     /// The file cannot be created or opened.
-    #[error("the database file `{}` cannot be opened for writing: {error}; its folder must exist and belong to this user", path.display())]
+    #[error(
+        "the database file `{file}` cannot be opened for writing: {error}; its folder must exist and belong to this user"
+    )]
     File {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the URL without the password that it may hold.
+        file: String,
         /// The error of the operating system.
         error: std::io::Error,
     },
@@ -59,7 +63,8 @@ pub(super) struct Connections {
 /// Opens the file in `url`, creates it if it is missing, and brings its schema up to date. It blocks on the disk.
 pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
     let path = path_of(url)?;
-    create_private(&path)?;
+    let file = shown(&path, url);
+    create_private(&path).map_err(|error| OpenError::File { file, error })?;
     let mut writer = connect(&path)?;
     schema::bring_up_to_date(&mut writer)?;
     Ok(Connections { writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
@@ -80,13 +85,20 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     let path = percent_decode_str(path).decode_utf8();
     let path = PathBuf::from(&*path.map_err(|_| OpenError::MalformedUrl("its path is not UTF-8"))?);
     // SQLite would read a name that begins with `file:` as a URI.
-    std::path::absolute(&path).map_err(|error| OpenError::File { path, error })
+    std::path::absolute(&path).map_err(|error| OpenError::File { file: shown(&path, url), error })
+}
+
+/// The path of the file, for errors. A part of the URL that may be a password would be a part of the path too.
+fn shown(path: &Path, url: &str) -> String {
+    match without_userinfo(url) {
+        Cow::Borrowed(_) => path.display().to_string(),
+        Cow::Owned(url) => url,
+    }
 }
 
 /// SQLite would create a file that every user can read. Its companion files (`-wal`, `-shm`) get the mode of the file.
-fn create_private(path: &Path) -> Result<(), OpenError> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    opened.map(drop).map_err(|error| OpenError::File { path: path.to_owned(), error })
+fn create_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// With `synchronous=FULL`, a commit in WAL mode returns when the log is on the disk. So the answer survives a power loss, not only the end
