@@ -58,8 +58,8 @@ impl Sqlite {
     /// # Errors
     /// The URL names no file, or the file cannot be used. The message says what to do.
     pub(super) fn open(url: &str, clock: Clock) -> Result<Self, OpenError> {
-        let Connections { writer, reader, counter } = open::open(url)?;
-        let (writer, prober) = writer::start(writer).map_err(OpenError::Thread)?;
+        let Connections { lock, writer, reader, counter } = open::open(url)?;
+        let (writer, prober) = writer::start(lock, writer).map_err(OpenError::Thread)?;
         let reader = reader::start(reader).map_err(OpenError::Thread)?;
         let counter = reader::start(counter).map_err(OpenError::Thread)?;
         Ok(Self { writer, prober, reader, counter, clock })

@@ -2,6 +2,7 @@
 //! the disk is busy wait in the queue, and all queued jobs share the next transaction. Each job has its own savepoint, so a refused job
 //! does not undo the others. A caller is answered only when the transaction is on the disk.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -15,13 +16,17 @@ use crate::database::{Failure, Refusal};
 pub(super) const MAX_JOBS: usize = 64;
 
 /// Starts the thread that writes. Each job runs in a transaction that begins with the write lock, and ends when that transaction is on the
-/// disk. A failed job changes nothing. A job in the fast lane has a transaction of its own.
+/// disk. A failed job changes nothing. A job in the fast lane has a transaction of its own. The thread keeps `lock` until the connection is
+/// closed.
 ///
 /// # Errors
 /// The operating system gave no thread.
-pub(super) fn start(connection: Connection) -> std::io::Result<(DatabaseThread, FastLane)> {
+pub(super) fn start(lock: File, connection: Connection) -> std::io::Result<(DatabaseThread, FastLane)> {
     let (jobs, urgent) = mpsc::channel(1);
-    let thread = DatabaseThread::start("writer", move |queue| serve(connection, queue, urgent))?;
+    let thread = DatabaseThread::start("writer", move |queue| {
+        serve(connection, queue, urgent);
+        drop(lock);
+    })?;
     Ok((thread.clone(), FastLane::beside(thread, jobs)))
 }
 
