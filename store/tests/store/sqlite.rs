@@ -13,6 +13,7 @@ use dcr_store::database::Database;
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::suite::every_case;
 use crate::support::{
@@ -143,8 +144,11 @@ async fn a_second_store_on_the_same_file_does_not_start() {
     std::fs::create_dir(&beside).unwrap();
     std::os::unix::fs::symlink(file_in(folder.path()), beside.join("link.db")).unwrap();
     for database in ["sqlite:../store.db", "sqlite:link.db"] {
-        let second = command(&beside).args(["--database", database]).status().unwrap();
-        assert_eq!(second.code(), Some(1), "{database}");
+        let mut second = command(&beside);
+        second.args(["--database", database]);
+        let ended = tokio::process::Command::from(second).kill_on_drop(true).status();
+        let ended = timeout(Duration::from_secs(30), ended).await.expect("it started").unwrap();
+        assert_eq!(ended.code(), Some(1), "{database}");
     }
     let told = log(&beside);
     assert_eq!(told.matches("belongs to another dcr-store that is running").count(), 2, "{told}");
