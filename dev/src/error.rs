@@ -38,6 +38,12 @@ pub enum Error {
     /// `envoy.yaml` does not have the expected content.
     #[error("envoy configuration: {0}")]
     Configuration(String),
+    /// Another gateway uses the folder.
+    #[error("another gateway uses the folder {}; name another with --folder, or leave the flag out", folder.display())]
+    FolderInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An operation on a file, a process or a socket failed.
     #[error("{what}: {source}")]
     System {

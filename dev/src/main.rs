@@ -25,19 +25,15 @@ enum Command {
         #[arg(long)]
         port: Option<u16>,
     },
-    /// Serve until Ctrl-C; keys, the store's database and logs are kept in target/dev
-    Run {
-        /// The gateway's port
-        #[arg(long, default_value_t = 8443)]
-        port: u16,
-    },
+    /// Serve until Ctrl-C. Several can run side by side: the second one takes other ports and another folder, and says so
+    Run(run::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { port } => demo::demo(port).await,
-        Command::Run { port } => run::run(port).await,
+        Command::Run(arguments) => run::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         anstream::eprintln!("dcr-dev: {error}");

@@ -3,6 +3,7 @@
 
 mod observe;
 mod problem;
+mod readiness;
 mod request;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use dcr_store_protocol::{self as protocol, Clients, Introspection, RETURN_MINIMA
 use serde_json::json;
 
 use self::problem::Problem;
+use self::readiness::Readiness;
 use self::request::{Batch, BatchItem, Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
 use crate::credential::Credential;
 use crate::database::{Database, Failure, Refusal};
@@ -28,7 +30,8 @@ use crate::model::{
 
 /// The whole API over a database. With a credential, each call under `/v1` must present it. `/healthz`, `/readyz` and `/metrics` stay open.
 pub fn router(database: Database, credential: Option<Credential>) -> Router {
-    let store = Arc::new(Store { database, metrics: Metrics::new(), credential });
+    let readiness = Readiness::of(database.clone());
+    let store = Arc::new(Store { database, readiness, metrics: Metrics::new(), credential });
     Router::new()
         .route(path::CLIENTS, post(create_clients))
         .route(path::CLIENT, get(read_client).put(replace_client).delete(delete_client))
@@ -52,6 +55,7 @@ type Shared = Arc<Store>;
 
 struct Store {
     database: Database,
+    readiness: Readiness,
     metrics: Metrics,
     credential: Option<Credential>,
 }
@@ -108,7 +112,7 @@ impl Store {
             let next = |()| done.next().ok_or(Failure::Closed)?.map_err(|refusal| Failure::from(refusal).into());
             let reply = match item.and_then(next) {
                 Ok(done) => Reply::made(done),
-                Err(problem) => Reply::refused(problem.status(), problem.body()),
+                Err(problem) => problem.into_reply(),
             };
             self.metrics.batch_item(kind, reply.status);
             tracing::info!(request_id, status = reply.status, "{}", kind.singular());
@@ -149,7 +153,7 @@ async fn alive() -> Response {
 }
 
 async fn ready(State(store): State<Shared>) -> Answer {
-    store.database.ready().await?;
+    store.readiness.check().await?;
     Ok(Json(json!({ "status": "ready" })).into_response())
 }
 

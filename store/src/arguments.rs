@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 use dcr_store::credential::{Credential, CredentialError};
+use dcr_store::server::Limits;
 
 /// The record of dcr-gate: registered clients, used jti and access tokens, behind a small HTTP API.
 ///
@@ -31,6 +34,19 @@ pub(crate) struct Arguments {
     /// File to write `http://ADDRESS:PORT` to once requests are served; removed when the store stops
     #[arg(long, env = "DCR_STORE_READY_FILE", value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+
+    /// The most connections at a time; more wait until one ends. The process needs a file descriptor for each, and some 20 more
+    #[arg(long, env = "DCR_STORE_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 900,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    max_connections: usize,
+
+    /// How long the head of a request may take to arrive; a connection that is slower is closed
+    #[arg(long, env = "DCR_STORE_HEAD_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    head_timeout: Duration,
+
+    /// How long a connection may wait for its next request before it is closed; longer than the callers keep unused connections (Envoy: 1h)
+    #[arg(long, env = "DCR_STORE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "65m", value_parser = duration)]
+    idle_timeout: Duration,
 
     /// How the log on standard error is written
     #[arg(long, env = "DCR_STORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -83,6 +99,20 @@ impl Arguments {
             None => Err(ArgumentError::Unprotected(self.listen)),
         }
     }
+
+    /// The bounds of the connections.
+    pub(crate) fn limits(&self) -> Limits {
+        let Self { max_connections, head_timeout, idle_timeout, .. } = *self;
+        Limits { max_connections, head_timeout, idle_timeout }
+    }
+}
+
+/// Reads a duration such as `10s`. With 0 every connection would be closed at once.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than 0".to_owned()),
+        read => read.map_err(|error| format!("{error}; write it like 10s or 65m")),
+    }
 }
 
 fn read_credential(path: &Path) -> Result<Credential, ArgumentError> {
@@ -127,6 +157,19 @@ mod tests {
         assert!(matches!(arguments(&line).credential(), Err(ArgumentError::Unusable { .. })));
         let missing = arguments("dcr-store --credential-file /nowhere/at/all").credential();
         assert!(matches!(missing, Err(ArgumentError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn bounds_that_would_let_no_request_in_are_refused() {
+        let limits = arguments("dcr-store --max-connections 1 --head-timeout 500ms --idle-timeout 2m").limits();
+        assert_eq!((limits.max_connections, limits.head_timeout.as_millis()), (1, 500));
+        assert_eq!(limits.idle_timeout, Duration::from_secs(120));
+        for wrong in
+            ["--max-connections 0", "--head-timeout 0s", "--idle-timeout 0s", "--idle-timeout 5", "--head-timeout soon"]
+        {
+            let line = format!("dcr-store {wrong}");
+            assert!(Arguments::try_parse_from(line.split_whitespace()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod failure;
 mod identifiers;
 mod sqlite;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use self::backend::{Backend, ClientToCreate, TokenToIssue};
@@ -18,6 +19,19 @@ use crate::model::{ActiveToken, Client, IssuedToken, NewClient, NewToken, Replac
 /// A handle to the database. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database(Arc<dyn Backend>);
+
+/// The URL of a database without the user and the password that it may hold, for the log and for errors.
+///
+/// A password should have its `/` and `@` escaped. For one that has not, everything up to the last `@` is removed.
+#[must_use]
+pub fn without_userinfo(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((_, rest)) if authority.contains(['@', ':']) => format!("{scheme}://{rest}").into(),
+        _ => url.into(),
+    }
+}
 
 /// How many rows of each kind there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +129,8 @@ impl Database {
         self.0.revoke(digest(token)).await
     }
 
-    /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
+    /// Deletes at most `batch` `jti` and `batch` tokens that have expired by both [`Clock::now`] and [`Clock::steady_now`]. Returns the
+    /// number of deleted rows.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -123,7 +138,7 @@ impl Database {
         self.0.purge_expired(batch).await
     }
 
-    /// Checks that the database can be written to.
+    /// Commits a small write, to prove that the database can be written to. It does not wait behind other operations.
     ///
     /// # Errors
     /// Only failures of the database.
@@ -150,5 +165,31 @@ impl Database {
     /// Does the work that the database needs beside its operations, as long as the future is polled. Answers never depend on it.
     pub async fn housekeeping(self) {
         self.0.housekeeping().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_no_part_of_what_is_shown_of_a_url() {
+        for (url, shown) in [
+            (
+                "postgres://dcr:secret@db.example:5432/dcr?sslmode=require",
+                "postgres://db.example:5432/dcr?sslmode=require",
+            ),
+            ("postgres://dcr@db.example/dcr", "postgres://db.example/dcr"),
+            ("postgres://dcr:sec/ret@db.example/dcr", "postgres://db.example/dcr"),
+            ("postgres://dcr:s@cret@db.example/dcr", "postgres://db.example/dcr"),
+            ("postgres://dcr:secret?#@db.example/dcr", "postgres://db.example/dcr"),
+            ("postgres://db.example:5432/dcr", "postgres://db.example:5432/dcr"),
+            ("sqlite:./dcr-store.db", "sqlite:./dcr-store.db"),
+            ("sqlite:/data/a@b.db", "sqlite:/data/a@b.db"),
+            ("sqlite:///data/a@b.db", "sqlite:///data/a@b.db"),
+            ("sqlite://user:secret@host/x.db", "sqlite://host/x.db"),
+        ] {
+            assert_eq!(without_userinfo(url), shown);
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`credential`]: the bearer credential that callers present
 //! - [`metrics`]: the metrics for Prometheus
 //! - [`purge`]: the task that deletes expired rows
+//! - [`server`]: the connections, with their deadlines and their bound
 //! - [`clock`]: the source of the current time
 
 pub mod api;
@@ -19,3 +20,6 @@ pub mod database;
 pub mod metrics;
 pub mod model;
 pub mod purge;
+pub mod server;
+#[cfg(test)]
+mod test_log;

@@ -2,17 +2,15 @@
 
 mod arguments;
 
-use std::future::IntoFuture;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use clap::Parser;
 use dcr_store::clock::Clock;
-use dcr_store::database::{Database, Failure, OpenError};
-use dcr_store::{api, purge};
+use dcr_store::database::{Database, Failure, OpenError, without_userinfo};
+use dcr_store::{api, purge, server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -52,7 +50,8 @@ enum Error {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = start_log(&arguments) {
-        eprintln!("dcr-store: --log `{}` cannot be read: {error}", arguments.log);
+        // `eprintln!` panics if standard error cannot be written.
+        drop(writeln!(std::io::stderr(), "dcr-store: --log `{}` cannot be read: {error}", arguments.log));
         return ExitCode::FAILURE;
     }
     match run(arguments).await {
@@ -67,24 +66,21 @@ async fn main() -> ExitCode {
 /// Starts, serves until a signal comes, and stops.
 async fn run(arguments: Arguments) -> Result<(), Error> {
     let credential = arguments.credential()?;
+    let limits = arguments.limits();
     let signals = Signals::listen()?;
     let ready_file = ReadyFile::forget_stale(arguments.ready_file)?;
-    let database = Database::open(&arguments.database, Clock::system()).await?;
+    let clock = Clock::system();
+    let database = Database::open(&arguments.database, clock.clone()).await?;
     let listener = TcpListener::bind(arguments.listen).await.map_err(|error| Error::Listen(arguments.listen, error))?;
     let url = format!("http://{}", listener.local_addr()?);
 
     let (stop, stopped) = oneshot::channel::<()>();
     let app = api::router(database.clone(), credential);
-    let listener = listener.tap_io(|connection| {
-        // Answers are one small write. Waiting to fill a packet would only delay them.
-        drop(connection.set_nodelay(true));
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(stopped.await) });
-    let serving = tokio::spawn(server.into_future());
-    let purging = tokio::spawn(purge::run(database.clone(), purge::INTERVAL));
+    let serving = tokio::spawn(server::serve(listener, app, limits, async { drop(stopped.await) }));
+    let purging = tokio::spawn(purge::run(database.clone(), clock, purge::INTERVAL));
     let housekeeping = tokio::spawn(database.clone().housekeeping());
     ready_file.write(&url)?;
-    tracing::info!(url, database = arguments.database, "listening");
+    tracing::info!(url, database = %without_userinfo(&arguments.database), "listening");
 
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping");
@@ -100,11 +96,14 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     Ok(())
 }
 
+/// A line that cannot be written (a full disk, a closed pipe) is lost, and nothing else. `tracing_subscriber` would report the loss with
+/// `eprintln!` on the same standard error. That panics, and a panic ends the process in the release profile.
 fn start_log(arguments: &Arguments) -> Result<(), ParseError> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&arguments.log)?)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal())
+        .log_internal_errors(false);
     match arguments.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),

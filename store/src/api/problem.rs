@@ -5,7 +5,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dcr_store_protocol::{ErrorBody, ErrorCode};
+use dcr_store_protocol::{ErrorBody, ErrorCode, Reply};
 
 use crate::database::{Failure, Refusal};
 
@@ -28,22 +28,22 @@ pub(super) enum Problem {
     NotFound,
     /// The route exists, but it does not accept this method.
     MethodNotAllowed,
+    /// A write that proves the readiness failed. The failure is in the log already, once for all that ask.
+    NotReady,
     /// The database failed or refused the operation.
     Failed(Failure),
 }
 
+/// Logs nothing: code may build a problem and then not use it. [`Problem::log`] is called where the answer is made.
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        if !matches!(failure, Failure::Refused(_)) {
-            tracing::error!(%failure, "an operation failed and was undone");
-        }
         Self::Failed(failure)
     }
 }
 
 impl Problem {
     /// Its status.
-    pub(super) fn status(&self) -> u16 {
+    fn status(&self) -> u16 {
         match self {
             Self::UnsupportedMediaType(_) => 415,
             Self::BodyTooLarge => 413,
@@ -52,8 +52,22 @@ impl Problem {
         }
     }
 
-    /// Its body.
-    pub(super) fn body(&self) -> ErrorBody {
+    /// The reply for one item of a batch.
+    pub(super) fn into_reply<T>(self) -> Reply<T> {
+        self.log();
+        Reply::refused(self.status(), self.body())
+    }
+
+    /// Logs a failure that lies with the store. What lies with the caller is in the line of the request.
+    fn log(&self) {
+        match self {
+            Self::Failed(Failure::Refused(_)) => {}
+            Self::Failed(failure) => tracing::error!(%failure, "an operation failed and was undone"),
+            _ => {}
+        }
+    }
+
+    fn body(&self) -> ErrorBody {
         let replayed = match self {
             Self::Failed(Failure::Refused(Refusal::Replayed { index })) => Some(*index),
             _ => None,
@@ -71,7 +85,7 @@ impl Problem {
             Self::NotFound => ErrorCode::NotFound,
             Self::MethodNotAllowed => ErrorCode::MethodNotAllowed,
             Self::Failed(Failure::Refused(refusal)) => code_of(*refusal),
-            Self::Failed(_) => ErrorCode::TemporarilyUnavailable,
+            Self::NotReady | Self::Failed(_) => ErrorCode::TemporarilyUnavailable,
         }
     }
 
@@ -85,6 +99,7 @@ impl Problem {
             Self::NotFound => "there is no such route",
             Self::MethodNotAllowed => "this route does not take this method",
             Self::Failed(Failure::Refused(refusal)) => return refusal.to_string(),
+            Self::NotReady => "the database cannot be written to",
             Self::Failed(_) => "the store cannot do this now; nothing was changed, try again",
         };
         text.to_owned()
@@ -93,6 +108,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        self.log();
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let response = (status, Json(self.body())).into_response();
         match status {
@@ -117,4 +133,29 @@ fn code_of(refusal: Refusal) -> ErrorCode {
 fn with_header(mut response: Response, name: header::HeaderName, value: &'static str) -> Response {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_log::TestLog;
+
+    #[test]
+    fn a_problem_is_logged_when_it_is_answered_and_not_when_it_is_built() {
+        let (log, _guard) = TestLog::start();
+        let built = [(); 2].map(|()| Problem::from(Failure::Closed));
+        assert_eq!(log.lines(), [""; 0]);
+        let [first, second] = built;
+        drop(first.into_response());
+        drop(second.into_reply::<()>());
+        let lines = log.lines();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("ERROR")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_not_an_error_of_the_store() {
+        let (log, _guard) = TestLog::start();
+        drop(Problem::from(Failure::from(Refusal::UnknownClient)).into_response());
+        assert_eq!(log.lines(), [""; 0]);
+    }
 }

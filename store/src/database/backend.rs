@@ -42,10 +42,10 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// Deletes the token with this digest, for either use.
     fn revoke(&self, digest: String) -> Operation<'_, ()>;
 
-    /// Deletes at most `batch` expired `jti` and `batch` expired tokens. Returns the number of deleted rows.
+    /// Deletes at most `batch` `jti` and `batch` tokens that have expired by both clocks. Returns the number of deleted rows.
     fn purge_expired(&self, batch: u32) -> Operation<'_, usize>;
 
-    /// Checks that the database can be written to.
+    /// Commits a small write, to prove that the database can be written to. It does not wait behind other operations.
     fn ready(&self) -> Operation<'_, ()>;
 
     /// Counts the rows.

@@ -45,6 +45,9 @@ pub enum Failure {
     /// Too many operations waited for the database.
     #[error("too many wait for the database")]
     Overloaded,
+    /// The database gave no answer in time, as when its disk hangs.
+    #[error("the database did not answer in time")]
+    Timeout,
     /// The store is stopping.
     #[error("the database is closed")]
     Closed,

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod openapi;

@@ -1,16 +1,18 @@
 //! The real binary: what it refuses at start, what remains after a kill, and how it stops.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Process, asking_for_token, command, creation, form_request, issue, log, new_client, new_token, now_jti, until,
+    Process, asking_for_token, command, creation, form_request, issue, log, new_client, new_token, now_jti, post,
+    replacement, until,
 };
 
 const CREDENTIAL: &str = "0123456789abcdef0123456789abcdef";
@@ -135,6 +137,46 @@ async fn tokens_jti_and_bodies_do_not_reach_the_log_nor_tokens_the_disk() {
 }
 
 #[tokio::test]
+async fn a_good_walk_logs_no_warning_and_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Process::start(folder.path(), &["--log", "debug", "--log-format", "json"]).await;
+    walk(&store).await;
+    store.signal(Signal::TERM);
+    store.ended().await;
+
+    let log = log(folder.path());
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answered = lines.iter().filter(|line| line["message"] == "answered").count();
+    assert_eq!(answered, 7, "every request of the walk is in the log");
+    for line in lines {
+        assert!(["INFO", "DEBUG"].contains(&line["level"].as_str().unwrap()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
+    let full_disk = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_, closed_pipe) = std::io::pipe().unwrap();
+    for stderr in [Stdio::from(full_disk), Stdio::from(closed_pipe)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Process::spawn(folder.path(), command(folder.path()).stderr(stderr)).await;
+        walk(&store).await;
+        store.signal(Signal::TERM);
+        assert_eq!(store.ended().await.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_start_that_fails_without_a_log_has_its_exit_code() {
+    let full_disk = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [["--log", "=,="], ["--database", "sqlite::memory:"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = command(folder.path()).args(arguments).stderr(full_disk()).status().unwrap();
+        assert_eq!(ended.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_credential_of_the_file_is_demanded() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("credential"), format!("{CREDENTIAL}\n")).unwrap();
@@ -146,6 +188,20 @@ async fn the_credential_of_the_file_is_demanded() {
     store.send(with_credential).await.of_one().assert_status(201);
     store.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.assert_status(200);
     assert!(!log(folder.path()).contains(CREDENTIAL));
+}
+
+/// A URL that looks as if it held a password may do so, although no file has one.
+#[tokio::test]
+async fn a_password_in_the_url_of_the_database_does_not_reach_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Process::start(folder.path(), &["--database", "sqlite://dcr:pass-word@store.db"]).await;
+    store.signal(Signal::TERM);
+    store.ended().await;
+    assert!(log(folder.path()).contains("sqlite://store.db"), "{}", log(folder.path()));
+    for url in ["sqlite://dcr:pass-word@missing/store.db", "postgres://dcr:pass-word@db.example/dcr"] {
+        assert_eq!(run_to_end(folder.path(), &["--database", url]), Some(1));
+    }
+    assert!(!log(folder.path()).contains("pass-word"), "{}", log(folder.path()));
 }
 
 #[test]
@@ -182,6 +238,23 @@ async fn beyond_loopback_it_serves_when_told_that_this_is_meant() {
     let folder = tempfile::tempdir().unwrap();
     let store = Process::start(folder.path(), &["--listen", "0.0.0.0:0", "--danger-no-credential"]).await;
     store.send(Request::get("/readyz").body(Body::empty()).unwrap()).await.assert_status(200);
+}
+
+/// Registers, reads, updates, gets a token, introspects, revokes and deletes.
+async fn walk(store: &Process) {
+    let created = store.send(creation(&new_client(json!([now_jti("a")])))).await.of_one();
+    let path = format!("/v1/clients/{}", created.assert_status(201).member("client_id"));
+    store.send(Request::get(&path).body(Body::empty()).unwrap()).await.assert_status(200);
+    let mut update = post(&path, &replacement(json!([now_jti("b")])));
+    *update.method_mut() = Method::PUT;
+    update.headers_mut().insert("if-match", "\"1\"".parse().unwrap());
+    store.send(update).await.assert_status(200);
+    let issued = store.send(issue(&path, &new_token(json!([now_jti("t")])))).await.of_one();
+    let form = format!("token={}", issued.assert_status(201).member("access_token"));
+    for route in ["introspect", "revoke"] {
+        store.send(form_request(&format!("/v1/tokens/{route}"), &form)).await.assert_status(200);
+    }
+    store.send(Request::delete(&path).body(Body::empty()).unwrap()).await.assert_status(204);
 }
 
 /// Runs the binary until it ends by itself. `arguments` replace those that [`command`] sets.

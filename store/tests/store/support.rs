@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -267,9 +267,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary on a free port, and waits until it reports that it serves.
     pub(crate) async fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::spawn(folder, command(folder).args(more)).await
+    }
+
+    /// Starts this command for the binary in `folder`, and waits until it reports that it serves.
+    pub(crate) async fn spawn(folder: &Path, command: &mut Command) -> Self {
         let ready = folder.join("ready");
         drop(std::fs::remove_file(&ready)); // a killed store leaves its own behind
-        let mut child = command(folder).arg("--ready-file").arg(&ready).args(more).spawn().unwrap();
+        let mut child = command.arg("--ready-file").arg(&ready).spawn().unwrap();
         let url = until("the ready file", || {
             assert_eq!(child.try_wait().unwrap(), None, "the store ended: {}", log(folder));
             std::fs::read_to_string(&ready).ok()
@@ -297,6 +302,22 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Sets the length in bytes up to which the process can write files. Returns the limit before. `None` means no limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) -> Option<u64> {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit { current: bytes, maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap().current
+    }
+
+    /// Asks again and again until the answer has this status. It gives up after half a minute.
+    pub(crate) async fn answers(&self, path: &str, status: u16) {
+        let started = Instant::now();
+        while self.send(Request::get(path).body(Body::empty()).unwrap()).await.status != status {
+            assert!(started.elapsed() < Duration::from_secs(30), "waited in vain for {status} of {path}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         until("the store's end", || self.child.try_wait().unwrap()).await
     }
@@ -309,10 +330,17 @@ impl Drop for Process {
     }
 }
 
+/// The path of the binary.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_dcr-store");
+
 /// The command for the binary on a free loopback port, with the database and the log in `folder`.
 pub(crate) fn command(folder: &Path) -> Command {
+    configured(Command::new(PROGRAM), folder)
+}
+
+/// The same for another command that starts the binary.
+pub(crate) fn configured(mut command: Command, folder: &Path) -> Command {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dcr-store"));
     // Set by environment variables, so that the arguments of a test replace them.
     command.env("DCR_STORE_LISTEN", "127.0.0.1:0").env("DCR_STORE_DATABASE", "sqlite:store.db");
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

@@ -1,6 +1,7 @@
 //! Opens the database file, with the settings that make answers durable and with restricted access.
 
-use std::fs::OpenOptions;
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, SchemaError};
+use crate::database::without_userinfo;
 
 /// How long a request may wait in the queue, and a transaction for the lock of another process on the same file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,12 +30,22 @@ pub(crate) enum OpenError {
     #[error("the database URL cannot be read: {0}; write `sqlite:PATH`, as `sqlite:./dcr-store.db`")]
     MalformedUrl(&'static str),
     /// The file cannot be created or opened.
-    #[error("the database file `{}` cannot be opened for writing: {error}; its folder must exist and belong to this user", path.display())]
+    #[error(
+        "the database file `{file}` cannot be opened for writing: {error}; its folder must exist and belong to this user"
+    )]
     File {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the URL without the password that it may hold.
+        file: String,
         /// The error of the operating system.
         error: std::io::Error,
+    },
+    /// Another process has the file open as its database.
+    #[error(
+        "the database file `{file}` belongs to another dcr-store that is running: stop that one, or name another file with --database"
+    )]
+    InUse {
+        /// The file, or the URL without the password that it may hold.
+        file: String,
     },
     /// The file exists, but SQLite cannot use it.
     #[error("the file is not a database the store can use: {0}")]
@@ -48,6 +60,8 @@ pub(crate) enum OpenError {
 
 /// The connections to one database file.
 pub(super) struct Connections {
+    /// Keeps every other store away from the file while it is open.
+    pub(super) lock: File,
     /// The connection that writes. SQLite writes one transaction at a time.
     pub(super) writer: Connection,
     /// A read-only connection for what requests look up.
@@ -59,10 +73,16 @@ pub(super) struct Connections {
 /// Opens the file in `url`, creates it if it is missing, and brings its schema up to date. It blocks on the disk.
 pub(super) fn open(url: &str) -> Result<Connections, OpenError> {
     let path = path_of(url)?;
-    create_private(&path)?;
+    let file = shown(&path, url);
+    let lock = create_private(&path).and_then(|_created| lock_for(&path));
+    let lock = lock.map_err(|error| OpenError::File { file: file.clone(), error })?;
+    lock.try_lock().map_err(|refused| match refused {
+        TryLockError::WouldBlock => OpenError::InUse { file },
+        TryLockError::Error(error) => OpenError::File { file, error },
+    })?;
     let mut writer = connect(&path)?;
     schema::bring_up_to_date(&mut writer)?;
-    Ok(Connections { writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
+    Ok(Connections { lock, writer, reader: connect_reader(&path)?, counter: connect_reader(&path)? })
 }
 
 /// Reads `sqlite:PATH` or `sqlite://PATH`. PATH may be percent-encoded, so that it can contain a `?`. The two modes that may follow only
@@ -80,13 +100,31 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     let path = percent_decode_str(path).decode_utf8();
     let path = PathBuf::from(&*path.map_err(|_| OpenError::MalformedUrl("its path is not UTF-8"))?);
     // SQLite would read a name that begins with `file:` as a URI.
-    std::path::absolute(&path).map_err(|error| OpenError::File { path, error })
+    std::path::absolute(&path).map_err(|error| OpenError::File { file: shown(&path, url), error })
+}
+
+/// The path of the file, for errors. A part of the URL that may be a password would be a part of the path too.
+fn shown(path: &Path, url: &str) -> String {
+    match without_userinfo(url) {
+        Cow::Borrowed(_) => path.display().to_string(),
+        Cow::Owned(url) => url,
+    }
 }
 
 /// SQLite would create a file that every user can read. Its companion files (`-wal`, `-shm`) get the mode of the file.
-fn create_private(path: &Path) -> Result<(), OpenError> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    opened.map(drop).map_err(|error| OpenError::File { path: path.to_owned(), error })
+fn create_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// The file whose lock stands for the whole database. It is a file of its own, because SQLite loses its locks when the process closes the
+/// database file a second time. It is never removed: a store that has it open already would then lock another file than the next store. The
+/// system releases the lock when the process ends, however it ends.
+///
+/// The same database may be reached by several paths, so the name is made from the path without links.
+fn lock_for(path: &Path) -> std::io::Result<File> {
+    let mut name = path.canonicalize()?.into_os_string();
+    name.push("-lock");
+    create_private(Path::new(&name))
 }
 
 /// With `synchronous=FULL`, a commit in WAL mode returns when the log is on the disk. So the answer survives a power loss, not only the end

@@ -24,6 +24,7 @@ fn serve(connection: Connection, mut queue: Queue) {
                 let done = job.run(&connection).map(drop).map_err(Arc::new);
                 job.reply(done);
             }
+            Message::Wake => {}
             Message::Close(closed) => {
                 queue.close();
                 drop(connection);

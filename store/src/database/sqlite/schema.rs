@@ -4,9 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// Each step is a file of `migrations/`, the oldest first. A step may have been applied to a file already, so it never changes. New steps
 /// are added at the end.
-pub(super) const STEPS: [&str; 2] = [
+pub(super) const STEPS: [&str; 3] = [
     include_str!("../../../migrations/0001_clients_jti_tokens.sql"),
     include_str!("../../../migrations/0002_registration_access_tokens.sql"),
+    include_str!("../../../migrations/0003_readiness.sql"),
 ];
 
 /// Why a file's schema cannot be brought up to date.

@@ -191,6 +191,45 @@ async fn a_job_that_finds_no_place_in_the_queue_fails() {
 }
 
 #[tokio::test]
+async fn readiness_does_not_wait_behind_the_queue() {
+    let rig = Rig::new();
+    // Each job waits for a permit.
+    let (permit, permits) = std::sync::mpsc::channel::<()>();
+    let permits = Arc::new(std::sync::Mutex::new(permits));
+    let mut queued = Vec::new();
+    let mut poll_once = |mut operation: Pin<Box<dyn Future<Output = Result<(), Failure>>>>| {
+        assert!(operation.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        queued.push(operation);
+    };
+    for _ in 0..=thread::QUEUE_LENGTH {
+        let (sqlite, permits) = (rig.sqlite.clone(), permits.clone());
+        poll_once(Box::pin(async move {
+            let done = sqlite.writer.run(move |_| {
+                let _no_more = permits.lock().unwrap().recv();
+                Ok(())
+            });
+            done.await
+        }));
+    }
+    // The queue is full. As many jobs as share a transaction may end, and the next one waits.
+    let mut ready = pin!(rig.database.ready());
+    assert!(ready.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    (0..writer::MAX_JOBS).for_each(|_| permit.send(()).unwrap());
+    ready.await.unwrap();
+    drop(permit);
+}
+
+#[tokio::test]
+async fn a_database_that_can_be_read_only_is_not_ready() {
+    let rig = Rig::new();
+    rig.database.ready().await.unwrap();
+    rig.sqlite.writer.run(|work| Ok(work.execute_batch("PRAGMA query_only = ON")?)).await.unwrap();
+    let refused = rig.database.ready().await.unwrap_err().to_string();
+    assert!(refused.contains("readonly"), "{refused}");
+    assert!(rig.database.client("a".to_owned()).await.is_err_and(|failure| matches!(failure, Failure::Refused(_))));
+}
+
+#[tokio::test]
 async fn an_operation_whose_caller_leaves_before_its_turn_changes_nothing() {
     let rig = Rig::new();
     let other = block_writers(&rig);
@@ -229,7 +268,7 @@ fn counted(step: usize) -> String {
 /// The data of an older store can still be read, and can be extended with the columns of the newer schema.
 #[tokio::test]
 async fn a_database_of_the_first_schema_is_brought_up_to_date() {
-    let [first, second] = schema::STEPS;
+    let [first, second, _third] = schema::STEPS;
     for older in [
         format!("{first} PRAGMA user_version = 1;"),
         format!("{COUNTED_IN_A_TABLE} {first} {}", counted(1)),
@@ -263,9 +302,9 @@ async fn a_database_of_the_first_schema_is_brought_up_to_date() {
 #[tokio::test]
 async fn what_a_newer_store_wrote_is_left_alone() {
     for newer in [
-        "PRAGMA user_version = 3;".to_owned(),
+        format!("PRAGMA user_version = {};", schema::STEPS.len() + 1),
         "PRAGMA user_version = -1;".to_owned(),
-        format!("{COUNTED_IN_A_TABLE} {} {} {}", counted(1), counted(2), counted(3)),
+        format!("{COUNTED_IN_A_TABLE} {}", (1..=schema::STEPS.len() + 1).map(counted).collect::<String>()),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let file = file_in(&folder);

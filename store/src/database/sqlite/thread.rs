@@ -55,6 +55,11 @@ impl DatabaseThread {
         }
     }
 
+    /// Wakes the thread if it waits for a message. If the queue is full, the thread is not waiting.
+    fn wake(&self) {
+        drop(self.queue.try_send(Message::Wake));
+    }
+
     /// Waits for the jobs in the queue and closes the connection. Later jobs fail with [`Failure::Closed`].
     ///
     /// # Errors
@@ -67,10 +72,45 @@ impl DatabaseThread {
     }
 }
 
+/// A way past the queue of a thread, for one job at a time: the thread runs it before the next message of the queue.
+#[derive(Debug)]
+pub(super) struct FastLane {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    thread: DatabaseThread,
+}
+
+impl FastLane {
+    /// A way past the queue of `thread`, and where the thread finds the job.
+    pub(super) fn beside(thread: DatabaseThread, jobs: mpsc::Sender<Box<dyn Job>>) -> Self {
+        Self { jobs, thread }
+    }
+
+    /// Runs `operation` in the thread as soon as what it is running has ended.
+    ///
+    /// # Errors
+    /// As for [`DatabaseThread::run`], and [`Failure::Timeout`].
+    pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let (reply, replied) = oneshot::channel();
+        let job = QueuedOperation { operation: Some(operation), result: None, reply };
+        let done = async {
+            self.jobs.send(Box::new(job)).await.map_err(|_| Failure::Closed)?;
+            self.thread.wake();
+            replied.await.unwrap_or(Err(Failure::Closed))
+        };
+        timeout(BUSY_TIMEOUT, done).await.unwrap_or(Err(Failure::Timeout))
+    }
+}
+
 /// A message in the queue of a thread.
 pub(super) enum Message {
     /// A job to run.
     Run(Box<dyn Job>),
+    /// Look for a job in the fast lane.
+    Wake,
     /// Close the connection, and report the result.
     Close(oneshot::Sender<Result<(), rusqlite::Error>>),
 }

@@ -2,30 +2,42 @@
 //! the disk is busy wait in the queue, and all queued jobs share the next transaction. Each job has its own savepoint, so a refused job
 //! does not undo the others. A caller is answered only when the transaction is on the disk.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc;
 
 use super::Error;
-use super::thread::{DatabaseThread, Job, Message, Queue};
+use super::thread::{DatabaseThread, FastLane, Job, Message, Queue};
 use crate::database::{Failure, Refusal};
 
 /// The most jobs in one transaction. With more, the first job would only wait longer.
-const MAX_JOBS: usize = 64;
+pub(super) const MAX_JOBS: usize = 64;
 
 /// Starts the thread that writes. Each job runs in a transaction that begins with the write lock, and ends when that transaction is on the
-/// disk. A failed job changes nothing.
+/// disk. A failed job changes nothing. A job in the fast lane has a transaction of its own. The thread keeps `lock` until the connection is
+/// closed.
 ///
 /// # Errors
 /// The operating system gave no thread.
-pub(super) fn start(connection: Connection) -> std::io::Result<DatabaseThread> {
-    DatabaseThread::start("writer", move |queue| serve(connection, queue))
+pub(super) fn start(lock: File, connection: Connection) -> std::io::Result<(DatabaseThread, FastLane)> {
+    let (jobs, urgent) = mpsc::channel(1);
+    let thread = DatabaseThread::start("writer", move |queue| {
+        serve(connection, queue, urgent);
+        drop(lock);
+    })?;
+    Ok((thread.clone(), FastLane::beside(thread, jobs)))
 }
 
-fn serve(mut connection: Connection, mut queue: Queue) {
+fn serve(mut connection: Connection, mut queue: Queue, mut urgent: mpsc::Receiver<Box<dyn Job>>) {
     let mut next = queue.blocking_recv();
     while let Some(message) = next {
+        if let Ok(job) = urgent.try_recv() {
+            run_together(&mut connection, job, || None);
+        }
         match message {
+            Message::Wake => next = queue.blocking_recv(),
             Message::Run(first) => {
                 next = share_transaction(&mut connection, first, &mut queue).or_else(|| queue.blocking_recv());
             }
@@ -43,19 +55,24 @@ fn serve(mut connection: Connection, mut queue: Queue) {
 /// Runs `first` and the queued jobs in one transaction, and replies to them. Returns the message from the queue that is not a job, if there
 /// is one.
 fn share_transaction(connection: &mut Connection, first: Box<dyn Job>, queue: &mut Queue) -> Option<Message> {
-    let (mut jobs, mut other) = (vec![first], None);
-    let ended = transaction(connection, &mut jobs, || match queue.try_recv().ok()? {
+    let mut other = None;
+    run_together(connection, first, || match queue.try_recv().ok()? {
         Message::Run(job) => Some(job),
         message => {
             other = Some(message);
             None
         }
     });
-    let ended = ended.map_err(Arc::new);
+    other
+}
+
+/// Runs `first` and those that `join` it in one transaction, and replies to them.
+fn run_together(connection: &mut Connection, first: Box<dyn Job>, join: impl FnMut() -> Option<Box<dyn Job>>) {
+    let mut jobs = vec![first];
+    let ended = transaction(connection, &mut jobs, join).map_err(Arc::new);
     for job in jobs {
         job.reply(ended.clone());
     }
-    other
 }
 
 /// Runs one transaction with `jobs` and with those that `join` them.

@@ -138,17 +138,17 @@ async fn all_at_once(rig: Rig, requests: usize, request: impl Fn(usize) -> (Stri
     running.join_all().await
 }
 
-pub(crate) fn one_client(client: &Value) -> Value {
+fn one_client(client: &Value) -> Value {
     json!({ "clients": [client] })
 }
 
-pub(crate) fn one_token(client: &str) -> Value {
+fn one_token(client: &str) -> Value {
     let mut token = new_token(json!([]));
     token["client_id"] = json!(client.trim_start_matches("/v1/clients/"));
     json!({ "tokens": [token] })
 }
 
-pub(crate) fn outcomes(answers: &[Answer]) -> BTreeMap<String, usize> {
+fn outcomes(answers: &[Answer]) -> BTreeMap<String, usize> {
     let mut outcomes = BTreeMap::new();
     for answer in answers {
         let error = answer.body["error"].as_str().unwrap_or_default();
