@@ -24,8 +24,10 @@ endif
 CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/installed
 CHECKERS := .tools/checkers/installed
 
-# The packages of `make unit`: what can be tested without Envoy, npm or Python.
-UNITS := dcr-gate dcr-jose dcr-json dcr-mint dcr-policy dcr-rsa dcr-x509
+# The packages of `make unit`: rules, JOSE, X.509 and journeys. Its runs are quick (`DCR_QUICK`): they use one set of keys again, and tests
+# of many inputs try a part of them. What has not changed since it passed is not run again. `make test` tries all.
+UNITS := dcr-gate dcr-jose dcr-json dcr-policy dcr-x509
+UNIT_BUILD = $(CARGO) test --lib --no-run $(addprefix -p ,$(UNITS))
 FUZZ_TARGETS := $(patsubst fuzz/targets/%.rs,%,$(wildcard fuzz/targets/*.rs))
 FUZZ_SECONDS ?= 15
 
@@ -50,8 +52,13 @@ test: ## all tests: units, vectors, end to end through Envoy
 	$(AT_ONCE) $(TOOLS) $(CLIENTS) probe
 	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
 
-unit: ## the tests that need neither Envoy, npm nor Python: rules, JOSE, X.509, journeys
-	$(CARGO) test --lib $(addprefix -p ,$(UNITS))
+unit: ## rules, JOSE, X.509 and journeys, quickly: a part of the inputs of `make test`, without Envoy, npm and Python
+	$(UNIT_BUILD)
+	@mkdir -p '$(TARGET)/unit' && for test in $$($(UNIT_BUILD) 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$$/\1/p'); do \
+		passed="$(TARGET)/unit/$${test##*/}.passed"; \
+		if [ "$$passed" -nt "$$test" ]; then echo "unchanged since it passed: $${test##*/}"; \
+		else DCR_QUICK='$(abspath $(TARGET))/unit' "$$test" --quiet && touch "$$passed" || exit 1; fi; \
+	done
 
 bench: $(TOOLS) .tools/oidc-provider/installed probe ## measure everything side by side (ARGS=--help); the report is target/bench/report.json
 	$(CARGO) build --release --quiet -p dcr-store -p dcr-bench

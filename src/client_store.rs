@@ -213,6 +213,8 @@ pub enum StoreError {
     DuplicateSoftware,
     /// The record was changed meanwhile; nothing was changed.
     VersionMismatch,
+    /// An id would expire in the past by the store's clock; nothing was changed.
+    ClocksApart,
 }
 
 impl TokenClient {

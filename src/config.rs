@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::caching::{CacheConfig, JwksConfig};
 use self::document::Document;
+use crate::host::AudienceName;
 
 /// The largest configuration that is read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;
@@ -158,6 +159,19 @@ impl Config {
     /// The places where the directory with this issuer publishes its key sets. `None` if the operator did not list such a directory.
     pub fn key_sets_of(&self, issuer: &str) -> Option<&DirectoryKeySets> {
         self.directories.iter().find(|directory| directory.issuer == issuer)
+    }
+
+    /// Which name of this server an audience is.
+    pub fn name_of(&self, audience: &str) -> AudienceName {
+        if audience == self.issuer.as_str() {
+            AudienceName::Issuer
+        } else if audience == self.token_endpoint() {
+            AudienceName::TokenEndpoint
+        } else if audience == self.registration_endpoint() {
+            AudienceName::RegistrationEndpoint
+        } else {
+            AudienceName::Other
+        }
     }
 
     /// The URL of the token endpoint, as the metadata states it.

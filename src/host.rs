@@ -69,13 +69,30 @@ pub fn request_id(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|id| is_request_id(id))
 }
 
-/// The call could not be sent, because the cluster does not exist or the host refused it.
+/// Why a call could not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallNotSent;
+pub enum CallNotSent {
+    /// The host has no such cluster, or does not let this filter call it.
+    UnknownCluster,
+    /// The host has the cluster and refused the call.
+    Refused,
+}
+
+impl CallNotSent {
+    /// The problem, behind the name of what was called.
+    pub fn problem(self) -> &'static str {
+        match self {
+            Self::UnknownCluster => "could not be called: Envoy has no such cluster",
+            Self::Refused => {
+                "could not be called: Envoy refused the call; look at the cluster's health and circuit breakers"
+            }
+        }
+    }
+}
 
 impl fmt::Display for CallNotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call could not be sent: check that the cluster exists")
+        write!(f, "the cluster {}", self.problem())
     }
 }
 
@@ -115,17 +132,54 @@ pub enum Event {
     KeySetFetched,
     /// A key set could not be fetched, or the document was not a key set.
     KeySetFetchFailed {
-        /// The host of the key set, as the operator listed it.
-        authority: String,
+        /// The URL of the key set: a host that the operator listed, and a path in visible ASCII.
+        url: String,
+        /// The directory, and the software whose key set it is; without control characters.
+        owner: String,
         /// The problem. Fixed text of this program, without any input.
         problem: &'static str,
+        /// The status of the answer, if there was one.
+        status: Option<u16>,
     },
+    /// A client authenticated with an assertion that names this audience.
+    AssertionAudience(AudienceName),
+    /// A registration was accepted, but these members of the request have no meaning here. Each has a likely name behind it. The text has
+    /// only letters, digits and the characters `_-:,.`.
+    NotUnderstood(String),
     /// The store did not answer as its API demands. The text describes the problem; it is fixed text of this program, without any input.
     StoreFailed(&'static str),
     /// A cache was read, or had to remove an entry.
     Cache(CacheName, CacheEvent),
     /// A signature is about to be checked with one key. Tests and metrics show by it that cheap refusals do not cost a signature check.
     SignatureCheck(Algorithm),
+}
+
+/// The names of this server that an assertion can have as its audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AudienceName {
+    /// The issuer of the metadata.
+    Issuer,
+    /// The URL of the token endpoint.
+    TokenEndpoint,
+    /// The URL of the registration endpoint.
+    RegistrationEndpoint,
+    /// Another name that the operator accepts.
+    Other,
+}
+
+impl AudienceName {
+    /// All names.
+    pub const ALL: [Self; 4] = [Self::Issuer, Self::TokenEndpoint, Self::RegistrationEndpoint, Self::Other];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::TokenEndpoint => "token_endpoint",
+            Self::RegistrationEndpoint => "registration_endpoint",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// The caches.

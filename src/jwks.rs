@@ -13,7 +13,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dcr_jose::jwk::{KeySet, KeySetLimits};
+use dcr_jose::jwk::{KeySet, KeySetError, KeySetLimits};
+use dcr_json::JsonError;
 use dcr_policy::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -26,9 +27,14 @@ use crate::config::{Config, JwksConfig};
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::shared_once::SharedOnce;
 
-/// There is no key set to use: it could not be fetched, and no usable one is kept.
+/// There is no key set to use, and no usable one is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeySetUnavailable;
+pub enum KeySetUnavailable {
+    /// It could not be fetched. The next attempt may succeed.
+    NotFetched,
+    /// Its host answers with something else. That lasts until the publisher mends it.
+    NotAKeySet,
+}
 
 /// A key set as its host published it.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ struct Entry {
     held: Option<Held>,
     /// When this VM last tried to fetch the set, successfully or not.
     attempted_at: Timestamp,
+    /// Whether the last attempt brought something that is not a key set.
+    is_malformed: bool,
 }
 
 /// A key set that this VM keeps.
@@ -134,7 +142,11 @@ impl<H: Host> KeySets<H> {
             }
         }
         let longest = self.config.max_age.saturating_add(self.config.stale_if_error).as_secs();
-        held.filter(|held| self.age(held) < longest).map(|held| held.keys).ok_or(KeySetUnavailable)
+        let usable = held.filter(|held| self.age(held) < longest).map(|held| held.keys);
+        usable.ok_or_else(|| match self.entry(source).is_malformed || self.shared.was_malformed(source) {
+            true => KeySetUnavailable::NotAKeySet,
+            false => KeySetUnavailable::NotFetched,
+        })
     }
 
     /// A key set of `source` that is newer than `known`, for a signature that `known` cannot verify; `None` if there is no newer one. It
@@ -232,7 +244,8 @@ impl<H: Host> KeySets<H> {
                     self.update(source, |entry| entry.held = None);
                     self.shared.put(source, self.host.now(), None);
                 }
-                self.shared.release(source, self.host.now(), Outcome::Failed);
+                let outcome = if failure.is_lasting { Outcome::Malformed } else { Outcome::Failed };
+                self.shared.release(source, self.host.now(), outcome);
                 Brought::Nothing(failure)
             }
         }
@@ -240,13 +253,17 @@ impl<H: Host> KeySets<H> {
 
     fn land(&self, source: &Source, brought: Brought) {
         // Pauses count from the end of an attempt, so that a fetch that timed out is not followed by the next one at once.
-        self.update(source, |entry| entry.attempted_at = self.host.now());
+        let is_malformed = matches!(&brought, Brought::Nothing(failure) if failure.is_lasting);
+        self.update(source, |entry| {
+            entry.attempted_at = self.host.now();
+            entry.is_malformed = is_malformed;
+        });
         let held = match brought {
             Brought::Newer(held) => Some(held),
             Brought::NothingElsewhere => self.entry(source).held,
             Brought::Nothing(failure) => {
-                let (authority, problem) = (source.authority.clone(), failure.problem);
-                self.host.record(Event::KeySetFetchFailed { authority, problem });
+                let (url, owner, Failure { problem, status, .. }) = (source.url(), source.owner(), failure);
+                self.host.record(Event::KeySetFetchFailed { url, owner, problem, status });
                 self.entry(source).held
             }
         };
@@ -283,8 +300,7 @@ impl<H: Host> KeySets<H> {
             None => {
                 let limits =
                     KeySetLimits { bytes: self.config.bytes, keys: self.config.keys, json_depth: self.json_depth };
-                let keys = KeySet::parse(document, &limits)
-                    .map_err(|_| Failure::new("it is not a JWK set within the limits"))?;
+                let keys = KeySet::parse(document, &limits).map_err(|error| Failure::not_a_key_set(problem(error)))?;
                 Rc::new(PublishedKeys { keys, digest, document_bytes: document.len() })
             }
         };
@@ -330,6 +346,19 @@ impl<H: Host> KeySets<H> {
 
     fn record(&self, cache: CacheName, event: CacheEvent) {
         self.host.record(Event::Cache(cache, event));
+    }
+}
+
+/// What is wrong with a document that is not a key set.
+fn problem(error: KeySetError) -> &'static str {
+    match error {
+        KeySetError::TooLong => "it is longer than jwks.bytes",
+        KeySetError::TooManyKeys => "it has more keys than jwks.keys",
+        KeySetError::KeysMissing => "it is JSON but not a JWK set: an object with an array keys",
+        KeySetError::Json(JsonError::NotAnObject) => "it is JSON but not an object, so it is not a JWK set",
+        KeySetError::Json(JsonError::DuplicateMember) => "an object in it has two members of one name",
+        KeySetError::Json(JsonError::TooDeep) => "it is nested deeper than limits.json_depth",
+        KeySetError::Json(JsonError::NotUtf8 | JsonError::Syntax) => "it is not JSON",
     }
 }
 

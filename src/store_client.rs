@@ -286,7 +286,7 @@ impl<H: Host> StoreClient<H> {
             timeout: self.config.timeout,
         };
         let response = self.host.call(call).await;
-        response.map(Reply::from).map_err(|_| self.failed("could not be called: check store.cluster"))
+        response.map(Reply::from).map_err(|error| self.failed(error.problem()))
     }
 
     /// Reads a reply that must have this status. `single_uses` are the ids that the operation was to consume.
@@ -303,7 +303,7 @@ impl<H: Host> StoreClient<H> {
     }
 
     fn error(&self, reply: &Reply, single_uses: &[SingleUse]) -> StoreError {
-        let refused = matches!(reply.status, Some(404 | 409 | 412));
+        let refused = matches!(reply.status, Some(400 | 404 | 409 | 412));
         if !refused {
             return self.failed(match reply.status {
                 Some(503 | 504) => "refused the connection or did not answer in time",
@@ -326,6 +326,9 @@ impl<H: Host> StoreClient<H> {
             StoreError::DuplicateSoftware
         } else if is(ErrorCode::VersionMismatch) {
             StoreError::VersionMismatch
+        } else if is(ErrorCode::ClocksApart) {
+            self.failed("has another time than this gateway: compare the clocks of both machines");
+            StoreError::ClocksApart
         } else {
             self.failed("answered with an unexpected error")
         }

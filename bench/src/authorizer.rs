@@ -104,7 +104,7 @@ async fn answer(gate: &Gate<Native>, request: hyper::Request<Incoming>) -> Respo
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
-        certificate: certificate(&head.headers).map(Rc::new),
+        certificate: certificate(&head.headers).map(Rc::new).into(),
         headers: pairs(&head.headers),
     };
     response(gate.serve(&endpoint, &Request { head, body: received }).await)
@@ -145,8 +145,8 @@ impl Host for Native {
     }
 
     async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {
-        let base = self.0.clusters.get(&call.cluster).ok_or(CallNotSent)?;
-        let method = call.method.parse().map_err(|_| CallNotSent)?;
+        let base = self.0.clusters.get(&call.cluster).ok_or(CallNotSent::UnknownCluster)?;
+        let method = call.method.parse().map_err(|_| CallNotSent::Refused)?;
         let mut request = self.0.http.request(method, format!("{base}{}", call.path)).timeout(call.timeout);
         for (name, value) in call.headers {
             request = request.header(name, value);

@@ -49,6 +49,8 @@ pub struct Judgement {
     /// Every rule of the catalogue that concerns such a request under this configuration, in the catalogue's order. A rule about all signed
     /// documents is listed once for each document.
     pub rules: Vec<JudgedRule>,
+    /// Members of an accepted request that have no meaning, each with the member that was probably meant: `scopes:scope`.
+    pub not_understood: Vec<String>,
 }
 
 /// The answer that the gateway would give.
@@ -100,6 +102,7 @@ impl Case {
             key_sets: self.key_sets,
             client,
             refusal: RefCell::default(),
+            not_understood: RefCell::default(),
             missing: RefCell::default(),
         };
         let host = Offline(Rc::new(surroundings));
@@ -115,7 +118,7 @@ impl Case {
             path: path.clone(),
             query: None,
             headers: vec![("content-type".into(), media_type.as_bytes().to_vec())],
-            certificate: self.certificate.map(Rc::new),
+            certificate: self.certificate.map(Rc::new).into(),
         };
         let gate = Gate::new(self.config, host.clone());
         let evaluation = Evaluation::new(gate.config.settings.modes.clone());
@@ -125,7 +128,8 @@ impl Case {
         host.0.all_at_hand()?;
         let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
         let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
-        Ok(Judgement { verdict, rules })
+        let not_understood = host.0.not_understood.take();
+        Ok(Judgement { verdict, rules, not_understood })
     }
 }
 
@@ -139,6 +143,7 @@ struct Surroundings {
     /// The client that authenticates, in the judgement of an assertion.
     client: Option<RegisteredClient>,
     refusal: RefCell<Option<Refusal>>,
+    not_understood: RefCell<Vec<String>>,
     /// The URL of the first key set that was needed but not given.
     missing: RefCell<Option<String>>,
 }
@@ -164,11 +169,11 @@ impl Surroundings {
                 if key_set.is_none() {
                     self.missing.borrow_mut().get_or_insert(url);
                 }
-                Ok((200, key_set.ok_or(CallNotSent)?))
+                Ok((200, key_set.ok_or(CallNotSent::Refused)?))
             }
             (_, None, Some(client)) => Ok((200, json!(issued(client.client_id.clone())))),
             (_, None, None) => Ok((200, json!(created(&call.body)?))),
-            _ => Err(CallNotSent),
+            _ => Err(CallNotSent::Refused),
         }
     }
 
@@ -216,15 +221,19 @@ impl Host for Offline {
     }
 
     fn record(&self, event: Event) {
-        if let Event::Denied { refusal, .. } = event {
-            *self.0.refusal.borrow_mut() = Some(refusal);
+        match event {
+            Event::Denied { refusal, .. } => *self.0.refusal.borrow_mut() = Some(refusal),
+            Event::NotUnderstood(members) => {
+                *self.0.not_understood.borrow_mut() = members.split(',').map(str::to_owned).collect();
+            }
+            _ => {}
         }
     }
 }
 
 /// The store's answer to a registration.
 fn created(body: &[u8]) -> Result<Clients<Reply<WrittenClient>>, CallNotSent> {
-    let asked: Clients<NewClient<Value>> = serde_json::from_slice(body).map_err(|_| CallNotSent)?;
+    let asked: Clients<NewClient<Value>> = serde_json::from_slice(body).map_err(|_| CallNotSent::Refused)?;
     let created = |new: NewClient<Value>| {
         Reply::made(WrittenClient {
             client_id: "judged".into(),

@@ -27,10 +27,12 @@ pub struct JwksConfig {
     pub bytes: usize,
     /// The most keys a set may hold.
     pub keys: usize,
+    /// The media types that a set may have, in lower case and without parameters. If the list is empty, the type has no meaning.
+    pub media_types: Vec<String>,
 }
 
 json_struct!(JwksConfig {
-    timeout, max_age, stale_if_error, refetch_interval, cached_sets, cached_bytes, shared_bytes, bytes, keys,
+    timeout, max_age, stale_if_error, refetch_interval, cached_sets, cached_bytes, shared_bytes, bytes, keys, media_types,
 } or default);
 
 impl Default for JwksConfig {
@@ -45,6 +47,7 @@ impl Default for JwksConfig {
             shared_bytes: 64 * 1024 * 1024,
             bytes: 256 * 1024,
             keys: 100,
+            media_types: Vec::new(),
         }
     }
 }

@@ -8,9 +8,9 @@ use dcr_policy::catalogue::{RULES, Waivability};
 use dcr_policy::dialect::Dialect;
 use dcr_policy::mode::{Mode, Modes};
 use dcr_policy::profile::{Audience, Profile, merge};
-use dcr_policy::settings::{Directory, Limits, Settings};
+use dcr_policy::settings::{CertificateIssuer, Directory, Limits, Settings};
 use dcr_policy::url::{Issuer, is_origin};
-use dcr_x509::Thumbprint;
+use dcr_x509::{DistinguishedName, Thumbprint, hex_octets};
 use serde_json::{Map, Value};
 
 use super::{
@@ -79,14 +79,24 @@ struct DirectoryDocument {
     jwks_uri: String,
     cluster: String,
     software_key_sets: Vec<KeySetHost>,
+    certificate_issuers: Vec<IssuerDocument>,
     /// The profile whose dialect the statements have. `None` stands for the gateway's profile.
     dialect: Option<String>,
     statements: StatementsDocument,
 }
 
 json_struct!(DirectoryDocument {
-    issuer, jwks_uri, cluster, software_key_sets = Vec::new(), dialect, statements,
+    issuer, jwks_uri, cluster, software_key_sets = Vec::new(), certificate_issuers = Vec::new(), dialect, statements,
 });
+
+/// A certification authority of a directory's transport certificates.
+#[derive(Default)]
+struct IssuerDocument {
+    name: Option<String>,
+    authority_key_identifier: Option<String>,
+}
+
+json_struct!(IssuerDocument { name, authority_key_identifier } or default);
 
 /// Further demands on the statements of a directory, beyond those of its dialect.
 #[derive(Default)]
@@ -284,10 +294,37 @@ impl DirectoryDocument {
                 "asks for less than the profile does; to widen it, write danger_profile_values.software_statement",
             )
         })?;
-        let Self { issuer, jwks_uri, cluster, software_key_sets, .. } = self;
+        let Self { issuer, jwks_uri, cluster, software_key_sets, certificate_issuers, .. } = self;
+        let certificate_issuers = certificate_issuers
+            .into_iter()
+            .enumerate()
+            .map(|(j, issuer)| issuer.complete(&at(&format!("certificate_issuers[{j}]"))))
+            .collect::<Result<_, _>>()?;
         let key_set_hosts = software_key_sets.iter().map(|host| host.host.clone()).collect();
-        let rules = Directory { issuer: issuer.clone(), dialect, key_set_hosts };
+        let rules = Directory { issuer: issuer.clone(), dialect, key_set_hosts, certificate_issuers };
         Ok((rules, DirectoryKeySets { issuer, jwks_uri, cluster, software_key_sets }))
+    }
+}
+
+impl IssuerDocument {
+    fn complete(self, place: &str) -> Result<CertificateIssuer, ConfigError> {
+        if self.name.is_none() && self.authority_key_identifier.is_none() {
+            return Err(wrong(place, "write name, authority_key_identifier, or both"));
+        }
+        let name = self.name.map(|name| DistinguishedName::parse(&name)).transpose().map_err(|error| {
+            wrong(&format!("{place}.name"), format!("write the authority's name as RFC 4514 does: {error}"))
+        })?;
+        let read = |hex: String| hex_octets(&hex).filter(|octets| !octets.is_empty());
+        let key_identifier = match self.authority_key_identifier {
+            None => None,
+            Some(hex) => Some(read(hex).ok_or_else(|| {
+                wrong(
+                    &format!("{place}.authority_key_identifier"),
+                    "write hexadecimal digits, as openssl x509 -ext authorityKeyIdentifier prints them",
+                )
+            })?),
+        };
+        Ok(CertificateIssuer { name, key_identifier })
     }
 }
 

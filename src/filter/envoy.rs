@@ -90,11 +90,20 @@ impl Host for Envoy {
                     hostcalls::log(LogLevel::Debug, &told(Outcome::of(&refusal).name(), endpoint, &refusal));
                 }
             }
-            Event::Allowed { .. } | Event::KeySetFetched | Event::Cache(..) | Event::SignatureCheck(_) => {}
-            Event::KeySetFetchFailed { authority, problem } => {
-                hostcalls::log(LogLevel::Warn, &format!("dcr-gate has no new key set from {authority}: {problem}"));
+            Event::Allowed { .. }
+            | Event::KeySetFetched
+            | Event::Cache(..)
+            | Event::SignatureCheck(_)
+            | Event::AssertionAudience(_) => {}
+            Event::KeySetFetchFailed { url, owner, problem, status } => {
+                let status = status.map(|status| format!(" (status {status})")).unwrap_or_default();
+                let line = format!("dcr-gate has no new key set from {url}, the key set of {owner}: {problem}{status}");
+                hostcalls::log(LogLevel::Warn, &line);
             }
-            Event::StoreFailed(problem) => hostcalls::log(LogLevel::Warn, &format!("dcr-gate: the store {problem}")),
+            Event::NotUnderstood(members) => hostcalls::set_filter_state("dcr.not_understood", &members),
+            Event::StoreFailed(problem) => {
+                hostcalls::log_sometimes(LogLevel::Warn, problem, &format!("dcr-gate: the store {problem}"));
+            }
         }
     }
 }

@@ -214,12 +214,12 @@ pub(super) fn forget(task: Task) {
 
 /// Sends a call for the task that is polled, and awaits its response.
 pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
-    let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent)?;
+    let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent::Refused)?;
     if matches!(task, Task::Stream(_)) {
         // The store logs this id, so that an entry in its log can be matched with Envoy's.
         call.headers.extend(hostcalls::request_id().map(|id| ("x-request-id", id)));
     }
-    let token = hostcalls::dispatch(&call).ok_or(CallNotSent)?;
+    let token = hostcalls::dispatch(&call)?;
     EXECUTOR.with_borrow_mut(|executor| {
         executor.calls.insert(token, PendingCall { task, response: None, waiting: None });
     });

@@ -15,8 +15,8 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 use super::local_reply;
 use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
-use crate::host::{self, Call, CallResponse, Shared};
-use crate::journey::{Answer, Changes, Outcome};
+use crate::host::{self, Call, CallNotSent, CallResponse, Shared};
+use crate::journey::{Answer, Changes, Outcome, TransportCertificate};
 
 /// The longest response to a call that is read, in bytes. It equals the largest `jwks.bytes` that can be configured.
 const CALL_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
@@ -99,13 +99,18 @@ fn buffer(kind: BufferType, size: usize) -> Vec<u8> {
     hostcalls::get_buffer(kind, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// Sends a call. Returns the token of its response; `None` if Envoy refuses the call.
-pub(super) fn dispatch(call: &Call) -> Option<u32> {
+/// Sends a call. Returns the token of its response.
+pub(super) fn dispatch(call: &Call) -> Result<u32, CallNotSent> {
     let mut headers =
         vec![(":method", call.method), (":path", call.path.as_str()), (":authority", call.authority.as_str())];
     headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
     let body = (!call.body.is_empty()).then_some(call.body.as_slice());
-    hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
+    // Envoy answers BadArgument only for a cluster that it does not have, or that the filter may not call.
+    hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).map_err(|status| match status
+    {
+        Status::BadArgument => CallNotSent::UnknownCluster,
+        _ => CallNotSent::Refused,
+    })
 }
 
 /// Answers the request of the effective context.
@@ -220,15 +225,10 @@ pub(super) fn set_filter_state(name: &str, value: &str) {
 }
 
 /// The transport certificate, from the source that the operator configured.
-pub(super) fn transport_certificate(
-    source: &CertificateSource,
-    headers: &[(String, Vec<u8>)],
-) -> Option<Rc<Certificate>> {
+pub(super) fn transport_certificate(source: &CertificateSource, headers: &[(String, Vec<u8>)]) -> TransportCertificate {
     match source {
         CertificateSource::Connection => certificate_of_connection(),
-        CertificateSource::Forwarded { trusted_proxies } => {
-            forwarded_certificate(headers, trusted_proxies).map(Rc::new)
-        }
+        CertificateSource::Forwarded { trusted_proxies } => forwarded_certificate(headers, trusted_proxies),
     }
 }
 
@@ -240,54 +240,103 @@ thread_local! {
 /// How many parsed certificates each worker keeps, and about how much memory they may take together.
 const CERTIFICATES_AT_HAND: Bounds = Bounds { entries: 256, bytes: 1024 * 1024 };
 
-fn certificate_of_connection() -> Option<Rc<Certificate>> {
-    let digest = connection_digest()?;
+fn certificate_of_connection() -> TransportCertificate {
+    let Some(digest) = connection_digest() else { return TransportCertificate::Absent };
     if let Some(certificate) = CERTIFICATES.with_borrow_mut(|kept| kept.get(&digest).cloned()) {
-        return Some(certificate);
+        return TransportCertificate::Presented(certificate);
     }
-    let (certificate, bytes) = read_certificate_of_connection(&digest)?;
-    let certificate = Rc::new(certificate);
-    CERTIFICATES.with_borrow_mut(|kept| kept.insert(digest, certificate.clone(), bytes));
-    Some(certificate)
-}
-
-/// The certificate, and the length of its text in bytes. The parsed certificate takes about as much memory.
-fn read_certificate_of_connection(digest: &Thumbprint) -> Option<(Certificate, usize)> {
     let Some(pem) = property(&["connection", "peer_certificate"]) else {
-        log(
+        log_sometimes(
             LogLevel::Error,
+            "certificate out of sight",
             "dcr-gate cannot read connection.peer_certificate: Envoy 1.38 or newer has it; before that, write certificate: { source: forwarded }",
         );
-        return None;
+        return TransportCertificate::OutOfSight;
     };
     match Certificate::from_pem(&pem) {
-        Ok(certificate) => (certificate.thumbprint() == *digest).then_some((certificate, pem.len())),
+        Ok(certificate) if certificate.thumbprint() == digest => {
+            let certificate = Rc::new(certificate);
+            // The parsed certificate takes about as much memory as its text.
+            CERTIFICATES.with_borrow_mut(|kept| kept.insert(digest, certificate.clone(), pem.len()));
+            TransportCertificate::Presented(certificate)
+        }
+        Ok(_) => TransportCertificate::OutOfSight,
         Err(error) => {
-            log(LogLevel::Warn, &format!("dcr-gate takes a client certificate for none: {error}"));
-            None
+            log_unreadable(&error);
+            TransportCertificate::Unreadable
         }
     }
 }
 
 /// The right-most element of x-forwarded-client-cert. Its certificate must have the hash that the element states. Envoy must have written
 /// the element for this connection, or a trusted proxy must have sent it.
-fn forwarded_certificate(headers: &[(String, Vec<u8>)], trusted_proxies: &[Thumbprint]) -> Option<Certificate> {
-    let connection = connection_digest()?;
+fn forwarded_certificate(headers: &[(String, Vec<u8>)], trusted_proxies: &[Thumbprint]) -> TransportCertificate {
+    let Some(connection) = connection_digest() else { return TransportCertificate::Absent };
     let mut values = headers.iter().filter(|(name, _)| name == "x-forwarded-client-cert");
-    let (header, second) = (values.next(), values.next());
-    let element = match (header, second) {
-        (Some((_, header)), None) => match xfcc::parse(header) {
-            Ok(mut elements) => elements.pop()?,
-            Err(error) => {
-                log(LogLevel::Warn, &format!("dcr-gate takes x-forwarded-client-cert for none: {error}"));
-                return None;
-            }
-        },
-        _ => return None,
+    let (Some((_, header)), None) = (values.next(), values.next()) else { return TransportCertificate::Absent };
+    if header.trim_ascii().is_empty() {
+        return TransportCertificate::Absent;
+    }
+    let element = match xfcc::parse(header) {
+        Ok(mut elements) => elements.pop().unwrap_or_default(),
+        Err(error) => {
+            log_unreadable(&error);
+            return TransportCertificate::Unreadable;
+        }
     };
-    let (certificate, hash) = (element.certificate?, element.hash?);
+    let (Some(certificate), Some(hash)) = (element.certificate, element.hash) else {
+        return TransportCertificate::Absent;
+    };
     let trusted = hash == connection || trusted_proxies.contains(&connection);
-    (certificate.thumbprint() == hash && trusted).then_some(certificate)
+    let is_stated = certificate.thumbprint() == hash && trusted;
+    if is_stated { TransportCertificate::Presented(Rc::new(certificate)) } else { TransportCertificate::Absent }
+}
+
+thread_local! {
+    /// The lines that callers can cause, with their states.
+    static PACED: RefCell<Vec<Paced>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The state of a log line that callers can cause as often as they like.
+struct Paced {
+    kind: &'static str,
+    /// When it was last written, in Unix seconds.
+    last: Timestamp,
+    /// How often it was left out since then.
+    left_out: u32,
+}
+
+/// The shortest time between two such lines, in seconds.
+const PACE: u64 = 60;
+
+fn log_unreadable(error: &dyn std::error::Error) {
+    let line = format!("dcr-gate cannot read a client certificate: {error}");
+    log_sometimes(LogLevel::Warn, "certificate unreadable", &line);
+}
+
+/// Writes a line that callers can cause. In each worker there is at most one line of a `kind` in a minute. It says how many were left out
+/// before.
+pub(super) fn log_sometimes(level: LogLevel, kind: &'static str, line: &str) {
+    let now = now();
+    let left_out = PACED.with_borrow_mut(|paced| match paced.iter_mut().find(|paced| paced.kind == kind) {
+        Some(paced) if now.abs_diff(paced.last) < PACE => {
+            paced.left_out = paced.left_out.saturating_add(1);
+            None
+        }
+        Some(paced) => {
+            paced.last = now;
+            Some(std::mem::take(&mut paced.left_out))
+        }
+        None => {
+            paced.push(Paced { kind, last: now, left_out: 0 });
+            Some(0)
+        }
+    });
+    match left_out {
+        None => {}
+        Some(0) => log(level, line),
+        Some(more) => log(level, &format!("{line} (and {more} more of this kind since the last such line)")),
+    }
 }
 
 fn connection_digest() -> Option<Thumbprint> {

@@ -6,7 +6,7 @@ use dcr_policy::Rule;
 use dcr_policy::catalogue::RULES;
 
 use super::hostcalls;
-use crate::host::{CacheEvent, CacheName, Event};
+use crate::host::{AudienceName, CacheEvent, CacheName, Event};
 use crate::journey::{Endpoint, Outcome};
 
 /// The outcome of a request that the upstream answers.
@@ -22,6 +22,7 @@ pub(super) struct Metrics {
     shadow_denied: Counters<&'static Rule>,
     cache: Counters<(CacheName, CacheEvent)>,
     signature_checks: Counters<Algorithm>,
+    assertion_audience: Counters<AudienceName>,
     key_set_fetched: u32,
     key_set_fetch_failed: u32,
     store_failed: u32,
@@ -48,6 +49,9 @@ impl Metrics {
             signature_checks: Counters::define("signature_checks", Algorithm::ALL.into_iter(), |algorithm| {
                 algorithm.name().to_owned()
             })?,
+            assertion_audience: Counters::define("assertion_audience", AudienceName::ALL.into_iter(), |audience| {
+                audience.name().to_owned()
+            })?,
             key_set_fetched: hostcalls::define_counter("dcr.jwks_fetch_success")?,
             key_set_fetch_failed: hostcalls::define_counter("dcr.jwks_fetch_failed")?,
             store_failed: hostcalls::define_counter("dcr.store_failed")?,
@@ -71,6 +75,8 @@ impl Metrics {
             Event::StoreFailed(_) => hostcalls::increment(self.store_failed),
             Event::Cache(cache, event) => self.cache.increment((cache, event)),
             Event::SignatureCheck(algorithm) => self.signature_checks.increment(algorithm),
+            Event::AssertionAudience(audience) => self.assertion_audience.increment(audience),
+            Event::NotUnderstood(_) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
 use dcr_json as json;
-use dcr_policy::catalogue::{AT_05, CA_03_BASIC};
+use dcr_policy::catalogue::{AT_05, CA_03_BASIC, JO_19_MALFORMED, SS_14_UNREADABLE};
 use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
@@ -97,7 +97,9 @@ impl Answer {
             ErrorCode::InvalidClient if refusal.rule == &CA_03_BASIC => Some("Basic".to_owned()),
             _ => None,
         };
-        if error == ErrorCode::TemporarilyUnavailable {
+        // What only somebody else can mend is not mended in a moment.
+        let is_lasting = [&JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
+        if error == ErrorCode::TemporarilyUnavailable && !is_lasting {
             answer.headers.push(("retry-after", RETRY_AFTER));
         }
         answer.headers.extend(allow.map(|methods| ("allow", methods)));

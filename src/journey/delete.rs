@@ -3,7 +3,7 @@
 use dcr_policy::{Evaluation, Refusal};
 
 use super::management::authorise;
-use super::registration::gw_01_gw_04_md_26_refused_by_store;
+use super::registration::gw_01_gw_04_gw_06_md_26_refused_by_store;
 use super::{Answer, Decision, Gate, Request};
 use crate::client_store::ClientStore;
 use crate::host::Host;
@@ -15,6 +15,6 @@ pub(super) async fn delete<H: Host, S: ClientStore>(
     evaluation: &Evaluation,
 ) -> Result<Decision, Refusal> {
     let authorised = authorise(gate, request, client_id, evaluation).await?;
-    gate.store.delete(&authorised.client.client_id).await.map_err(gw_01_gw_04_md_26_refused_by_store)?;
+    gate.store.delete(&authorised.client.client_id).await.map_err(gw_01_gw_04_gw_06_md_26_refused_by_store)?;
     Ok(Decision::allow(Answer::no_content()))
 }

@@ -12,7 +12,7 @@ pub(super) fn discovery(config: &Config) -> Decision {
 fn metadata(config: &Config) -> Map<String, Value> {
     let rules = &config.settings.profile.client_metadata;
     let algorithms: Vec<&str> =
-        config.settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        config.settings.profile.signing_algorithms.iter().flat_map(|algorithm| algorithm.names()).copied().collect();
     let scopes = config.settings.directories.iter().flat_map(|directory| {
         let dialect = &directory.dialect;
         dialect.universal_scopes.iter().chain(dialect.role_scopes.values().flatten())
@@ -35,7 +35,7 @@ fn metadata(config: &Config) -> Map<String, Value> {
         "response_types_supported": rules.response_types,
         "grant_types_supported": rules.grant_types,
         "scopes_supported": supported,
-        "subject_types_supported": ["public"],
+        "subject_types_supported": rules.subject_types,
         "tls_client_certificate_bound_access_tokens": true,
         "mtls_endpoint_aliases": { "token_endpoint": token, "registration_endpoint": registration },
     });
@@ -43,6 +43,10 @@ fn metadata(config: &Config) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     };
+    // Only an ecosystem with signed authorization responses (JARM) has this member.
+    if rules.required_signing_algs.iter().any(|member| member == "authorization_signed_response_alg") {
+        members.insert("authorization_signing_alg_values_supported".to_owned(), json!(algorithms));
+    }
     members.extend(config.discovery.clone());
     members
 }

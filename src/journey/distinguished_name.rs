@@ -11,7 +11,7 @@ pub(super) fn distinguished_name<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     request: &Request,
 ) -> Result<Decision, Refusal> {
-    let subject = request.rg_01_certificate()?.subject().to_string();
+    let subject = request.rg_01_gw_05_certificate()?.subject().to_string();
     let member = gate.config.settings.profile.client_metadata.subject_dn_member().name();
     Ok(Decision::allow(Answer::json(200, &json!({ member: subject }))))
 }

@@ -106,8 +106,8 @@ fn cm_11_registered_subject<H: Host, S: ClientStore>(
 
 /// A request with a token but without a certificate breaks AT-03, whose answer has a bearer challenge. A request without both breaks RG-01.
 fn at_03_certificate(request: &Request) -> Result<&Certificate, Refusal> {
-    request.rg_01_certificate().map_err(|_| {
+    request.rg_01_gw_05_certificate().map_err(|refusal| {
         let has_token = request.head.headers.iter().any(|(name, _)| name == "authorization");
-        Refusal::by(if has_token { &AT_03 } else { &RG_01 })
+        if refusal.rule == &RG_01 && has_token { Refusal::by(&AT_03) } else { refusal }
     })
 }

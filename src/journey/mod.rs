@@ -19,15 +19,17 @@ mod update;
 
 pub use answer::Answer;
 pub use body::{Body, BodySender, TooLarge};
-use dcr_policy::catalogue::RG_15;
+use dcr_policy::catalogue::{RG_15, RG_16};
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::mode::Mode;
 use dcr_policy::{Evaluation, Refusal};
 use dcr_x509::Certificate;
 pub use decision::{Changes, Decision, Outcome};
-pub use request::{Head, Request};
+pub use request::{Head, Request, TransportCertificate};
 pub use route::{Endpoint, Route, Routes};
 pub use signature::SignatureCache;
+
+use self::registration::Occasion;
 
 use crate::client_store::ClientStore;
 use crate::config::Config;
@@ -135,6 +137,9 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         request: &Request,
         evaluation: &Evaluation,
     ) -> Result<Decision, Refusal> {
+        if matches!(endpoint, Endpoint::Register | Endpoint::Update(_) | Endpoint::Token) {
+            evaluation.require(&[&RG_16], request.rg_16_content_coding())?;
+        }
         if self.config.settings.modes.general == Mode::Shadow {
             self.shadow(endpoint, request, evaluation).await?;
             return Ok(Decision::hand_on_unchanged());
@@ -165,16 +170,18 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         certificate: &Certificate,
         evaluation: &Evaluation,
     ) -> bool {
-        self.config.settings.directory(issuer).is_some_and(|directory| {
-            binding.check(certificate, &directory.dialect, self.host.now(), evaluation).is_ok()
-        })
+        self.config
+            .settings
+            .directory(issuer)
+            .is_some_and(|directory| binding.check(certificate, directory, self.host.now(), evaluation).is_ok())
     }
 
     /// Judges a request without a change to the store. Only registration requests are judged, and token requests of clients that are in the
     /// store. The upstream serves all requests.
     async fn shadow(&self, endpoint: &Endpoint, request: &Request, evaluation: &Evaluation) -> Result<(), Refusal> {
         match endpoint {
-            Endpoint::Register | Endpoint::Update(_) => register::shadow(self, request, evaluation).await,
+            Endpoint::Register => register::shadow(self, Occasion::Registration, request, evaluation).await,
+            Endpoint::Update(_) => register::shadow(self, Occasion::Update, request, evaluation).await,
             Endpoint::Token => token::shadow(self, request, evaluation).await,
             Endpoint::Retrieve(_) | Endpoint::Delete(_) | Endpoint::DistinguishedName | Endpoint::Discovery => Ok(()),
         }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use dcr_policy::catalogue::{
-    CB_06, CB_07, CM_03, GW_01, GW_04, JW_06, MD_26, RG_02, RQ_04_REPLAY, SS_05, SS_06, SS_08,
+    CB_06, CB_06_MALFORMED, CB_07, CM_03, GW_01, GW_04, GW_06, JW_06, MD_26, RG_02, RG_02_JSON, RQ_04_REPLAY, SS_05,
+    SS_06, SS_08,
 };
-use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles};
+use dcr_policy::certificate_binding::{Binding, cb_06_psd2_roles, cb_06_well_formed};
 use dcr_policy::client_metadata::ClientMetadata;
 use dcr_policy::jwt::Unverified;
 use dcr_policy::mode::Mode;
+use dcr_policy::near_misses;
+use dcr_policy::profile::RequestBody;
 use dcr_policy::registration_request::{RegistrationRequest, UnverifiedRequest};
 use dcr_policy::settings::Directory;
 use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
@@ -17,11 +20,20 @@ use dcr_x509::Certificate;
 
 use super::{Gate, Request, signature};
 use crate::client_store::{ClientStore, Record, SingleUse, StoreError};
-use crate::host::Host;
+use crate::host::{Event, Host};
 use crate::jwks::Source;
 
 /// How long an id is remembered if its document has no end. The store accepts at most 366 days.
 const LONGEST_MEMORY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What a registration request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// A new registration. A member that is null has a wrong type.
+    Registration,
+    /// The update of a registration. A member that is null counts as absent (RFC 7592 section 2.2).
+    Update,
+}
 
 /// A request that broke no rule.
 pub(super) struct Approved {
@@ -62,10 +74,11 @@ impl Approved {
 
 /// The body has a media type that the profile allows (RG-02).
 pub(super) fn rg_02_media_type<H: Host, S: ClientStore>(gate: &Gate<H, S>, request: &Request) -> Result<(), Refusal> {
-    let known = &gate.config.settings.profile.registration.media_types;
-    match request.media_type()? {
-        Some(media_type) if known.contains(&media_type) => Ok(()),
-        _ => Err(Refusal::by(&RG_02).claim("content-type")),
+    let rules = &gate.config.settings.profile.registration;
+    match (request.media_type()?, rules.body) {
+        (Some(media_type), _) if rules.media_types.contains(&media_type) => Ok(()),
+        (_, RequestBody::Jwt) => Err(Refusal::by(&RG_02).claim("content-type")),
+        (_, RequestBody::Json) => Err(Refusal::by(&RG_02_JSON).claim("content-type")),
     }
 }
 
@@ -76,6 +89,7 @@ pub(super) fn rg_02_media_type<H: Host, S: ClientStore>(gate: &Gate<H, S>, reque
 /// A URL in the statement is used only after the statement is verified. No id is consumed before the last check has passed.
 pub(super) async fn judge<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
+    occasion: Occasion,
     certificate: &Certificate,
     subject: Option<&Certificate>,
     body: &[u8],
@@ -97,13 +111,22 @@ pub(super) async fn judge<H: Host, S: ClientStore>(
         UnverifiedRequest::Signed(request) => signed(gate, &request, &statement, directory, evaluation).await?,
         UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
     };
+    let request = match occasion {
+        Occasion::Registration => request,
+        Occasion::Update => request.without_nulls(),
+    };
     let metadata =
         ClientMetadata::check(request.claims(), &statement, &directory.dialect, subject, settings, evaluation)?;
     let binding = Binding::of(&statement);
-    binding.check(certificate, &directory.dialect, now(), evaluation)?;
+    binding.check(certificate, directory, now(), evaluation)?;
+    evaluation.require(&[&CB_06_MALFORMED], cb_06_well_formed(certificate, &directory.dialect))?;
     evaluation.check(&[&CB_06], cb_06_psd2_roles(certificate, statement.roles(), &directory.dialect))?;
     evaluation.check(&[&CB_07], cb_07_in_key_set(gate, certificate, &statement, directory).await)?;
     evaluation.check(&[&JW_06], request.jw_06_lifetime(settings, now()))?;
+    let not_understood = near_misses::told(request.claims(), settings);
+    if !not_understood.is_empty() {
+        gate.host.record(Event::NotUnderstood(not_understood));
+    }
     Ok(Approved { record: Record::of(&statement, binding, metadata), request, statement })
 }
 
@@ -115,10 +138,15 @@ async fn signed<H: Host, S: ClientStore>(
     directory: &Directory,
     evaluation: &Evaluation,
 ) -> Result<RegistrationRequest, Refusal> {
-    let software_keys = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
-    let request = signature::verify(gate, request, software_keys, evaluation).await?;
-    signature::ss_14_not_revoked(gate, &request, directory, statement.revoked_key_set_uri(), evaluation).await?;
+    let request = signature::verify(gate, request, software_keys(gate, statement), evaluation).await?;
+    let (software_id, revoked_keys) = (statement.software_id(), statement.revoked_key_set_uri());
+    signature::ss_14_not_revoked(gate, &request, directory, software_id, revoked_keys, evaluation).await?;
     RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), evaluation)
+}
+
+/// The key set of the statement's software.
+fn software_keys<H: Host, S: ClientStore>(gate: &Gate<H, S>, statement: &SoftwareStatement) -> Option<Source> {
+    Source::of_software(&gate.config, statement.issuer(), statement.software_id(), statement.key_set_uri())
 }
 
 /// The transport certificate is in the key set of the software, if the operator asks for this (CB-07).
@@ -131,18 +159,18 @@ async fn cb_07_in_key_set<H: Host, S: ClientStore>(
     if !directory.dialect.certificate_in_key_set {
         return Ok(());
     }
-    let source = Source::of_software(&gate.config, statement.issuer(), statement.key_set_uri());
-    let (_, keys) = signature::jo_19_current(gate, source).await?;
+    let (_, keys) = signature::jo_19_current(gate, software_keys(gate, statement)).await?;
     if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 
 /// The refusal for an error of the store.
-pub(super) fn gw_01_gw_04_md_26_refused_by_store(error: StoreError) -> Refusal {
+pub(super) fn gw_01_gw_04_gw_06_md_26_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::DuplicateSoftware => Refusal::by(&MD_26).claim("software_id"),
         StoreError::VersionMismatch => Refusal::by(&GW_04),
         StoreError::UnknownClient => Refusal::by(&CM_03),
+        StoreError::ClocksApart => Refusal::by(&GW_06),
         StoreError::Unavailable => Refusal::by(&GW_01),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use dcr_policy::catalogue::{GW_03, RG_01, RG_15};
+use dcr_policy::catalogue::{GW_03, GW_05, RG_01, RG_01_UNREADABLE, RG_15, RG_16};
 use dcr_policy::profile::{InteractionId, Profile};
 use dcr_policy::{Refusal, Rule};
 use dcr_x509::Certificate;
@@ -21,8 +21,38 @@ pub struct Head {
     pub query: Option<String>,
     /// The headers. Names are in lower case. A repeated header is in the list as often as it was sent.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The transport certificate, if one was presented and could be read.
-    pub certificate: Option<Rc<Certificate>>,
+    /// The transport certificate.
+    pub certificate: TransportCertificate,
+}
+
+/// What is known about the transport certificate of a request.
+#[derive(Debug, Clone, Default)]
+pub enum TransportCertificate {
+    /// The caller presented none, or a proxy that is not trusted speaks for the caller.
+    #[default]
+    Absent,
+    /// The caller presented one that cannot be read.
+    Unreadable,
+    /// The caller presented one, but this gateway cannot see it.
+    OutOfSight,
+    /// The caller presented this one.
+    Presented(Rc<Certificate>),
+}
+
+impl TransportCertificate {
+    /// The certificate, if there is one that can be read.
+    pub fn presented(&self) -> Option<&Rc<Certificate>> {
+        match self {
+            Self::Presented(certificate) => Some(certificate),
+            Self::Absent | Self::Unreadable | Self::OutOfSight => None,
+        }
+    }
+}
+
+impl From<Option<Rc<Certificate>>> for TransportCertificate {
+    fn from(certificate: Option<Rc<Certificate>>) -> Self {
+        certificate.map_or(Self::Absent, Self::Presented)
+    }
 }
 
 /// One request.
@@ -58,9 +88,28 @@ impl Request {
     /// The transport certificate (RG-01).
     ///
     /// # Errors
-    /// RG-01 if there is no certificate.
-    pub fn rg_01_certificate(&self) -> Result<&Certificate, Refusal> {
-        self.head.certificate.as_deref().ok_or_else(|| Refusal::by(&RG_01))
+    /// RG-01 if there is none, or if it cannot be read; GW-05 if this gateway cannot know.
+    pub fn rg_01_gw_05_certificate(&self) -> Result<&Certificate, Refusal> {
+        match &self.head.certificate {
+            TransportCertificate::Presented(certificate) => Ok(certificate),
+            TransportCertificate::Absent => Err(Refusal::by(&RG_01)),
+            TransportCertificate::Unreadable => Err(Refusal::by(&RG_01_UNREADABLE)),
+            TransportCertificate::OutOfSight => Err(Refusal::by(&GW_05)),
+        }
+    }
+
+    /// The body has no content coding (RG-16). A coded body would have to be decoded with bounds, and another server could read it in
+    /// another way.
+    ///
+    /// # Errors
+    /// RG-16.
+    pub fn rg_16_content_coding(&self) -> Result<(), Refusal> {
+        match self.gw_03_header("content-encoding")? {
+            Some(coding) if !coding.trim_ascii().eq_ignore_ascii_case(b"identity") => {
+                Err(Refusal::by(&RG_16).claim("content-encoding"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `x-fapi-interaction-id`. `None` unless it has the form of a UUID (RFC 9562 section 4).

@@ -130,14 +130,14 @@ impl Routes {
         };
         match (resource, method().as_ref()) {
             (Resource::Registrations, "POST") => Route::Serve(Endpoint::Register),
-            (Resource::Registration(id), "GET") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
+            (Resource::Registration(id), "GET" | "HEAD") => Route::Serve(Endpoint::Retrieve(id.to_owned())),
             (Resource::Registration(id), "PUT") => Route::Serve(Endpoint::Update(id.to_owned())),
             (Resource::Registration(id), "DELETE") => Route::Serve(Endpoint::Delete(id.to_owned())),
             (Resource::Token, "POST") => Route::Serve(Endpoint::Token),
             (Resource::DistinguishedName, "GET" | "HEAD") => Route::Serve(Endpoint::DistinguishedName),
             (Resource::Metadata, "GET" | "HEAD") => Route::Serve(Endpoint::Discovery),
             (Resource::Registrations, _) => rg_14_method("register", "POST"),
-            (Resource::Registration(_), _) => rg_14_method("registration", "GET, PUT, DELETE"),
+            (Resource::Registration(_), _) => rg_14_method("registration", "GET, HEAD, PUT, DELETE"),
             (Resource::Token, _) => rg_14_method("token", "POST"),
             (Resource::DistinguishedName, _) => rg_14_method("distinguished_name", "GET, HEAD"),
             (Resource::Metadata, _) => rg_14_method("discovery", "GET, HEAD"),

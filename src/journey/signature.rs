@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use dcr_policy::catalogue::{JO_13, JO_14, JO_15, JO_16, JO_19, SS_14};
+use dcr_policy::catalogue::{
+    JO_13, JO_14, JO_15, JO_16, JO_16_KIND, JO_16_NUMBERS, JO_16_PRIVATE, JO_19, JO_19_MALFORMED, SS_14,
+    SS_14_UNREADABLE,
+};
 use dcr_policy::jwt::{SignatureProof, Unverifiable, Unverified, Verified, signature_rule};
 use dcr_policy::settings::Directory;
 use dcr_policy::{Evaluation, Refusal};
@@ -13,7 +16,7 @@ use crate::cache::{Bounds, Cache};
 use crate::client_store::ClientStore;
 use crate::config::CacheConfig;
 use crate::host::{CacheEvent, CacheName, Event, Host};
-use crate::jwks::{PublishedKeys, Source};
+use crate::jwks::{KeySetUnavailable, PublishedKeys, Source};
 
 /// Verifies `unverified` with the key set of `source`. `None` means that there is no key set.
 ///
@@ -51,20 +54,27 @@ pub(super) async fn ss_14_not_revoked<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     verified: &Verified,
     directory: &Directory,
+    software_id: &str,
     uri: Option<&str>,
     evaluation: &Evaluation,
 ) -> Result<(), Refusal> {
     if !directory.dialect.refuse_revoked_keys {
         return Ok(());
     }
-    let source = uri.and_then(|uri| Source::of_software(&gate.config, &directory.issuer, uri));
+    let source = uri.and_then(|uri| Source::of_software(&gate.config, &directory.issuer, software_id, uri));
     let document = verified.claims().document();
     let listed = match jo_19_current(gate, source).await {
-        Ok((_, revoked)) if revoked.holds_key(&verified.key()) => Err(Refusal::by(&SS_14)),
-        Ok(_) => Ok(()),
+        Ok((_, revoked)) => match revoked.revokes(verified.key()) {
+            Ok(true) => Err(Refusal::by(&SS_14)),
+            Ok(false) => Ok(()),
+            Err(_) => Err(Refusal::by(&SS_14_UNREADABLE)),
+        },
         Err(refusal) => Err(refusal),
     };
-    evaluation.within(document).require(&[&JO_19, &SS_14], listed.map_err(|refusal| refusal.in_document(document)))
+    evaluation.within(document).require(
+        &[&JO_19, &JO_19_MALFORMED, &SS_14_UNREADABLE, &SS_14],
+        listed.map_err(|refusal| refusal.in_document(document)),
+    )
 }
 
 fn on_trail(
@@ -72,7 +82,18 @@ fn on_trail(
     unverified: &Unverified,
     evaluation: &Evaluation,
 ) -> Result<Verified, Refusal> {
-    let rules = [&JO_19, &JO_13, &JO_14, &JO_15, &JO_16, signature_rule(unverified.document())];
+    let rules = [
+        &JO_19,
+        &JO_19_MALFORMED,
+        &JO_13,
+        &JO_14,
+        &JO_15,
+        &JO_16,
+        &JO_16_KIND,
+        &JO_16_NUMBERS,
+        &JO_16_PRIVATE,
+        signature_rule(unverified.document()),
+    ];
     evaluation.within(unverified.document()).require(&rules, verified)
 }
 
@@ -112,7 +133,10 @@ pub(super) async fn jo_19_current<H: Host, S: ClientStore>(
     source: Option<Source>,
 ) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
     let source = source.ok_or_else(|| Refusal::by(&JO_19))?;
-    let keys = gate.key_sets.current(&source).await.map_err(|_| Refusal::by(&JO_19))?;
+    let keys = gate.key_sets.current(&source).await.map_err(|unavailable| match unavailable {
+        KeySetUnavailable::NotFetched => Refusal::by(&JO_19),
+        KeySetUnavailable::NotAKeySet => Refusal::by(&JO_19_MALFORMED),
+    })?;
     Ok((source, keys))
 }
 

@@ -6,6 +6,7 @@ mod management;
 mod modes;
 mod profiles;
 mod registration;
+mod round_trip;
 mod together;
 mod token;
 mod vectors;
@@ -20,12 +21,15 @@ use dcr_policy::Refusal;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Decision, Endpoint, Gate, Head, Request};
+use super::{Answer, Body, Decision, Endpoint, Gate, Head, Request, TransportCertificate};
 use crate::config::Config;
 use crate::host::Event;
 use crate::host::mock::MockHost;
 
-pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::generate().unwrap());
+pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| match dcr_test_support::quick() {
+    Some(folder) => Pki::reuse_or_generate(&folder.join("pki")).unwrap(),
+    None => Pki::generate().unwrap(),
+});
 
 const ISSUER: &str = "https://bank.example";
 const DIRECTORY: &str = "https://keystore.example";
@@ -86,7 +90,8 @@ fn request(media_type: &str, certificate: Option<&Identity>, body: &str) -> Requ
             query: None,
             headers: vec![("content-type".to_owned(), media_type.as_bytes().to_vec())],
             certificate: certificate
-                .map(|identity| Rc::new(Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap())),
+                .map(|identity| Rc::new(Certificate::from_pem(identity.certificate_pem.as_bytes()).unwrap()))
+                .into(),
         },
         body: received,
     }

@@ -4,8 +4,9 @@
 use std::rc::Rc;
 
 use dcr_policy::catalogue::{
-    self, CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15, CA_15_CERTIFICATE, CA_16,
-    CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, RG_01, RG_13_FORM,
+    self, CA_01, CA_01_AMBIGUOUS, CA_02, CA_03, CA_03_BASIC, CA_04, CA_12_REPLAY, CA_13, CA_13_ALG, CA_15,
+    CA_15_CERTIFICATE, CA_16, CA_17, CA_19, CA_19_CERTIFICATE, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21, GW_01, GW_04,
+    GW_06, RG_01, RG_01_UNREADABLE, RG_13_FORM,
 };
 use dcr_policy::client_assertion::{ClientAssertion, UnverifiedAssertion};
 use dcr_policy::client_metadata::AuthMethod;
@@ -18,7 +19,7 @@ use dcr_x509::Certificate;
 use super::{Answer, Decision, Gate, Request, signature};
 use crate::client_store::{ClientStore, FoundClient, IssuedToken, SingleUse, StoreError, TokenClient};
 use crate::config::OtherGrants;
-use crate::host::Host;
+use crate::host::{Event, Host, media_type};
 use crate::jwks::Source;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -76,10 +77,10 @@ async fn judge<H: Host, S: ClientStore>(
     request: &Request,
     evaluation: &Evaluation,
 ) -> Result<Grant, Refusal> {
-    evaluation.require(&[&CA_01], ca_01_form(request))?;
-    let certificate = evaluation.require(&[&RG_01], request.rg_01_certificate())?;
+    evaluation.require(&[&CA_01, &CA_01_AMBIGUOUS], ca_01_form(request))?;
+    let certificate = evaluation.require(&[&RG_01, &RG_01_UNREADABLE], request.rg_01_gw_05_certificate())?;
     let body = evaluation.require(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
-    let form = evaluation.require(&[&CA_01], TokenRequest::ca_01_parse(&body))?;
+    let form = evaluation.require(&[&CA_01, &CA_01_AMBIGUOUS], TokenRequest::ca_01_parse(&body))?;
 
     evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
     let credential = form.ca_02_credential(request.gw_03_header("authorization")?.is_some());
@@ -189,12 +190,14 @@ async fn verified_assertion<H: Host, S: ClientStore>(
     let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
     evaluation.require(&[&CA_13_ALG], alg)?;
 
-    let keys = Source::of_software(&gate.config, &client.issuer, &client.key_set_uri);
+    let keys = Source::of_software(&gate.config, &client.issuer, &client.binding.software_id, &client.key_set_uri);
     let verified = signature::verify(gate, assertion.unverified(), keys, evaluation).await?;
     let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
     let revoked_keys = client.revoked_key_set_uri.as_deref();
-    signature::ss_14_not_revoked(gate, &verified, directory, revoked_keys, evaluation).await?;
+    let software_id = &client.binding.software_id;
+    signature::ss_14_not_revoked(gate, &verified, directory, software_id, revoked_keys, evaluation).await?;
     let assertion = ClientAssertion::check(&verified, &gate.config.settings, gate.host.now(), evaluation)?;
+    gate.host.record(Event::AssertionAudience(gate.config.name_of(assertion.audience())));
     Ok(SingleUse {
         issuer: format!("client assertion of {}", assertion.client_id()),
         jti: assertion.jti().to_owned(),
@@ -209,7 +212,7 @@ pub(super) async fn is_for_upstream<H: Host, S: ClientStore>(gate: &Gate<H, S>, 
     if gate.config.other_grants != OtherGrants::Pass {
         return false;
     }
-    let admitted = ca_01_form(request).is_ok() && request.rg_01_certificate().is_ok();
+    let admitted = ca_01_form(request).is_ok() && request.rg_01_gw_05_certificate().is_ok();
     let body = request.rg_13_body(&RG_13_FORM).await;
     let form = body.and_then(|body| TokenRequest::ca_01_parse(&body));
     admitted && form.is_ok_and(|form| form.names_another_grant())
@@ -246,16 +249,34 @@ fn refused(rule: &'static Rule) -> Refusal {
 }
 
 fn ca_01_form(request: &Request) -> Result<(), Refusal> {
-    match request.media_type()? {
-        Some(media_type) if media_type == FORM => Ok(()),
-        _ => Err(Refusal::by(&CA_01).claim("content-type")),
+    let content_type = request.gw_03_header("content-type")?.unwrap_or_default();
+    if media_type(content_type).as_deref() != Some(FORM) {
+        return Err(Refusal::by(&CA_01).claim("content-type"));
     }
+    // A form is UTF-8. Another server could read the same octets in the charset that the header names.
+    if charset(content_type).is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(Refusal::by(&CA_01_AMBIGUOUS).claim("content-type"));
+    }
+    TokenRequest::ca_01_query(request.head.query.as_deref())
+}
+
+/// The parameter `charset` of a content-type, without quotation marks.
+fn charset(content_type: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(content_type);
+    let parameter = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
+    };
+    text.split(';').skip(1).find_map(parameter)
 }
 
 fn ca_12_ca_15_gw_01_refused_by_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Replayed(rule) => Refusal::by(rule).claim("jti"),
         StoreError::UnknownClient => refused(&CA_15),
-        _ => Refusal::by(&GW_01),
+        // The record was changed twice in a row.
+        StoreError::VersionMismatch => Refusal::by(&GW_04),
+        StoreError::ClocksApart => Refusal::by(&GW_06),
+        StoreError::DuplicateSoftware | StoreError::Unavailable => Refusal::by(&GW_01),
     }
 }

@@ -11,11 +11,20 @@ pub(super) struct Failure {
     pub(super) problem: &'static str,
     /// The host answered that the set is gone. The kept set must not be used any longer.
     pub(super) is_withdrawn: bool,
+    /// The host answered, but not with a key set. That lasts until its publisher mends it.
+    pub(super) is_lasting: bool,
+    /// The status of the answer, if there was one.
+    pub(super) status: Option<u16>,
 }
 
 impl Failure {
     pub(super) fn new(problem: &'static str) -> Self {
-        Self { problem, is_withdrawn: false }
+        Self { problem, is_withdrawn: false, is_lasting: false, status: None }
+    }
+
+    /// The host answered 200 with something that is not a key set.
+    pub(super) fn not_a_key_set(problem: &'static str) -> Self {
+        Self { is_lasting: true, status: Some(200), ..Self::new(problem) }
     }
 }
 
@@ -26,21 +35,31 @@ pub(super) async fn fetch<H: Host>(host: &H, config: &JwksConfig, source: &Sourc
         method: "GET",
         authority: source.authority.clone(),
         path: source.path.clone(),
-        headers: vec![("accept", "application/jwk-set+json, application/json".to_owned())],
+        // A compressed set would be refused as broken JSON.
+        headers: vec![
+            ("accept", "application/jwk-set+json, application/json".to_owned()),
+            ("accept-encoding", "identity".to_owned()),
+        ],
         body: Vec::new(),
         timeout: config.timeout,
     };
-    let response = host.call(call).await.map_err(|_| Failure::new("the call could not be sent: check the cluster"))?;
-    match response.status {
+    let response = host.call(call).await.map_err(|error| Failure::new(error.problem()))?;
+    let status = response.status;
+    let failure = |problem| Failure { status, ..Failure::new(problem) };
+    match status {
         Some(200) => {}
-        Some(404 | 410) => return Err(Failure { problem: "its host says that it does not exist", is_withdrawn: true }),
-        Some(503 | 504) => {
-            return Err(Failure::new("its host refused the connection or did not answer in time"));
+        Some(404 | 410) => {
+            return Err(Failure { is_withdrawn: true, ..failure("its host says that it does not exist") });
         }
-        _ => return Err(Failure::new("its host answered with another status than 200")),
+        Some(503 | 504) => return Err(failure("its host refused the connection or did not answer in time")),
+        Some(300..=399) => return Err(failure("its host sends to another place, and redirects are not followed")),
+        _ => return Err(failure("its host answered with another status than 200")),
     }
-    if !matches!(response.media_type().as_deref(), Some("application/json" | "application/jwk-set+json")) {
-        return Err(Failure::new("its content-type is neither application/jwk-set+json nor application/json"));
+    // No standard demands a media type of a key set. The content decides, unless the operator demands one.
+    let media_type = response.media_type();
+    let is_demanded = |demanded: &String| media_type.as_ref() == Some(demanded);
+    if !config.media_types.is_empty() && !config.media_types.iter().any(is_demanded) {
+        return Err(Failure::not_a_key_set("its content-type is not one of jwks.media_types"));
     }
     Ok(response.body)
 }

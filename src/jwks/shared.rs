@@ -57,6 +57,8 @@ pub(super) enum Outcome {
     Done,
     /// No set was fetched.
     Failed,
+    /// Something was fetched that is not a key set.
+    Malformed,
 }
 
 impl<H: Host> SharedSets<H> {
@@ -125,7 +127,11 @@ impl<H: Host> SharedSets<H> {
         let Some((id, slot)) = self.place(source) else { return };
         let Some(shared) = self.host.shared(&note_key(slot)) else { return };
         if Note::read(&shared.value).is_some_and(|note| note.of == id && note.by == self.own) {
-            let state = if outcome == Outcome::Failed { FAILED } else { DONE };
+            let state = match outcome {
+                Outcome::Done => DONE,
+                Outcome::Failed => FAILED,
+                Outcome::Malformed => MALFORMED,
+            };
             let note = Note { of: id, at: now, by: self.own, state };
             self.host.share(&note_key(slot), &note.to_bytes(), Some(shared.version));
         }
@@ -133,7 +139,12 @@ impl<H: Host> SharedSets<H> {
 
     /// When another VM failed to fetch the set, if that is the last note about it.
     pub(super) fn failed_at(&self, source: &Source) -> Option<Timestamp> {
-        self.note(source).filter(|note| note.state == FAILED).map(|note| note.at)
+        self.note(source).filter(|note| matches!(note.state, FAILED | MALFORMED)).map(|note| note.at)
+    }
+
+    /// Whether the last fetch of another VM brought something that is not a key set.
+    pub(super) fn was_malformed(&self, source: &Source) -> bool {
+        self.note(source).is_some_and(|note| note.state == MALFORMED)
     }
 
     /// Whether there are any slots.
@@ -170,6 +181,7 @@ impl<H: Host> SharedSets<H> {
 const FETCHING: u8 = b'f';
 const DONE: u8 = b'd';
 const FAILED: u8 = b'x';
+const MALFORMED: u8 = b'm';
 
 /// What one VM writes about a fetch.
 struct Note {

@@ -162,7 +162,8 @@ fn the_cache_is_bounded() {
             let fetches = Cell::new(before.0);
             let use_set = async |name: &str, fetched: bool| {
                 host.now.set(host.now.get() + 1);
-                let source = Source::new(&format!("https://keystore.example/{name}"), "directory").unwrap();
+                let source =
+                    Source::new(&format!("https://keystore.example/{name}"), "directory", "Directory", None).unwrap();
                 key_sets.current(&source).await.unwrap();
                 fetches.set(fetches.get() + usize::from(fetched));
                 assert_eq!(host.calls_to("directory"), fetches.get(), "{name}, {bound}");

@@ -236,7 +236,7 @@ async fn what_two_readers_would_read_differently_is_no_request() {
         ("application/json, application/jwt", &good),
     ] {
         let answer = post(media_type, body.as_bytes().to_vec()).await;
-        brazil.assert_refused(&answer, 400, "media_type_unsupported", media_type).await;
+        brazil.assert_refused(&answer, 400, "media_type_not_json", media_type).await;
     }
     assert_eq!(brazil.clients().await, "0");
 }
@@ -345,7 +345,7 @@ async fn an_update_proves_as_much_as_a_registration() {
         brazil.assert_refused(&answer, 400, reason, name).await;
     }
     let signed = tpp.update(&client_id, &token, &request().sign(&PKI.tpp.signing).unwrap()).await.unwrap();
-    brazil.assert_refused(&signed, 400, "media_type_unsupported", "a signed request").await;
+    brazil.assert_refused(&signed, 400, "media_type_not_json", "a signed request").await;
     let unchanged = tpp.retrieve(&client_id, &token).await.unwrap();
     assert_eq!((unchanged.status, unchanged.member("client_id")), (200, Some(client_id)));
 }

@@ -78,7 +78,10 @@ async fn an_ed25519_key_registers_and_authenticates_under_fapi_2() {
     let mut tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let metadata = gateway.client(None).unwrap().discover().await.unwrap();
     tpp.endpoints.registration = metadata.member("registration_endpoint").unwrap();
-    assert_eq!(metadata.json()["token_endpoint_auth_signing_alg_values_supported"], json!(["PS256", "ES256", "EdDSA"]));
+    assert_eq!(
+        metadata.json()["token_endpoint_auth_signing_alg_values_supported"],
+        json!(["PS256", "ES256", "EdDSA", "Ed25519"])
+    );
 
     let key = SigningKey::generate_eddsa();
     gateway.directory().publish("/ed25519.jwks", json!({ "keys": [key.public_jwk()] }));

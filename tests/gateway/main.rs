@@ -17,6 +17,7 @@ mod matrix;
 mod mistakes;
 mod probe;
 mod shadow;
+mod third_party;
 mod traps;
 
 use std::sync::{Arc, LazyLock};

@@ -80,6 +80,7 @@ fn signed(request: &Token) -> String {
 struct Refused(u16, &'static str, &'static str, &'static str);
 
 const NO_CERTIFICATE: Refused = Refused(401, "invalid_client", "RG-01", "client_certificate_missing");
+const CERTIFICATE_UNREADABLE: Refused = Refused(401, "invalid_client", "RG-01", "client_certificate_unreadable");
 const MEDIA_TYPE: Refused = Refused(400, "invalid_client_metadata", "RG-02", "media_type_unsupported");
 const BODY_TOO_LARGE: Refused = Refused(413, "invalid_client_metadata", "RG-13", "body_too_large");
 const WRONG_METHOD: Refused = Refused(405, "invalid_request", "RG-14", "method_not_allowed");

@@ -73,9 +73,13 @@ impl Check {
             key_sets: self.key_sets.iter().map(|key_set| read_key_set(key_set)).collect::<Result<_, _>>()?,
         };
         let judgement = match &self.client {
-            Some(client) => case.judge_assertion(&read_json(client)?, document.trim())?,
-            None => case.judge_registration(document.trim())?,
+            Some(client) => case.judge_assertion(&read_json(client)?, &document)?,
+            None => case.judge_registration(&document)?,
         };
+        if document.trim_end() != document {
+            // A JWT with a line end is another text, and curl sends a file as it is.
+            eprintln!("dcr: the document ends in white space and is judged with it, as a gateway would get it");
+        }
         print(&if self.json { as_json(&judgement).to_string() } else { as_text(&judgement) });
         Ok(match judgement.verdict {
             Verdict::Accepted => ExitCode::SUCCESS,
@@ -98,7 +102,19 @@ fn as_text(judgement: &Judgement) -> String {
     };
     let heading = format!("{:<12} {:<6} {:<9} {:<21} reason, where broken\n", "outcome", "rule", "level", "document");
     let rules: String = judgement.rules.iter().map(line).collect();
-    format!("{heading}{rules}\n{}", verdict_as_text(judgement))
+    format!("{heading}{rules}\n{}{}", verdict_as_text(judgement), not_understood(judgement))
+}
+
+fn not_understood(judgement: &Judgement) -> String {
+    judgement.not_understood.iter().map(|member| format!("\nnot understood: {}", likely(member))).collect()
+}
+
+/// The member, and the one that was probably meant: of `scopes:scope`.
+pub(super) fn likely(told: &str) -> String {
+    match told.split_once(':') {
+        Some((member, likely)) => format!("{member}; did you mean {likely}?"),
+        None => format!("{told}; this profile does not register it"),
+    }
 }
 
 fn verdict_as_text(judgement: &Judgement) -> String {
@@ -133,7 +149,9 @@ fn as_json(judgement: &Judgement) -> Value {
     };
     let rules: Vec<Value> = judgement.rules.iter().map(rule).collect();
     match &judgement.verdict {
-        Verdict::Accepted => json!({ "verdict": "accepted", "rules": rules }),
+        Verdict::Accepted => {
+            json!({ "verdict": "accepted", "not_understood": judgement.not_understood, "rules": rules })
+        }
         Verdict::Refused(refusal) => json!({
             "verdict": "refused",
             "status": refusal.status(),

@@ -7,14 +7,19 @@ use clap::Args;
 use dcr_cli::Error;
 use dcr_cli::client::{Answer, Endpoints, Tpp, media_type};
 use dcr_cli::environment::Environment;
+use dcr_cli::inspect::Inspected;
 use dcr_cli::mint;
 use dcr_cli::pki::Identity;
 use dcr_cli::pki::files::read_text;
 use dcr_cli::registration::Registration;
+use dcr_policy::jwt::Claims;
+use dcr_policy::settings::Settings;
+use dcr_policy::{Document, near_misses};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
+use super::check::likely;
 use super::mint::{RequestContent, Signing};
 use super::{DEFAULT_PROFILE, Outcome, print, profile, read_input};
 
@@ -147,8 +152,23 @@ impl Register {
             Some(path) => read_input(path)?,
             None => self.content.mint(|| Ok(tpp.endpoints.issuer.clone()))?,
         };
-        self.gateway.show_and_keep(&tpp.register(&request).await?)
+        let answer = tpp.register(&request).await?;
+        if answer.status == 201 {
+            tell_not_understood(&request, &self.gateway.profile)?;
+        }
+        self.gateway.show_and_keep(&answer)
     }
+}
+
+/// Names the members of a request that was accepted although they have no meaning in this profile.
+fn tell_not_understood(request: &str, profile_name: &str) -> Result<(), Error> {
+    let claims = Inspected::parse(request)?.claims;
+    let claims = Claims::of(Document::RegistrationRequest, claims);
+    let told = near_misses::told(&claims, &Settings::new(profile(profile_name)?));
+    for member in told.split(',').filter(|member| !member.is_empty()) {
+        eprintln!("dcr: not understood: {}", likely(member));
+    }
+    Ok(())
 }
 
 impl Token {

@@ -164,6 +164,8 @@ mod tests {
         let others = [
             "form_too_large",
             "method_not_allowed",
+            "content_coding",
+            "token_request_ambiguous",
             "client_id_mismatch",
             "token_request_malformed",
             "several_authentication_methods",
@@ -189,11 +191,12 @@ mod tests {
         let statements = if profile == "au-cdr" { json!({}) } else { asks_for_everything };
         let document = json!({
             "profile": profile,
-            "danger_profile_values": { "answers": { "interaction_id": "require" } },
+            "danger_profile_values": { "answers": { "interaction_id": "require" }, "fractional_dates": false },
             "issuer": "https://bank.example",
             "directories": [{
                 "issuer": "directory", "jwks_uri": "https://directory.example/keys", "cluster": "directory",
                 "software_key_sets": [{ "host": "directory.example", "cluster": "directory" }],
+                "certificate_issuers": [{ "authority_key_identifier": "0A" }],
                 "statements": statements
             }],
             "registration": { "single_registration": true },

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use dcr_json::{self as json, JsonError};
-use dcr_x509::Thumbprint;
+use dcr_x509::{PublicKey, Thumbprint};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -39,12 +39,13 @@ impl Default for KeySetLimits {
 #[derive(Debug, Clone)]
 pub struct KeySet {
     keys: Vec<VerificationKey>,
-    /// The `kid` of each skipped entry. By it, [`select`](Self::select) distinguishes an unknown key from a known key that cannot be used.
-    skipped: Vec<Option<String>>,
+    /// The `kid` of each skipped entry, and why the entry was skipped. By them, [`select`](Self::select) distinguishes an unknown key from
+    /// a known key that cannot be used.
+    skipped: Vec<(Option<String>, Unfit)>,
     /// The certificate of each entry that has one, usable or not.
     certificates: Vec<ListedCertificate>,
-    /// The identity of each entry whose public key can be read, usable or not.
-    identities: Vec<KeyIdentity>,
+    /// The key of each entry, usable or not; `None` if the entry does not say which key it means.
+    listed: Vec<Option<ListedKey>>,
 }
 
 impl KeySet {
@@ -64,15 +65,14 @@ impl KeySet {
             return Err(KeySetError::TooManyKeys);
         }
 
-        let mut set =
-            KeySet { keys: Vec::new(), skipped: Vec::new(), certificates: Vec::new(), identities: Vec::new() };
+        let mut set = KeySet { keys: Vec::new(), skipped: Vec::new(), certificates: Vec::new(), listed: Vec::new() };
         for entry in entries {
             let jwk = entry.as_object();
             set.certificates.extend(jwk.and_then(ListedCertificate::of_jwk));
-            set.identities.extend(jwk.and_then(KeyIdentity::of_jwk));
-            match jwk.and_then(VerificationKey::from_jwk) {
-                Some(key) => set.keys.push(key),
-                None => set.skipped.push(entry.get("kid").and_then(Value::as_str).map(str::to_owned)),
+            set.listed.push(jwk.and_then(ListedKey::of_jwk));
+            match jwk.ok_or(Unfit::Kind).and_then(VerificationKey::from_jwk) {
+                Ok(key) => set.keys.push(key),
+                Err(unfit) => set.skipped.push((entry.get("kid").and_then(Value::as_str).map(str::to_owned), unfit)),
             }
         }
         Ok(set)
@@ -98,10 +98,19 @@ impl KeySet {
         self.certificates.iter().any(|listed| listed.is_for_tls && listed.thumbprint == *certificate)
     }
 
-    /// Whether the set lists this key, under any `kid` and for any purpose. In a set of revoked keys it means that the key is revoked
-    /// (SS-14).
-    pub fn holds_key(&self, key: &KeyIdentity) -> bool {
-        self.identities.contains(key)
+    /// Whether this set of revoked keys lists the key (SS-14): by its numbers, by the certificate in its `x5c`, or by its `kid`. The purpose
+    /// of an entry has no meaning here.
+    ///
+    /// # Errors
+    /// The key is not listed, but the set has an entry that does not say which key it means. That entry can mean any key.
+    pub fn revokes(&self, key: &Signer) -> Result<bool, UnreadableEntry> {
+        let is_it = |listed: &ListedKey| {
+            listed.identity == Some(key.identity) || (listed.kid.is_some() && listed.kid == key.kid)
+        };
+        if self.listed.iter().flatten().any(is_it) {
+            return Ok(true);
+        }
+        if self.listed.iter().all(Option::is_some) { Ok(false) } else { Err(UnreadableEntry) }
     }
 
     /// How many entries can verify signatures.
@@ -121,19 +130,81 @@ impl KeySet {
         kid: &str,
         fitting: Vec<&'k VerificationKey>,
     ) -> Result<Vec<&'k VerificationKey>, SelectError> {
-        let named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
+        let mut named: Vec<_> = fitting.into_iter().filter(|key| key.kid() == Some(kid)).collect();
+        // A key that is listed twice is one key.
+        named.dedup_by_key(|key| key.identity);
         match named.len() {
             1 => Ok(named),
-            0 if self.knows(kid) => Err(SelectError::Unfit),
-            0 => Err(SelectError::UnknownKid),
+            0 => Err(self.jo_13_jo_16_unusable(kid)),
             _ => Err(SelectError::Ambiguous),
         }
     }
 
-    fn knows(&self, kid: &str) -> bool {
-        let usable = self.keys.iter().map(VerificationKey::kid);
-        let skipped = self.skipped.iter().map(Option::as_deref);
-        usable.chain(skipped).any(|known| known == Some(kid))
+    /// Why no key with this `kid` can be used.
+    fn jo_13_jo_16_unusable(&self, kid: &str) -> SelectError {
+        let is_named = |known: &Option<String>| known.as_deref() == Some(kid);
+        if self.keys.iter().any(|key| is_named(&key.kid)) {
+            return SelectError::Unfit(Unfit::Kind);
+        }
+        let unfit = self.skipped.iter().find(|(known, _)| is_named(known));
+        unfit.map_or(SelectError::UnknownKid, |(_, unfit)| SelectError::Unfit(*unfit))
+    }
+}
+
+/// Why an entry of a key set cannot verify a signature (JO-16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It contains members of a private or symmetric key, so everybody can sign with it.
+    Private,
+    /// Its `use`, `key_ops` or `alg` has another purpose.
+    Purpose,
+    /// Its `kty` or `crv` does not belong to the algorithm.
+    Kind,
+    /// The numbers of the key are missing, not base64url without padding, or of a length that is not allowed.
+    Numbers,
+}
+
+/// An entry of a set of revoked keys has no numbers that can be read, no certificate and no `kid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadableEntry;
+
+impl fmt::Display for UnreadableEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry of the set of revoked keys does not say which key it means")
+    }
+}
+
+impl std::error::Error for UnreadableEntry {}
+
+/// The key that verified a signature: enough to ask whether it is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    identity: KeyIdentity,
+    kid: Option<String>,
+}
+
+/// What an entry says about its key, whether or not the key can be used here.
+#[derive(Debug, Clone)]
+struct ListedKey {
+    kid: Option<String>,
+    /// By its numbers, or else by its certificate, which certifies the same key (RFC 7517 section 4.7).
+    identity: Option<KeyIdentity>,
+}
+
+impl ListedKey {
+    /// `None` if the entry does not say which key it means: it has neither numbers nor a certificate nor a `kid`, or its numbers or its
+    /// certificate cannot be read.
+    fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedKey> {
+        let kid = member(jwk, "kid").and_then(Value::as_str).map(str::to_owned);
+        let has_numbers = ["n", "x", "y"].iter().any(|number| member(jwk, number).is_some());
+        let identity = if has_numbers {
+            Some(KeyIdentity::of_jwk(jwk)?)
+        } else if member(jwk, "x5c").is_some() {
+            Some(KeyIdentity::of_certificate(&certificate_of_jwk(jwk)?)?)
+        } else {
+            None
+        };
+        (kid.is_some() || identity.is_some()).then_some(ListedKey { kid, identity })
     }
 }
 
@@ -182,9 +253,9 @@ impl VerificationKey {
         self.kid.as_deref()
     }
 
-    /// The identity of the key, which does not depend on its name in a set.
-    pub fn identity(&self) -> KeyIdentity {
-        self.identity
+    /// Which key it is, for asking whether it is revoked.
+    pub fn signer(&self) -> Signer {
+        Signer { identity: self.identity, kid: self.kid.clone() }
     }
 
     /// The algorithm of the key. The type and the curve allow only one.
@@ -196,16 +267,20 @@ impl VerificationKey {
         }
     }
 
-    /// `None` if the JWK cannot verify signatures here.
-    fn from_jwk(jwk: &Map<String, Value>) -> Option<VerificationKey> {
-        if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !jo_16_is_for_verifying(jwk) {
-            return None;
+    /// Reads a JWK that can verify signatures here.
+    fn from_jwk(jwk: &Map<String, Value>) -> Result<VerificationKey, Unfit> {
+        if PRIVATE_MEMBERS.iter().any(|name| member(jwk, name).is_some()) {
+            return Err(Unfit::Private);
         }
-        let kid = optional(jwk, "kid", |kid| kid.as_str().map(str::to_owned))?;
-        let alg = optional(jwk, "alg", |alg| Algorithm::from_name(alg.as_str()?))?;
+        if !jo_16_is_for_verifying(jwk) {
+            return Err(Unfit::Purpose);
+        }
+        let kid = optional(jwk, "kid", |kid| kid.as_str().map(str::to_owned)).ok_or(Unfit::Kind)?;
+        let alg = optional(jwk, "alg", |alg| Algorithm::from_name(alg.as_str()?)).ok_or(Unfit::Purpose)?;
         let material = Material::from_jwk(jwk)?;
-        let key = VerificationKey { kid, identity: KeyIdentity::of_jwk(jwk)?, material };
-        alg.is_none_or(|alg| alg == key.algorithm()).then_some(key)
+        let identity = KeyIdentity::of_jwk(jwk).ok_or(Unfit::Numbers)?;
+        let key = VerificationKey { kid, identity, material };
+        if alg.is_none_or(|alg| alg == key.algorithm()) { Ok(key) } else { Err(Unfit::Purpose) }
     }
 }
 
@@ -219,19 +294,33 @@ pub struct KeyIdentity([u8; 32]);
 impl KeyIdentity {
     /// `None` if the members of the public key are missing or malformed.
     fn of_jwk(jwk: &Map<String, Value>) -> Option<KeyIdentity> {
-        let kind = jwk.get("kty")?.as_str()?;
+        let kind = member(jwk, "kty")?.as_str()?;
         let (kind, numbers) = match kind {
             "RSA" => (kind, vec![octets(jwk, "n")?]),
-            "EC" => (jwk.get("crv")?.as_str()?, vec![octets(jwk, "x")?, octets(jwk, "y")?]),
-            "OKP" => (jwk.get("crv")?.as_str()?, vec![octets(jwk, "x")?]),
+            "EC" => (member(jwk, "crv")?.as_str()?, vec![octets(jwk, "x")?, octets(jwk, "y")?]),
+            "OKP" => (member(jwk, "crv")?.as_str()?, vec![octets(jwk, "x")?]),
             _ => return None,
         };
+        Some(KeyIdentity::of_numbers(kind, &numbers))
+    }
+
+    /// The key that a certificate certifies; `None` if its kind is not known here.
+    fn of_certificate(der: &[u8]) -> Option<KeyIdentity> {
+        let (kind, numbers) = match PublicKey::of_certificate(der)? {
+            PublicKey::Rsa { modulus } => ("RSA", vec![modulus]),
+            PublicKey::P256 { x, y } => ("P-256", vec![x, y]),
+            PublicKey::Ed25519 { x } => ("Ed25519", vec![x]),
+        };
+        Some(KeyIdentity::of_numbers(kind, &numbers))
+    }
+
+    fn of_numbers(kind: &str, numbers: &[Vec<u8>]) -> KeyIdentity {
         let mut digest = Sha256::new().chain_update(Sha256::digest(kind));
         for number in numbers {
             // Each number is digested separately, so that no octet can move from one number to the next.
-            digest.update(Sha256::digest(without_leading_zeros(&number)));
+            digest.update(Sha256::digest(without_leading_zeros(number)));
         }
-        Some(KeyIdentity(digest.finalize().into()))
+        KeyIdentity(digest.finalize().into())
     }
 }
 
@@ -273,8 +362,8 @@ impl std::error::Error for KeySetError {
 pub enum SelectError {
     /// No entry has this `kid`. The set may be out of date, so fetch it again.
     UnknownKid,
-    /// The `kid` exists, but the `use`, `key_ops`, `alg`, `kty`, curve or size of the key does not allow this algorithm.
-    Unfit,
+    /// The `kid` exists, but its key cannot be used for this algorithm.
+    Unfit(Unfit),
     /// Several usable keys have this `kid` (JO-15).
     Ambiguous,
     /// The token names no `kid`, and no key of the set fits its algorithm.
@@ -287,7 +376,10 @@ impl fmt::Display for SelectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownKid => "no key of the set has the token's kid",
-            Self::Unfit => "the key of the token's kid is not one for verifying the token's alg",
+            Self::Unfit(Unfit::Private) => "the key of the token's kid is published with its private members",
+            Self::Unfit(Unfit::Purpose) => "the key of the token's kid is not for verifying the token's alg",
+            Self::Unfit(Unfit::Kind) => "the key of the token's kid is of another type than the token's alg",
+            Self::Unfit(Unfit::Numbers) => "the numbers of the key of the token's kid cannot be used",
             Self::Ambiguous => "several keys of the set have the token's kid",
             Self::NoneFits => "the token has no kid, and no key of the set fits its alg",
             Self::TooMany => "the token has no kid, and too many keys of the set fit its alg",
@@ -323,10 +415,15 @@ struct ListedCertificate {
 impl ListedCertificate {
     /// `None` if the entry has no certificate, or if the certificate is not base64 as in RFC 4648 section 4.
     fn of_jwk(jwk: &Map<String, Value>) -> Option<ListedCertificate> {
-        let der = BASE64_STANDARD.decode(jwk.get("x5c")?.as_array()?.first()?.as_str()?).ok()?;
-        let is_for = |usage: &str| jwk.get("use").is_some_and(|known| known.as_str() == Some(usage));
+        let der = certificate_of_jwk(jwk)?;
+        let is_for = |usage: &str| member(jwk, "use").is_some_and(|known| known.as_str() == Some(usage));
         Some(ListedCertificate { thumbprint: Thumbprint::of_der(&der), is_for_tls: is_for("tls") })
     }
+}
+
+/// The DER of an entry's certificate: the first of its `x5c`, in base64 as in RFC 4648 section 4 (RFC 7517 section 4.7).
+fn certificate_of_jwk(jwk: &Map<String, Value>) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(member(jwk, "x5c")?.as_array()?.first()?.as_str()?).ok()
 }
 
 #[derive(Debug, Clone)]
@@ -337,18 +434,23 @@ enum Material {
 }
 
 impl Material {
-    fn from_jwk(jwk: &Map<String, Value>) -> Option<Material> {
-        match jwk.get("kty")?.as_str()? {
-            "RSA" => {
-                let key = RsaPublicKey::from_components(&octets(jwk, "n")?, &octets(jwk, "e")?).ok()?;
-                Some(Material::Rsa(key))
-            }
-            "EC" if jwk.get("crv")?.as_str()? == "P-256" => {
-                Es256PublicKey::from_coordinates(&octets(jwk, "x")?, &octets(jwk, "y")?).map(Material::P256)
-            }
-            "OKP" if jwk.get("crv")?.as_str()? == "Ed25519" => ed25519_point(&octets(jwk, "x")?),
-            _ => None,
-        }
+    fn from_jwk(jwk: &Map<String, Value>) -> Result<Material, Unfit> {
+        let text = |name| member(jwk, name).and_then(Value::as_str);
+        let material = match (text("kty"), text("crv")) {
+            (Some("RSA"), _) => Self::rsa(jwk),
+            (Some("EC"), Some("P-256")) => Self::p256(jwk),
+            (Some("OKP"), Some("Ed25519")) => octets(jwk, "x").and_then(|x| ed25519_point(&x)),
+            _ => return Err(Unfit::Kind),
+        };
+        material.ok_or(Unfit::Numbers)
+    }
+
+    fn rsa(jwk: &Map<String, Value>) -> Option<Material> {
+        RsaPublicKey::from_components(&octets(jwk, "n")?, &octets(jwk, "e")?).ok().map(Material::Rsa)
+    }
+
+    fn p256(jwk: &Map<String, Value>) -> Option<Material> {
+        Es256PublicKey::from_coordinates(&octets(jwk, "x")?, &octets(jwk, "y")?).map(Material::P256)
     }
 }
 
@@ -362,8 +464,8 @@ fn ed25519_point(x: &[u8]) -> Option<Material> {
 
 /// RFC 7517 sections 4.2 and 4.3: if `use` or `key_ops` is present, it must permit verifying.
 fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
-    let usage = jwk.get("use").is_none_or(|usage| usage.as_str() == Some("sig"));
-    let operations = jwk.get("key_ops").is_none_or(|operations| {
+    let usage = member(jwk, "use").is_none_or(|usage| usage.as_str() == Some("sig"));
+    let operations = member(jwk, "key_ops").is_none_or(|operations| {
         operations.as_array().is_some_and(|operations| operations.iter().any(|one| one.as_str() == Some("verify")))
     });
     usage && operations
@@ -371,14 +473,19 @@ fn jo_16_is_for_verifying(jwk: &Map<String, Value>) -> bool {
 
 /// `Some(None)` if the member is absent. `None` if it is present and `read` cannot read it.
 fn optional<T>(jwk: &Map<String, Value>, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
-    match jwk.get(name) {
+    match member(jwk, name) {
         None => Some(None),
         Some(value) => read(value).map(Some),
     }
 }
 
+/// A member of a JWK. A member that is null counts as absent: writers such as those of .NET write every member that a JWK can have.
+fn member<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j Value> {
+    jwk.get(name).filter(|value| !value.is_null())
+}
+
 fn octets(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()
+    BASE64_URL_SAFE_NO_PAD.decode(member(jwk, name)?.as_str()?).ok()
 }
 
 fn without_leading_zeros(octets: &[u8]) -> &[u8] {

@@ -65,12 +65,12 @@ impl Algorithm {
         match name {
             "PS256" => Some(Self::Ps256),
             "ES256" => Some(Self::Es256),
-            "EdDSA" => Some(Self::EdDsa),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
             _ => None,
         }
     }
 
-    /// The JWA name, as in `alg`.
+    /// The JWA name, as in `alg`. Of several names it is the older one.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ps256 => "PS256",
@@ -78,12 +78,24 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
         }
     }
+
+    /// All JWA names, the one of [`name`](Self::name) first. RFC 9864 section 2.2 registered `Ed25519` for the one kind of EdDSA that is
+    /// taken here.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Ps256 => &["PS256"],
+            Self::Es256 => &["ES256"],
+            Self::EdDsa => &["EdDSA", "Ed25519"],
+        }
+    }
 }
 
 impl FromJson for Algorithm {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         let algorithm = Self::from_name(string(value, "a string")?);
-        algorithm.ok_or_else(|| ReadError::new("the signing algorithms are PS256, ES256 and EdDSA"))
+        algorithm.ok_or_else(|| {
+            ReadError::new("the signing algorithms are PS256, ES256 and EdDSA, which is also called Ed25519")
+        })
     }
 }
 

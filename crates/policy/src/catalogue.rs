@@ -178,8 +178,8 @@ macro_rules! catalogue {
 use Answer::{Fixed, OfDocument, SameAs};
 use ErrorCode::{
     InsufficientScope, InvalidClient, InvalidClientMetadata, InvalidRedirectUri, InvalidRequest, InvalidScope,
-    InvalidSoftwareStatement, InvalidToken, TemporarilyUnavailable, UnapprovedSoftwareStatement, UnauthorizedClient,
-    UnsupportedGrantType,
+    InvalidSoftwareStatement, InvalidToken, InvalidWebhookUris, TemporarilyUnavailable, UnapprovedSoftwareStatement,
+    UnauthorizedClient, UnsupportedGrantType,
 };
 
 catalogue! {
@@ -190,14 +190,22 @@ catalogue! {
         "write the path exactly as documented: no encoded or doubled slashes, no dot segments, no path parameters";
     GW_03 "GW-03" header_repeated Fixed(400, InvalidRequest), "P M" Binding in [Message], "RFC 9110 section 5.3",
         "send this header once";
-    GW_04 "GW-04" record_changed_meanwhile Fixed(409, InvalidRequest), "P M" Binding in [Update], "RFC 9110 section 13.1.1",
-        "the registration was changed by another request at the same time; retrieve it and send the update again";
+    GW_04 "GW-04" record_changed_meanwhile Fixed(409, InvalidRequest), "P M" Binding in [Update, TokenRequest], "RFC 9110 section 13.1.1",
+        "the registration was changed by another request at the same time; send this one again, with a new jti";
+    GW_05 "GW-05" certificate_out_of_sight Fixed(503, TemporarilyUnavailable), "P M" Binding in [Message], "gateway",
+        "this gateway cannot see transport certificates, so it can decide nothing; its operator has to mend it";
+    GW_06 "GW-06" clocks_apart Fixed(503, TemporarilyUnavailable), "P M" Binding in [Store], "gateway",
+        "the clocks of this gateway and of its store differ, so nothing was changed; its operator has to set them";
 
     // The HTTP form of a request to the registration endpoint.
     RG_01 "RG-01" client_certificate_missing Fixed(401, InvalidClient), "UK M, AU M, BR M, P M" Binding in [Registration, Management, TokenRequest, ClientAssertion], "RFC 8705 section 2; OBUK DCR 3.3 Authentication",
         "connect with mutual TLS and present your transport certificate";
-    RG_02 "RG-02" media_type_unsupported Fixed(400, InvalidClientMetadata), "core M" Binding in [Registration], "RFC 7591 section 3.1",
-        "send what this ecosystem takes: a registration JWT as content-type application/jwt or application/jose, or a JSON object as application/json";
+    RG_01_UNREADABLE "RG-01" client_certificate_unreadable Fixed(401, InvalidClient), "UK M, AU M, BR M, P M" Binding in [Registration, Management, TokenRequest, ClientAssertion], "RFC 8705 section 2; OBUK DCR 3.3 Authentication",
+        "a transport certificate was presented, but it cannot be read as an X.509 certificate; ask its issuer for another";
+    RG_02 "RG-02" media_type_unsupported Fixed(400, InvalidClientMetadata), "UK M, AU M" Binding in [Registration] if signed_requests, "RFC 7591 section 3.1",
+        "send the registration request as a signed JWT, with content-type application/jwt";
+    RG_02_JSON "RG-02" media_type_not_json Fixed(400, InvalidClientMetadata), "BR M" Binding in [Registration] if unsigned_requests, "RFC 7591 section 3.1",
+        "send the registration request as a JSON object, with content-type application/json";
     RG_13 "RG-13" body_too_large Fixed(413, InvalidClientMetadata), "P M" Binding in [Registration], "gateway",
         "the body is larger than this endpoint takes";
     RG_13_FORM "RG-13" form_too_large Fixed(413, InvalidRequest), "P M" Binding in [TokenRequest], "gateway",
@@ -206,6 +214,8 @@ catalogue! {
         "this resource does not have this method; see the allow header";
     RG_15 "RG-15" interaction_id_missing Fixed(400, InvalidRequest), "BR O" Waivable in [Registration, Management, TokenRequest, ClientAssertion] if interaction_id, "Open Finance Brasil FAPI profile section 5.2.2",
         "send the header x-fapi-interaction-id with a UUID of your own";
+    RG_16 "RG-16" content_coding Fixed(415, InvalidRequest), "P M" Binding in [Message], "RFC 9110 section 15.5.16",
+        "send the body without a content coding: leave content-encoding out";
 
     // JOSE: every JWS, which is a statement, a request or an assertion.
     JO_01 "JO-01" jws_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7515 section 7.1",
@@ -219,7 +229,7 @@ catalogue! {
     JO_04 "JO-04" unsigned OfDocument, "core M, F1 M, F2 M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 8725 section 3.2",
         "must be signed: alg none and empty signatures are refused";
     JO_05 "JO-05" alg_not_allowed OfDocument, "F1 M, F2 M, UK M, AU M, BR M, RV M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "FAPI 1.0 Advanced section 8.6",
-        "sign with an algorithm this server allows: see the metadata, normally PS256 or ES256";
+        "sign with an algorithm of the metadata: token_endpoint_auth_signing_alg_values_supported lists them";
     JO_10 "JO-10" crit_not_understood OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7515 section 4.1.11",
         "the JOSE header must not carry crit: no extension is supported";
     JO_11 "JO-11" unencoded_payload OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7797 section 6",
@@ -233,19 +243,31 @@ catalogue! {
     JO_15 "JO-15" kid_ambiguous OfDocument, "F2 M, P M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "FAPI 2.0 Security Profile section 5.4.3",
         "the signer's key set holds several fitting keys under this kid; give each key its own kid";
     JO_16 "JO-16" key_unfit OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7517 section 4; RFC 7518 section 3",
-        "no key of the signer's key set may verify this: check its use, key_ops, alg, kty, curve and size";
+        "no key of the signer's key set may verify this: its use must be sig or absent, its key_ops must have verify, its alg must be that of the token";
+    JO_16_KIND "JO-16" key_of_another_type OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7518 section 6",
+        "the key under this kid is not of the type that alg needs: RSA for PS256, EC with P-256 for ES256, OKP with Ed25519 for EdDSA";
+    JO_16_NUMBERS "JO-16" key_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7518 section 6",
+        "the numbers of the key under this kid cannot be used: write them in base64url without padding; n has 2048 to 4096 bits, x and y have 32 octets";
+    JO_16_PRIVATE "JO-16" key_private OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7517 section 9.2",
+        "the key set publishes private members of the key under this kid, such as d: make a new key and publish its public members only";
     JO_17 "JO-17" encrypted OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 7.2",
         "must be signed, not encrypted: a five-part JWE is not accepted here";
     JO_18 "JO-18" typ_wrong OfDocument, "core M, UK M, BR M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 8725 section 3.11",
         "the JOSE header's typ must be JWT";
+    JO_18_MISSING "JO-18" typ_missing OfDocument, "UK M, BR M, AU M, P M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion] if typ_required, "OBUK directory, software statements; Open Finance Brasil FAPI profile",
+        "the JOSE header must have typ: JWT";
     JO_19 "JO-19" key_set_unavailable Fixed(503, TemporarilyUnavailable), "UK M, F2 M, P M" Binding in [Registration, ClientAssertion], "OBUK JWS and JWKS; RFC 8725 section 3.10",
         "the signer's key set could not be fetched; nothing was decided, try again later";
+    JO_19_MALFORMED "JO-19" key_set_malformed Fixed(503, TemporarilyUnavailable), "UK M, F2 M, P M" Binding in [Registration, ClientAssertion], "RFC 7517 section 5",
+        "the host of the signer's key set answers with something that is not a JWK set; nothing was decided, and it stays so until the publisher of the key set mends it";
 
     // JWT claims that all kinds of documents have.
     JW_01 "JW-01" claims_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 4; RFC 8725 section 3.7",
         "the payload must be one JSON object in UTF-8, without repeated members and not deeply nested";
     JW_02 "JW-02" date_malformed OfDocument, "core M" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 2",
         "must be a JSON number of seconds since 1970, not a string and not milliseconds";
+    JW_02_FRACTION "JW-02" date_fraction OfDocument, "P O" Binding in [SoftwareStatement, RegistrationRequest, ClientAssertion] if whole_dates, "RFC 7519 section 2",
+        "must be a whole number of seconds";
     JW_03 "JW-03" expired OfDocument, "core M, UK M" Binding in [RegistrationRequest, ClientAssertion], "RFC 7519 section 4.1.4",
         "has expired: make a new one, and check your clock";
     JW_04 "JW-04" not_yet_valid OfDocument, "core M" Waivable in [SoftwareStatement, RegistrationRequest, ClientAssertion], "RFC 7519 section 4.1.5",
@@ -290,6 +312,8 @@ catalogue! {
         "the key that signed this has been revoked in the directory: sign with a current one";
     SS_14_LOCATION "SS-14" revoked_key_set_location Fixed(400, InvalidSoftwareStatement), "UK S, BR S" Binding in [SoftwareStatement] if revoked_keys, "OBUK directory, software statements",
         "the statement must name an https key set of revoked keys on a host of the directory";
+    SS_14_UNREADABLE "SS-14" revoked_key_set_unreadable Fixed(503, TemporarilyUnavailable), "UK S, BR S" Binding in [RegistrationRequest, ClientAssertion] if revoked_keys, "OBUK directory, software statements",
+        "the directory's list of revoked keys has an entry that cannot be read; nothing was decided, and it stays so until the directory mends the list";
     SS_16 "SS-16" uri_on_another_host Fixed(400, InvalidClientMetadata), "W O" Waivable in [Registration] if uris_on_redirect_hosts, "RFC 7591 section 5",
         "what people are shown of the client must be on a host of its redirect URIs";
 
@@ -305,7 +329,7 @@ catalogue! {
     RQ_04_REPLAY "RQ-04" request_replayed Fixed(400, InvalidClientMetadata), "UK M, AU M" Binding in [RegistrationRequest, Store] if signed_requests, "OBUK DCR 3.3 data dictionary",
         "was used before: every request needs a jti of its own";
     RQ_05 "RQ-05" request_dates Fixed(400, InvalidClientMetadata), "UK M, AU M" Binding in [RegistrationRequest] if signed_requests, "OBUK DCR 3.3 data dictionary",
-        "must be present, a whole number of seconds since 1970";
+        "must be present: a number of seconds since 1970";
     RQ_06 "RQ-06" request_malformed Fixed(400, InvalidClientMetadata), "BR M" Binding in [Registration] if unsigned_requests, "RFC 7591 section 3.1",
         "the body must be one JSON object in UTF-8, without repeated members and not deeply nested";
     RQ_07 "RQ-07" client_id_mismatch Fixed(400, InvalidClientMetadata), "core M, UK O" Waivable in [Update], "RFC 7592 section 2.2",
@@ -323,11 +347,17 @@ catalogue! {
     MD_04 "MD-04" auth_method Fixed(400, InvalidClientMetadata), "UK M, F1 M, F2 M, AU M, RV M" Binding in [Registration], "FAPI 1.0 Advanced section 5.2.2",
         "must be one of the token_endpoint_auth_methods_supported of the metadata";
     MD_05 "MD-05" auth_signing_alg Fixed(400, InvalidClientMetadata), "UK M, AU M, P M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
-        "private_key_jwt needs token_endpoint_auth_signing_alg, one of those the metadata lists";
-    MD_06 "MD-06" subject_dn Fixed(400, InvalidClientMetadata), "UK M, P M" Binding in [Registration], "OBUK DCR 3.3 data dictionary",
-        "tls_client_auth, and only it, needs tls_client_auth_subject_dn: a name as RFC 4514 writes it, CN first, no longer than the profile allows";
+        "private_key_jwt has an algorithm here: one of token_endpoint_auth_signing_alg_values_supported of the metadata";
+    MD_06 "MD-06" subject_dn Fixed(400, InvalidClientMetadata), "UK M, P M" Binding in [Registration] if private_key_jwt, "OBUK DCR 3.3 data dictionary",
+        "only a client with tls_client_auth names its certificate: leave this member out with private_key_jwt";
+    MD_06_MISSING "MD-06" subject_dn_missing Fixed(400, InvalidClientMetadata), "UK M, P M" Binding in [Registration] if tls_client_auth, "RFC 8705 section 2.1.2",
+        "tls_client_auth needs the subject of the transport certificate in this member";
+    MD_06_LENGTH "MD-06" subject_dn_too_long Fixed(400, InvalidClientMetadata), "UK M, P M" Binding in [Registration] if tls_client_auth, "OBUK DCR 3.3 data dictionary",
+        "the name is longer than this ecosystem allows, counted as this gateway writes it";
+    MD_06_FIRST "MD-06" subject_dn_order Fixed(400, InvalidClientMetadata), "UK O" Binding in [Registration] if first_attribute, "OBUK DCR 3.4 OpenAPI",
+        "the name begins with another attribute: write it in the order of RFC 4514, the last name of the certificate first";
     MD_06_CERTIFICATE "MD-06" subject_dn_not_of_certificate Fixed(400, InvalidClientMetadata), "UK M, P M" Waivable in [Registration] if tls_client_auth, "OBUK DCR 3.3 data dictionary",
-        "must be the subject of the transport certificate presented on this connection, CN first, as openssl prints it with -nameopt RFC2253";
+        "must be the subject of the transport certificate presented on this connection";
     MD_07 "MD-07" subject_identifiers Fixed(400, InvalidClientMetadata), "core M" Binding in [Registration], "RFC 8705 section 2.1.2",
         "name the certificate's subject by exactly one tls_client_auth member";
     MD_08 "MD-08" subject_identifier_not_taken Fixed(400, InvalidClientMetadata), "BR M, UK M, P M" Binding in [Registration] if refused_subject_members, "Open Finance Brasil DCR section 7.1",
@@ -338,12 +368,14 @@ catalogue! {
         "each entry must be one of the response_types_supported of the metadata";
     MD_12 "MD-12" response_type_without_grant Fixed(400, InvalidClientMetadata), "core S, BR M" Waivable in [Registration], "RFC 7591 section 2.1",
         "a response type with code needs the grant type authorization_code";
+    MD_12_IMPLICIT "MD-12" response_type_without_implicit Fixed(400, InvalidClientMetadata), "BR M" Waivable in [Registration] if implicit_needed, "RFC 7591 section 2.1",
+        "a response type with id_token needs the grant type implicit in this ecosystem";
     MD_13 "MD-13" software_id_mismatch Fixed(400, InvalidClientMetadata), "UK M, P M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
         "must be the software_id of the statement, or left out";
     MD_14 "MD-14" scope_malformed Fixed(400, InvalidClientMetadata), "UK M, P M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary; RFC 6749 section 3.3",
         "must be a string of 1 to 256 characters: scopes separated by single spaces";
     MD_15 "MD-15" scope_beyond_roles Fixed(400, InvalidClientMetadata), "UK M, AU M, BR M, P M" Waivable in [Registration], "OBUK DCR 3.3 data mapping",
-        "a scope goes beyond what the software statement allows by its roles, as AISP gives accounts in Open Banking UK";
+        "a scope goes beyond what the roles in the software statement give";
     MD_17 "MD-17" scope_of_statement_unknown Fixed(400, InvalidClientMetadata), "AU M, P M" Binding in [Registration] if scopes_that_can_lack, "CDR Dynamic Client Registration",
         "the software statement gives no scope that this server knows";
     MD_19 "MD-19" application_type Fixed(400, InvalidClientMetadata), "UK M, AU M, P M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
@@ -351,7 +383,9 @@ catalogue! {
     MD_20 "MD-20" signing_alg_metadata Fixed(400, InvalidClientMetadata), "UK M, AU M, F1 M, F2 M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
         "must be present and name a signing algorithm the metadata lists";
     MD_21 "MD-21" encryption_metadata Fixed(400, InvalidClientMetadata), "AU M, F1 M" Waivable in [Registration], "FAPI 1.0 Advanced section 8.6.1",
-        "id_token_encrypted_response_enc needs id_token_encrypted_response_alg, and RSA1_5 is refused";
+        "is not an encryption algorithm that this server takes: alg is RSA-OAEP, RSA-OAEP-256 or one of ECDH-ES, enc one of A128GCM, A256GCM, A128CBC-HS256 and A256CBC-HS512";
+    MD_21_ENC "MD-21" encryption_without_alg Fixed(400, InvalidClientMetadata), "AU M, F1 M" Waivable in [Registration], "OpenID Connect Registration section 2",
+        "names a content encryption, so the member with alg in its name must be there too";
     MD_22 "MD-22" key_set_in_request Fixed(400, InvalidClientMetadata), "core M, BR M" Waivable in [Registration], "RFC 7591 section 2",
         "the key set is the one the software statement names: leave out jwks, and leave out jwks_uri or repeat the statement's";
     MD_23 "MD-23" ciba_metadata Fixed(400, InvalidClientMetadata), "UK M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
@@ -365,7 +399,14 @@ catalogue! {
     MD_26 "MD-26" software_already_registered Fixed(400, InvalidClientMetadata), "AU M, BR M, UK O" Binding in [Registration, Store] if single_registration, "CDR Dynamic Client Registration; Open Finance Brasil DCR section 9.3.1",
         "this software is registered already; update that registration, or delete it first";
 
+    MD_27 "MD-27" webhook_uris Fixed(400, InvalidWebhookUris), "BR M" Waivable in [Registration] if webhooks, "Open Finance Brasil DCR section 7.1",
+        "must be the software_api_webhook_uris of the software statement, all of them, each with https";
+    MD_28 "MD-28" subject_type Fixed(400, InvalidClientMetadata), "core S" Binding in [Registration] if subject_types, "OpenID Connect Registration section 2",
+        "must be one of the subject_types_supported of the metadata";
+
     // Transport certificate and software statement.
+    CB_01_ISSUER "CB-01" certificate_of_another_authority Fixed(400, InvalidSoftwareStatement), "P O" Binding in [Registration] if certificate_issuers, "RFC 5280 section 4.2.1.1",
+        "the transport certificate was not issued by a certification authority that this server takes for this directory";
     CB_01_DATES "CB-01" certificate_dates Fixed(400, InvalidSoftwareStatement), "AU M, BR M, P M" Waivable in [Registration] if dates_of_other_forms, "CDR certificate validation; RFC 5280 section 4.1.2.5",
         "the transport certificate is not valid at this time";
     CB_04 "CB-04" transport_certificate_of_another Fixed(400, InvalidSoftwareStatement), "UK M" Waivable in [Registration] if form_cb_04, "OBIE registration profile",
@@ -373,12 +414,14 @@ catalogue! {
     CB_04_DATES "CB-04" transport_certificate_dates Fixed(400, InvalidSoftwareStatement), "UK M" Waivable in [Registration] if dates_of_cb_04, "RFC 5280 section 4.1.2.5",
         "the transport certificate is not valid at this time";
     CB_05 "CB-05" organisation_certificate_of_another Fixed(400, InvalidSoftwareStatement), "UK M" Waivable in [Registration] if form_cb_05, "ETSI TS 119 495; OBIE certificates",
-        "the transport certificate must carry the statement's org_id as its CN and its registration_id at the end of organizationIdentifier";
+        "the transport certificate's organizationIdentifier must end with the statement's registration_id; its CN must be the org_id, or its country and authority those of the statement's authority_id";
     CB_05_DATES "CB-05" organisation_certificate_dates Fixed(400, InvalidSoftwareStatement), "UK M" Waivable in [Registration] if dates_of_cb_05, "RFC 5280 section 4.1.2.5",
         "the transport certificate is not valid at this time";
 
     CB_06 "CB-06" certificate_lacks_role Fixed(400, UnapprovedSoftwareStatement), "UK O" Waivable in [Registration] if psd2_roles, "ETSI TS 119 495 section 5.1",
         "the transport certificate does not grant the PSD2 roles that the statement names";
+    CB_06_MALFORMED "CB-06" certificate_roles_malformed Fixed(400, UnapprovedSoftwareStatement), "UK O" Binding in [Registration] if psd2_roles, "ETSI TS 119 495 section 5.1",
+        "the PSD2 statement of the transport certificate is not written as ETSI TS 119 495 has it, so it grants no role: ask the issuer for a new certificate";
     CB_07 "CB-07" certificate_not_in_key_set Fixed(400, InvalidSoftwareStatement), "UK O" Waivable in [Registration] if certificate_in_key_set, "OBUK directory, key stores",
         "the transport certificate must stand in the software's key set as a key of use tls, first in its x5c";
     CB_08 "CB-08" certificate_of_another_software Fixed(400, InvalidSoftwareStatement), "BR M" Waivable in [Registration] if form_cb_08, "Open Finance Brasil DCR section 7.1",
@@ -411,6 +454,8 @@ catalogue! {
     // Token endpoint: client authentication.
     CA_01 "CA-01" token_request_malformed Fixed(400, InvalidRequest), "core M" Binding in [TokenRequest], "RFC 6749 section 3.2",
         "send one application/x-www-form-urlencoded body, each parameter once";
+    CA_01_AMBIGUOUS "CA-01" token_request_ambiguous Fixed(400, InvalidRequest), "P M" Binding in [TokenRequest], "RFC 6749 section 3.2",
+        "write the parameters of the token request exactly as RFC 6749 does, in the body, in UTF-8, and not in the query";
     CA_02 "CA-02" several_authentication_methods Fixed(400, InvalidRequest), "core M" Binding in [TokenRequest], "RFC 6749 section 2.3",
         "use exactly one client authentication method";
     CA_03 "CA-03" authentication_method_not_registered Fixed(401, InvalidClient), "core M, F1 M" Binding in [TokenRequest, ClientAssertion], "OpenID Connect Core section 9",
@@ -425,6 +470,8 @@ catalogue! {
         "where the client_id parameter is sent, it must be the assertion's sub";
     CA_07 "CA-07" assertion_audience Fixed(401, InvalidClient), "core M, F2 M, AU M" Binding in [ClientAssertion] if private_key_jwt, "RFC 7523 section 3",
         "must name this authorization server: use the issuer of its metadata";
+    CA_07_ARRAY "CA-07" assertion_audience_array Fixed(401, InvalidClient), "F2 M" Binding in [ClientAssertion] if one_audience, "FAPI 2.0 Security Profile section 5.3.2.1",
+        "must be one string, the issuer of this authorization server, and not an array";
     CA_09 "CA-09" assertion_exp Fixed(401, InvalidClient), "core M" Binding in [ClientAssertion] if private_key_jwt, "RFC 7523 section 3",
         "must be present and in the future, no further than this server accepts";
     CA_10 "CA-10" assertion_dates Fixed(401, InvalidClient), "P M" Binding in [ClientAssertion] if private_key_jwt, "RFC 7523 section 3",

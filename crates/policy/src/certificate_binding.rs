@@ -5,8 +5,11 @@ use dcr_json::json_struct;
 use dcr_x509::{Attribute, Certificate};
 use serde::Serialize;
 
-use super::catalogue::{CB_01_DATES, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_08, CB_09, Rule};
+use super::catalogue::{
+    CB_01_DATES, CB_01_ISSUER, CB_04, CB_04_DATES, CB_05, CB_05_DATES, CB_06, CB_06_MALFORMED, CB_08, CB_09, Rule,
+};
 use super::dialect::{CertificateForm, Dialect, FormRule, Id, Template};
+use super::settings::Directory;
 use super::software_statement::SoftwareStatement;
 use super::{Evaluation, Refusal, Timestamp};
 
@@ -19,9 +22,12 @@ pub struct Binding {
     pub organisation_id: String,
     /// The organisation's active registrations with competent authorities. The list is empty if the statement has none.
     pub registration_ids: Vec<String>,
+    /// The authority of each of these registrations, in the same order, if the statement tells it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authority_ids: Vec<Option<String>>,
 }
 
-json_struct!(Binding { software_id, organisation_id, registration_ids, .. });
+json_struct!(Binding { software_id, organisation_id, registration_ids, authority_ids = Vec::new(), .. });
 
 impl Binding {
     /// The binding that a statement gives to the certificates of its software.
@@ -29,7 +35,12 @@ impl Binding {
         Self {
             software_id: statement.software_id().to_owned(),
             organisation_id: statement.organisation_id().to_owned(),
-            registration_ids: statement.registration_ids().to_vec(),
+            registration_ids: statement.registrations().iter().map(|registration| registration.id.clone()).collect(),
+            authority_ids: statement
+                .registrations()
+                .iter()
+                .map(|registration| registration.authority_id.clone())
+                .collect(),
         }
     }
 
@@ -42,11 +53,12 @@ impl Binding {
     pub fn check(
         &self,
         certificate: &Certificate,
-        dialect: &Dialect,
+        directory: &Directory,
         now: Timestamp,
         evaluation: &Evaluation,
     ) -> Result<(), Refusal> {
-        let form = form_of(certificate, dialect);
+        evaluation.require(&[&CB_01_ISSUER], cb_01_issuer(certificate, directory))?;
+        let form = self.form_of(certificate, &directory.dialect);
         evaluation.check(&[dates_rule(form)], cb_01_cb_04_cb_05_dates(certificate, form, now))?;
         let Some(form) = form else { return Ok(()) };
         let subject = |rule| self.cb_04_cb_05_cb_08_cb_09_subject(certificate, form, rule);
@@ -82,9 +94,55 @@ impl Binding {
             Some(Id::Software) => self.software_id == id,
             Some(Id::Organisation) => self.organisation_id == id,
             Some(Id::Registration) => self.registration_ids.iter().any(|registered| registered == id),
+            Some(Id::Authorisation) => self.has_authorisation(id).is_some(),
             None => false,
         }
     }
+
+    /// `authorisation` is the country, the authority and the number of a registration of the organisation, such as `GB-FCA-123456`. `None`
+    /// if it is not. Numbers of different authorities can be equal, so a registration counts only if the statement tells its authority.
+    fn has_authorisation(&self, authorisation: &str) -> Option<()> {
+        let (country, rest) = authorisation.split_once('-')?;
+        let (authority, number) = rest.split_once('-')?;
+        let country = country_code(country)?;
+        let is_of = |known: &str| known.strip_prefix(authority) == Some(country);
+        let mut registered = self.registration_ids.iter().zip(&self.authority_ids);
+        registered.any(|(id, known)| id == number && known.as_deref().is_some_and(is_of)).then_some(())
+    }
+
+    /// The form by which the certificate is judged: the first form whose demands it fulfils; else the first that is meant for it, or the
+    /// last. So a certificate that fulfils no form breaks the rule of one that its holder may have meant.
+    fn form_of<'d>(&self, certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
+        let forms = &dialect.certificate_forms;
+        let is_fulfilled = |form: &&CertificateForm| {
+            let rules = [Some(form.rule), form.organisation_rule];
+            let mut subjects = rules.into_iter().flatten();
+            subjects.all(|rule| self.cb_04_cb_05_cb_08_cb_09_subject(certificate, form, rule).is_ok())
+                && !cb_08_is_too_new(certificate, form)
+        };
+        let is_meant = |form: &&CertificateForm| {
+            form.has.as_ref().is_none_or(|attribute| certificate.subject().contains(attribute))
+        };
+        forms.iter().find(is_fulfilled).or_else(|| forms.iter().find(is_meant)).or(forms.last())
+    }
+}
+
+/// The country codes of three letters (ISO 3166-1 alpha-3) behind those of two, for the countries in which PSD2 is law. The directory of
+/// Open Banking UK writes an authority as its letters and such a code.
+const COUNTRIES: &str = "ATAUT BEBEL BGBGR CYCYP CZCZE DEDEU DKDNK EEEST ESESP FIFIN FRFRA GBGBR GRGRC HRHRV HUHUN IEIRL ISISL ITITA \
+    LILIE LTLTU LULUX LVLVA MTMLT NLNLD NONOR PLPOL PTPRT ROROU SESWE SISVN SKSVK";
+
+fn country_code(alpha_2: &str) -> Option<&'static str> {
+    COUNTRIES.split(' ').find_map(|codes| codes.strip_prefix(alpha_2)).filter(|code| code.len() == 3)
+}
+
+/// The certification authority is one that the operator lists for the directory, if the operator lists any (CB-01).
+fn cb_01_issuer(certificate: &Certificate, directory: &Directory) -> Result<(), Refusal> {
+    let issuers = &directory.certificate_issuers;
+    if issuers.is_empty() || issuers.iter().any(|issuer| issuer.has_issued(certificate)) {
+        return Ok(());
+    }
+    Err(Refusal::by(&CB_01_ISSUER))
 }
 
 /// The certificate grants every role of the statement as PSD2 defines it, if the operator demands this (CB-06). A role that PSD2 does not
@@ -101,12 +159,15 @@ pub fn cb_06_psd2_roles(certificate: &Certificate, roles: &[String], dialect: &D
     Ok(())
 }
 
-/// The form of a certificate: the first form whose attribute the certificate has, or else the last form. So a certificate that fits no form
-/// breaks the rule of the last one.
-fn form_of<'d>(certificate: &Certificate, dialect: &'d Dialect) -> Option<&'d CertificateForm> {
-    let is_of =
-        |form: &&CertificateForm| form.has.as_ref().is_none_or(|attribute| certificate.subject().contains(attribute));
-    dialect.certificate_forms.iter().find(is_of).or(dialect.certificate_forms.last())
+/// The certificate's statement about PSD2 can be read, if the operator demands roles (CB-06).
+///
+/// # Errors
+/// CB-06.
+pub fn cb_06_well_formed(certificate: &Certificate, dialect: &Dialect) -> Result<(), Refusal> {
+    if dialect.certificate_psd2_roles && certificate.psd2_statement_is_malformed() {
+        return Err(Refusal::by(&CB_06_MALFORMED));
+    }
+    Ok(())
 }
 
 /// Whether the certificate was issued at a time when its form was no longer allowed.

@@ -1,8 +1,11 @@
 //! The client assertion (RFC 7523): the JWT by which a client authenticates with `private_key_jwt`.
 
+use dcr_jose::Algorithm;
 use serde_json::Value;
 
-use super::catalogue::{CA_05, CA_06, CA_07, CA_09, CA_10, CA_12, CA_13_ALG, JW_02, JW_03, JW_04, JW_05, JW_07, JW_08};
+use super::catalogue::{
+    CA_05, CA_06, CA_07, CA_07_ARRAY, CA_09, CA_10, CA_12, CA_13_ALG, JW_02, JW_03, JW_04, JW_05, JW_07, JW_08,
+};
 use super::jwt::{Claims, Unverified, Verified};
 use super::registration_request::single_use_id;
 use super::settings::Settings;
@@ -19,6 +22,7 @@ pub struct UnverifiedAssertion {
 #[derive(Debug)]
 pub struct ClientAssertion {
     client_id: String,
+    audience: String,
     jti: String,
     expires_at: Timestamp,
 }
@@ -55,7 +59,7 @@ impl UnverifiedAssertion {
     /// CA-13.
     pub fn ca_13_registered_algorithm(&self, registered: Option<&str>) -> Result<(), Refusal> {
         match registered {
-            Some(name) if name != self.unverified.algorithm().name() => {
+            Some(name) if Algorithm::from_name(name) != Some(self.unverified.algorithm()) => {
                 Err(self.unverified.unverified_claims().refuse(&CA_13_ALG, "alg"))
             }
             _ => Ok(()),
@@ -88,6 +92,11 @@ impl ClientAssertion {
         &self.client_id
     }
 
+    /// The accepted audience that the assertion names.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// The assertion's id. It may be used only once (CA-12).
     pub fn jti(&self) -> &str {
         &self.jti
@@ -112,17 +121,17 @@ fn check_claims(
     let expires_at = evaluation.require(&[&JW_02, &CA_10, &JW_03, &CA_09], expires_at)?;
     evaluation.check(&[&JW_05], claims.jw_05_already_issued(now, skew).map(|_| ()))?;
     evaluation.check(&[&JW_04], claims.jw_04_already_valid(now, skew))?;
-    evaluation.require(&[&JW_07, &CA_07], ca_07_audience(claims, settings))?;
+    let audience = evaluation.require(&[&CA_07_ARRAY, &JW_07, &CA_07], ca_07_audience(claims, settings))?.to_owned();
     let jti = evaluation.require(&[&CA_12], ca_12_jti(claims))?;
-    Ok(ClientAssertion { client_id, jti, expires_at })
+    Ok(ClientAssertion { client_id, audience, jti, expires_at })
 }
 
-fn ca_07_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
+fn ca_07_audience<'s>(claims: &Claims, settings: &'s Settings) -> Result<&'s str, Refusal> {
     // FAPI 2.0 allows only a string, so that an assertion is valid at one server only.
     if !settings.profile.client_assertion.audience_arrays && claims.get("aud").is_some_and(Value::is_array) {
-        return Err(claims.refuse(&CA_07, "aud"));
+        return Err(claims.refuse(&CA_07_ARRAY, "aud"));
     }
-    if claims.jw_07_names_audience(&settings.assertion_audiences)? { Ok(()) } else { Err(claims.refuse(&CA_07, "aud")) }
+    claims.jw_07_named_audience(&settings.assertion_audiences)?.ok_or_else(|| claims.refuse(&CA_07, "aud"))
 }
 
 /// A registration request or a request object is signed with the same key. Neither of them may authenticate the client.
@@ -154,7 +163,8 @@ fn ca_09_ca_10_dates(claims: &Claims, settings: &Settings, now: Timestamp) -> Re
         return Err(claims.refuse(&CA_10, "exp"));
     }
     claims.jw_03_not_expired(now)?;
-    if expires_at.saturating_sub(now) > settings.profile.client_assertion.max_lifetime.as_secs() {
+    let longest = settings.profile.client_assertion.max_lifetime.saturating_add(settings.profile.clock_skew);
+    if expires_at.saturating_sub(now) > longest.as_secs() {
         return Err(claims.refuse(&CA_09, "exp"));
     }
     Ok(expires_at)

@@ -1,14 +1,16 @@
 //! Client metadata (RFC 7591 section 2): the values that the registration request asks for, within the limits of the statement and the
 //! profile.
 
+use dcr_jose::Algorithm;
 use dcr_json::{FromJson, ReadError, json_enum, json_struct};
-use dcr_x509::{Certificate, DistinguishedName};
+use dcr_x509::{Certificate, DistinguishedName, NameError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::catalogue::{
-    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_07, MD_08, MD_10, MD_11, MD_12, MD_13, MD_14, MD_15, MD_17,
-    MD_19, MD_20, MD_21, MD_22, MD_23, MD_24, MD_25, SS_16,
+    DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_06_FIRST, MD_06_LENGTH, MD_06_MISSING, MD_07, MD_08, MD_10,
+    MD_11, MD_12, MD_12_IMPLICIT, MD_13, MD_14, MD_15, MD_17, MD_19, MD_20, MD_21, MD_21_ENC, MD_22, MD_23, MD_24,
+    MD_25, MD_27, MD_28, SS_16,
 };
 use super::certificate_subject::CertificateSubject;
 use super::dialect::{Dialect, ScopesFrom};
@@ -16,7 +18,7 @@ use super::jwt::Claims;
 use super::profile::{ClientMetadataProfile, PRIVATE_KEY_JWT, SubjectMember, TLS_CLIENT_AUTH};
 use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
-use super::url::{host, is_https};
+use super::url::{host, is_https, is_public_https};
 use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
 
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
@@ -24,6 +26,59 @@ const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 /// Members that only describe the client to people (RFC 7591 section 2).
 const DESCRIPTIVE_MEMBERS: [&str; 6] =
     ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "software_version"];
+
+/// Members that only some ecosystems have; a profile names those that it registers.
+pub(super) const FURTHER_MEMBERS: [(&str, MemberKind); 11] = [
+    ("subject_type", MemberKind::SubjectType),
+    ("authorization_encrypted_response_alg", MemberKind::EncryptionAlg("authorization_encrypted_response_enc")),
+    ("authorization_encrypted_response_enc", MemberKind::EncryptionEnc),
+    ("request_object_encryption_alg", MemberKind::EncryptionAlg("request_object_encryption_enc")),
+    ("request_object_encryption_enc", MemberKind::EncryptionEnc),
+    ("userinfo_signed_response_alg", MemberKind::SigningAlg),
+    ("userinfo_encrypted_response_alg", MemberKind::EncryptionAlg("userinfo_encrypted_response_enc")),
+    ("userinfo_encrypted_response_enc", MemberKind::EncryptionEnc),
+    ("require_signed_request_object", MemberKind::Boolean),
+    ("require_pushed_authorization_requests", MemberKind::Boolean),
+    ("require_auth_time", MemberKind::Boolean),
+];
+
+/// The values that a further member may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MemberKind {
+    /// A signing algorithm of the profile (MD-20).
+    SigningAlg,
+    /// A key management algorithm of JWE, with the member of the content encryption that belongs to it (MD-21).
+    EncryptionAlg(&'static str),
+    /// A content encryption of JWE.
+    EncryptionEnc,
+    /// `public` or `pairwise` (MD-28).
+    SubjectType,
+    /// True or false.
+    Boolean,
+}
+
+/// Key management algorithms of JWE that need the recipient's public key only (RFC 7518 section 4.1, RFC 8017). `RSA1_5` is not among them
+/// (FAPI 1.0 Advanced section 8.6.1).
+const ENCRYPTION_ALGS: [&str; 8] = [
+    "RSA-OAEP",
+    "RSA-OAEP-256",
+    "RSA-OAEP-384",
+    "RSA-OAEP-512",
+    "ECDH-ES",
+    "ECDH-ES+A128KW",
+    "ECDH-ES+A192KW",
+    "ECDH-ES+A256KW",
+];
+
+/// Content encryption algorithms of JWE (RFC 7518 section 5.1).
+const ENCRYPTION_ENCS: [&str; 6] = ["A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM"];
+
+/// How something is encrypted for the client.
+#[derive(Debug, Default)]
+struct Encryption {
+    alg: Option<String>,
+    enc: Option<String>,
+}
 
 /// The longest descriptive member kept, in bytes.
 const DESCRIPTIVE_BYTES: usize = 2048;
@@ -80,6 +135,12 @@ pub struct ClientMetadata {
     pub software_id: String,
     /// Whether its access tokens are bound to its certificate. This is always true.
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// The URIs to which it may have notifications sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_uris: Option<Vec<String>>,
+    /// Members that only some ecosystems have: those of `FURTHER_MEMBERS` that the profile names.
+    #[serde(flatten)]
+    pub further: Map<String, Value>,
     /// Members of the CIBA grant.
     #[serde(flatten)]
     pub ciba: Ciba,
@@ -109,6 +170,8 @@ json_struct!(ClientMetadata {
     scope,
     software_id,
     tls_client_certificate_bound_access_tokens,
+    webhook_uris,
+    further = Map::new(),
     ciba = Ciba::default(),
     descriptive = Map::new(),
     ..
@@ -118,6 +181,7 @@ impl ClientMetadata {
     fn flattened(&mut self, record: &Value) -> Result<(), ReadError> {
         let member = |name: &str| Some((name.to_owned(), record.get(name)?.clone()));
         self.descriptive = DESCRIPTIVE_MEMBERS.into_iter().filter_map(member).collect();
+        self.further = FURTHER_MEMBERS.into_iter().filter_map(|(name, _)| member(name)).collect();
         self.ciba.fill(record)
     }
 }
@@ -175,25 +239,30 @@ impl ClientMetadata {
         settings: &Settings,
         evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        let metadata =
-            Metadata { claims, rules: &settings.profile.client_metadata, algorithms: algorithm_names(settings) };
+        let metadata = Metadata {
+            claims,
+            rules: &settings.profile.client_metadata,
+            algorithms: &settings.profile.signing_algorithms,
+        };
         let redirect_uris = redirect_uris::check(claims, statement, dialect, settings, evaluation)?;
         let method = evaluation.require(&[&MD_25, &MD_04], metadata.md_04_auth_method())?;
         let grant_types = metadata.md_10_grant_types();
         let grant_types = evaluation.check_or(&[&MD_25, &MD_10], grant_types, || metadata.given("grant_types"))?;
-        let response_types = metadata.md_11_response_types();
+        let response_types = metadata.md_11_response_types(&grant_types);
         let response_types =
             evaluation.check_or(&[&MD_25, &MD_11], response_types, || metadata.given("response_types"))?;
-        evaluation.check(&[&MD_12], metadata.md_12_consistent(&grant_types, &response_types))?;
+        evaluation.check(&[&MD_12, &MD_12_IMPLICIT], metadata.md_12_consistent(&grant_types, &response_types))?;
         evaluation.check(&[&MD_25, &MD_13], metadata.md_13_software_id(statement))?;
         evaluation.check(&[&MD_25, &MD_22], metadata.md_22_key_set(statement))?;
         evaluation.check(&[&MD_24], metadata.md_24_bound_access_tokens())?;
-        let encryption = metadata.md_21_encryption();
-        let (encrypted_alg, encrypted_enc) = evaluation.check_or(&[&MD_25, &MD_21], encryption, Default::default)?;
+        let encryption =
+            metadata.md_21_encryption("id_token_encrypted_response_alg", "id_token_encrypted_response_enc");
+        let encryption = evaluation.check_or(&[&MD_25, &MD_21, &MD_21_ENC], encryption, Default::default)?;
         let auth_signing_alg = metadata.md_05_auth_signing_alg(method);
         let auth_signing_alg = evaluation.check_or(&[&MD_25, &MD_05], auth_signing_alg, Default::default)?;
         let subject = metadata.md_06_md_07_md_08_subject(method);
-        let subject = evaluation.require(&[&MD_07, &MD_25, &MD_08, &MD_06, &DN_01], subject)?;
+        let rules = [&MD_07, &MD_06, &MD_06_MISSING, &MD_08, &MD_25, &DN_01, &MD_06_LENGTH, &MD_06_FIRST];
+        let subject = evaluation.require(&rules, subject)?;
         evaluation.check(&[&MD_06_CERTIFICATE], metadata.md_06_of_certificate(subject.as_ref(), certificate))?;
         let application_type = metadata.md_19_application_type();
         let application_type = evaluation.check_or(&[&MD_25, &MD_19], application_type, || metadata.default_type())?;
@@ -201,6 +270,9 @@ impl ClientMetadata {
             let alg = metadata.md_20_signing_alg(member);
             evaluation.check_or(&[&MD_25, &MD_20], alg, || metadata.md_25_text(member).ok().flatten())
         };
+        let further = metadata.further(evaluation)?;
+        let webhook_uris = metadata.md_27_webhook_uris(statement, dialect);
+        let webhook_uris = evaluation.check_or(&[&MD_25, &MD_27], webhook_uris, || None)?;
         let (id_token_signed_response_alg, authorization_signed_response_alg, request_object_signing_alg) = (
             signing_alg("id_token_signed_response_alg")?,
             signing_alg("authorization_signed_response_alg")?,
@@ -229,11 +301,13 @@ impl ClientMetadata {
             tls_client_auth_san_email: subject_as(SubjectMember::SanEmail),
             application_type,
             id_token_signed_response_alg,
-            id_token_encrypted_response_alg: encrypted_alg,
-            id_token_encrypted_response_enc: encrypted_enc,
+            id_token_encrypted_response_alg: encryption.alg,
+            id_token_encrypted_response_enc: encryption.enc,
             authorization_signed_response_alg,
             request_object_signing_alg,
             scope,
+            webhook_uris,
+            further,
             ciba,
             descriptive,
             grant_types,
@@ -260,13 +334,14 @@ impl ClientMetadata {
 struct Metadata<'a> {
     claims: &'a Claims,
     rules: &'a ClientMetadataProfile,
-    algorithms: Vec<&'static str>,
+    algorithms: &'a [Algorithm],
 }
 
 impl Metadata<'_> {
     fn md_04_auth_method(&self) -> Result<AuthMethod, Refusal> {
         let member = "token_endpoint_auth_method";
-        let method = self.md_25_text(member)?.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
+        let method = self.md_25_text(member)?.or_else(|| self.rules.default_token_endpoint_auth_method.clone());
+        let method = method.filter(|method| self.rules.token_endpoint_auth_methods.contains(method));
         match method.as_deref() {
             Some(PRIVATE_KEY_JWT) => Ok(AuthMethod::PrivateKeyJwt),
             Some(TLS_CLIENT_AUTH) => Ok(AuthMethod::TlsClientAuth),
@@ -277,8 +352,9 @@ impl Metadata<'_> {
     fn md_05_auth_signing_alg(&self, method: AuthMethod) -> Result<Option<String>, Refusal> {
         let member = "token_endpoint_auth_signing_alg";
         match self.md_25_text(member)? {
-            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            Some(alg) if self.is_allowed(&alg) => Ok(Some(alg)),
             None if method == AuthMethod::TlsClientAuth => Ok(None),
+            None if !self.rules.token_endpoint_auth_signing_alg_required => Ok(None),
             _ => Err(self.refuse(&MD_05, member)),
         }
     }
@@ -295,24 +371,44 @@ impl Metadata<'_> {
             (AuthMethod::TlsClientAuth, Some(first), None) if known.contains(&first) => first,
             (AuthMethod::TlsClientAuth, Some(first), None) => return Err(self.refuse(&MD_08, first.name())),
             (AuthMethod::TlsClientAuth, None, _) => {
-                return Err(self.refuse(&MD_06, self.rules.subject_dn_member().name()));
+                return Err(self.refuse(&MD_06_MISSING, self.rules.subject_dn_member().name()));
             }
         };
         let written = self.md_25_text(member.name())?.unwrap_or_default();
-        if written.is_empty() || written.chars().count() > self.rules.subject_dn_max_chars {
-            return Err(self.refuse(&MD_06, member.name()));
+        if written.is_empty() {
+            return Err(self.refuse(&MD_06_MISSING, member.name()));
         }
         if matches!(member, SubjectMember::Dn | SubjectMember::ShortDn) {
-            if !written.starts_with(&self.rules.subject_dn_prefix) {
-                return Err(self.refuse(&MD_06, member.name()));
-            }
-            self.dn_01_name(member, &written)?;
+            let name = self.dn_01_name(member, &written)?;
+            self.md_06_length(member, &name.to_string())?;
+            self.md_06_first_attribute(member, &name)?;
+        } else {
+            self.md_06_length(member, &written)?;
         }
         Ok(Some(CertificateSubject::new(member, written)))
     }
 
-    fn dn_01_name(&self, member: SubjectMember, written: &str) -> Result<(), Refusal> {
-        DistinguishedName::parse(written).map(|_| ()).map_err(|_| self.refuse(&DN_01, member.name()))
+    fn dn_01_name(&self, member: SubjectMember, written: &str) -> Result<DistinguishedName, Refusal> {
+        DistinguishedName::parse(written)
+            .map_err(|error| self.refuse(&DN_01, member.name()).detail(dn_01_detail(error)))
+    }
+
+    /// The name itself is counted and not its spelling: tools write the same name with more characters or with fewer.
+    fn md_06_length(&self, member: SubjectMember, name: &str) -> Result<(), Refusal> {
+        let longest = self.rules.subject_dn_max_chars;
+        if name.chars().count() <= longest {
+            return Ok(());
+        }
+        Err(self.refuse(&MD_06_LENGTH, member.name()).detail(format!("{longest} characters are allowed")))
+    }
+
+    fn md_06_first_attribute(&self, member: SubjectMember, name: &DistinguishedName) -> Result<(), Refusal> {
+        match &self.rules.subject_dn_first_attribute {
+            Some(first) if name.first_attribute() != Some(*first) => {
+                Err(self.refuse(&MD_06_FIRST, member.name()).detail(format!("the first attribute must be {first}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn md_06_of_certificate(
@@ -322,41 +418,49 @@ impl Metadata<'_> {
     ) -> Result<(), Refusal> {
         match (subject, certificate) {
             (Some(subject), Some(certificate)) if !subject.matches(certificate, &self.rules.subject_dn_attributes) => {
-                Err(self.refuse(&MD_06_CERTIFICATE, subject.member().name()))
+                let own = format!("this gateway writes that subject {}", certificate.subject());
+                Err(self.refuse(&MD_06_CERTIFICATE, subject.member().name()).detail(own))
             }
             _ => Ok(()),
         }
     }
 
     fn md_10_grant_types(&self) -> Result<Vec<String>, Refusal> {
-        match self.md_25_texts("grant_types")? {
-            Some(grants) if !grants.is_empty() && grants.iter().all(|grant| self.rules.grant_types.contains(grant)) => {
-                Ok(grants)
-            }
-            _ => Err(self.refuse(&MD_10, "grant_types")),
+        let grants = self.md_25_texts("grant_types")?.unwrap_or_else(|| self.rules.default_grant_types.clone());
+        if !grants.is_empty() && grants.iter().all(|grant| self.rules.grant_types.contains(grant)) {
+            Ok(grants)
+        } else {
+            Err(self.refuse(&MD_10, "grant_types"))
         }
     }
 
-    fn md_11_response_types(&self) -> Result<Vec<String>, Refusal> {
+    /// If the request names no response types, they follow from the grants (RFC 7591 section 2.1): the first of the profile's that the
+    /// grants allow, and none for a client without such a grant.
+    fn md_11_response_types(&self, grant_types: &[String]) -> Result<Vec<String>, Refusal> {
         let Some(types) = self.md_25_texts("response_types")? else {
-            return Ok(self.rules.default_response_types.clone());
+            let choices = self.rules.default_response_types.iter().chain(&self.rules.response_types);
+            let is_allowed = |types: &&String| self.md_12_missing_grant(types, grant_types).is_none();
+            return Ok(choices.into_iter().find(is_allowed).cloned().into_iter().collect());
         };
         let is_known = |given: &String| self.rules.response_types.iter().any(|known| same_words(given, known));
         if types.iter().all(is_known) { Ok(types) } else { Err(self.refuse(&MD_11, "response_types")) }
     }
 
     fn md_12_consistent(&self, grant_types: &[String], response_types: &[String]) -> Result<(), Refusal> {
-        // The profile's default response types cannot contradict the request, so only response types in the request are checked.
-        let asked_for = self.claims.members().contains_key("response_types");
-        let gives_code = response_types.iter().any(|types| types.split(' ').any(|word| word == "code"));
-        let has_grant = |name: &str| grant_types.iter().any(|grant| grant == name);
-        let gives_id_token = response_types.iter().any(|types| types.split(' ').any(|word| word == "id_token"));
-        let lacks_code = gives_code && !has_grant("authorization_code");
-        let lacks_implicit = self.rules.id_token_needs_implicit && gives_id_token && !has_grant("implicit");
-        if asked_for && (lacks_code || lacks_implicit) {
-            return Err(self.refuse(&MD_12, "response_types"));
+        match response_types.iter().find_map(|types| self.md_12_missing_grant(types, grant_types)) {
+            Some(rule) => Err(self.refuse(rule, "response_types")),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The rule that this response type breaks for lack of a grant.
+    fn md_12_missing_grant(&self, types: &str, grant_types: &[String]) -> Option<&'static Rule> {
+        let has_grant = |name: &str| grant_types.iter().any(|grant| grant == name);
+        let gives = |token: &str| types.split(' ').any(|word| word == token);
+        if gives("code") && !has_grant("authorization_code") {
+            return Some(&MD_12);
+        }
+        (self.rules.id_token_needs_implicit && gives("id_token") && !has_grant("implicit")).then_some(&MD_12_IMPLICIT)
     }
 
     fn md_13_software_id(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
@@ -373,7 +477,10 @@ impl Metadata<'_> {
 
     /// Whole words are compared, never parts of words.
     fn md_15_within(&self, scope: &str, allowed: &[&str]) -> Result<(), Refusal> {
-        if scope.split(' ').all(|word| allowed.contains(&word)) { Ok(()) } else { Err(self.refuse(&MD_15, "scope")) }
+        if scope.split(' ').all(|word| allowed.contains(&word)) {
+            return Ok(());
+        }
+        Err(self.refuse(&MD_15, "scope").detail(format!("it may have: {}", allowed.join(" "))))
     }
 
     /// The scope as one string. Some ecosystems also allow an array of scopes (MD-16).
@@ -399,25 +506,95 @@ impl Metadata<'_> {
     }
 
     fn md_20_signing_alg(&self, member: &'static str) -> Result<Option<String>, Refusal> {
-        match self.md_25_text(member)? {
+        match self.md_25_text(member)?.or_else(|| self.rules.default_signing_algs.get(member).cloned()) {
             None if !self.rules.required_signing_algs.iter().any(|required| required == member) => Ok(None),
-            Some(alg) if self.algorithms.contains(&alg.as_str()) => Ok(Some(alg)),
+            Some(alg) if self.is_allowed(&alg) => Ok(Some(alg)),
             _ => Err(self.refuse(&MD_20, member)),
         }
     }
 
-    fn md_21_encryption(&self) -> Result<(Option<String>, Option<String>), Refusal> {
-        let (alg_member, enc_member) = ("id_token_encrypted_response_alg", "id_token_encrypted_response_enc");
+    /// Whether a member may name this signing algorithm. Each of its names is accepted.
+    fn is_allowed(&self, alg: &str) -> bool {
+        Algorithm::from_name(alg).is_some_and(|alg| self.algorithms.contains(&alg))
+    }
+
+    /// How a token or a request object is encrypted. Only algorithms that need the client's public key are known: a client has no secret.
+    fn md_21_encryption(&self, alg_member: &'static str, enc_member: &'static str) -> Result<Encryption, Refusal> {
         let (alg, enc) = (self.md_25_text(alg_member)?, self.md_25_text(enc_member)?);
-        let plain =
-            |name: &String| name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+".contains(&b));
-        if alg.as_deref() == Some("RSA1_5") || !alg.iter().all(plain) {
+        if alg.as_deref().is_some_and(|alg| !ENCRYPTION_ALGS.contains(&alg)) {
             return Err(self.refuse(&MD_21, alg_member));
         }
-        if (enc.is_some() && alg.is_none()) || !enc.iter().all(plain) {
+        if enc.as_deref().is_some_and(|enc| !ENCRYPTION_ENCS.contains(&enc)) {
             return Err(self.refuse(&MD_21, enc_member));
         }
-        Ok((alg, enc))
+        if enc.is_some() && alg.is_none() {
+            return Err(self.refuse(&MD_21_ENC, enc_member));
+        }
+        Ok(Encryption { alg, enc })
+    }
+
+    /// The members of [`FURTHER_MEMBERS`] that the profile has.
+    fn further(&self, evaluation: &Evaluation) -> Result<Map<String, Value>, Refusal> {
+        let mut further = Map::new();
+        let mut put = |member: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                further.insert(member.to_owned(), value);
+            }
+        };
+        let has = |member: &str| self.rules.further_members.iter().any(|known| known == member);
+        for (member, kind) in FURTHER_MEMBERS.into_iter().filter(|(member, _)| has(member)) {
+            match kind {
+                MemberKind::Boolean => {
+                    let value = evaluation.require(&[&MD_25], self.boolean(member, &MD_25))?;
+                    put(member, value.map(Value::from));
+                }
+                MemberKind::SigningAlg => {
+                    let alg = self.md_20_signing_alg(member);
+                    put(member, evaluation.check_or(&[&MD_25, &MD_20], alg, || None)?.map(Value::from));
+                }
+                MemberKind::EncryptionAlg(enc_member) => {
+                    let encryption = self.md_21_encryption(member, enc_member);
+                    let rules = [&MD_25, &MD_21, &MD_21_ENC];
+                    let Encryption { alg, enc } = evaluation.check_or(&rules, encryption, Default::default)?;
+                    put(member, alg.map(Value::from));
+                    put(enc_member, enc.map(Value::from));
+                }
+                // It is read together with its alg.
+                MemberKind::EncryptionEnc => {}
+                MemberKind::SubjectType => {
+                    let subject_type = evaluation.require(&[&MD_25, &MD_28], self.md_28_subject_type())?;
+                    put(member, subject_type.map(Value::from));
+                }
+            }
+        }
+        Ok(further)
+    }
+
+    fn md_28_subject_type(&self) -> Result<Option<String>, Refusal> {
+        match self.md_25_text("subject_type")? {
+            Some(kind) if !self.rules.subject_types.contains(&kind) => Err(self.refuse(&MD_28, "subject_type")),
+            kind => Ok(kind),
+        }
+    }
+
+    /// The URIs for notifications: those that the statement lists, and all of them; without the member, the client gets no notifications
+    /// (Open Finance Brasil DCR, section 7.1, items 16 and 17).
+    fn md_27_webhook_uris(
+        &self,
+        statement: &SoftwareStatement,
+        dialect: &Dialect,
+    ) -> Result<Option<Vec<String>>, Refusal> {
+        if dialect.claims.webhook_uris.is_none() {
+            return Ok(None);
+        }
+        let Some(uris) = self.md_25_texts("webhook_uris")? else { return Ok(None) };
+        let listed = statement.webhook_uris();
+        let are_the_same = uris.iter().all(|uri| listed.contains(uri)) && listed.iter().all(|uri| uris.contains(uri));
+        if are_the_same && uris.iter().all(|uri| is_public_https(uri)) {
+            Ok(Some(uris))
+        } else {
+            Err(self.refuse(&MD_27, "webhook_uris"))
+        }
     }
 
     fn md_22_key_set(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
@@ -451,7 +628,7 @@ impl Metadata<'_> {
             _ => return Err(self.refuse(&MD_23, "backchannel_token_delivery_mode")),
         }
         let alg = asked_for.backchannel_authentication_request_signing_alg.as_deref();
-        if !alg.is_some_and(|alg| self.algorithms.contains(&alg)) {
+        if !alg.is_some_and(|alg| self.is_allowed(alg)) {
             return Err(self.refuse(&MD_23, "backchannel_authentication_request_signing_alg"));
         }
         if asked_for.backchannel_user_code_parameter == Some(true) {
@@ -470,18 +647,22 @@ impl Metadata<'_> {
     fn ss_15_descriptive(&self, statement: &SoftwareStatement, dialect: &Dialect) -> Map<String, Value> {
         let of_statement = |member: &str| {
             let name = dialect.claims.descriptive.get(member).map_or(member, String::as_str);
-            let value = statement.claims().get(name).or_else(|| statement.claims().get(member));
-            value.filter(|value| value.is_string() || value.is_number())
+            match statement.claims().get(name).or_else(|| statement.claims().get(member))? {
+                Value::String(text) => Some(text.clone()),
+                // The directory of Open Banking UK writes a version as a number; RFC 7591 section 2 has a string.
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            }
         };
-        let of_request = |member: &str| {
-            let text = self.claims.text(member)?;
-            (text.len() <= DESCRIPTIVE_BYTES && is_presentable(member, text)).then(|| Value::from(text))
-        };
+        let of_request =
+            |member: &str| self.claims.text(member).filter(|text| text.len() <= DESCRIPTIVE_BYTES).map(str::to_owned);
+        let shown = |member: &str, text: String| presentable(member, &text);
         DESCRIPTIVE_MEMBERS
             .into_iter()
             .filter_map(|member| {
-                let value = of_statement(member).cloned().or_else(|| of_request(member))?;
-                Some((member.to_owned(), value))
+                let text = of_statement(member).and_then(|text| shown(member, text));
+                let text = text.or_else(|| of_request(member).and_then(|text| shown(member, text)))?;
+                Some((member.to_owned(), Value::from(text)))
             })
             .collect()
     }
@@ -567,16 +748,35 @@ fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], diale
     }
 }
 
-fn algorithm_names(settings: &Settings) -> Vec<&'static str> {
-    settings.profile.signing_algorithms.iter().map(|algorithm| algorithm.name()).collect()
+/// The text as people may see it: without control and format characters and without those that a reader does not see, because they hide or
+/// reorder others. `None` if nothing is left, or if it is a URI and not https.
+fn presentable(member: &str, text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let is_fit = !text.trim().is_empty() && (!member.ends_with("_uri") || is_https(&text));
+    is_fit.then_some(text)
 }
 
-/// Whether a text can be shown to people. A URI must be https, and the text must not contain characters that hide or reorder others.
-fn is_presentable(member: &str, text: &str) -> bool {
-    let reorders =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let plain = !text.chars().any(|c| c.is_control() || reorders(c));
-    plain && (!member.ends_with("_uri") || is_https(text))
+/// Whether a character has no shape of its own (Unicode: default ignorable, format, control, line and paragraph separators).
+fn is_unseen(character: char) -> bool {
+    UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&character))
+}
+
+// The ranges of these characters, from the Unicode data of the crate regex-syntax (`build.rs`).
+include!(concat!(env!("OUT_DIR"), "/unseen.rs"));
+
+/// What a caller can do about a name that cannot be read.
+fn dn_01_detail(error: NameError) -> &'static str {
+    match error {
+        NameError::Empty => "the name is empty",
+        NameError::TooLong => "the name is longer than 4096 octets",
+        NameError::Attribute => "each attribute is written type=value, and a comma separates two of them",
+        NameError::UnknownAttribute => "the short name of an attribute is not known here: write its object identifier",
+        NameError::Unescaped => "a quotation mark, an angle bracket or NUL in a value needs a backslash before it",
+        NameError::Escape => "a backslash stands before a special character or two hexadecimal digits",
+        NameError::NotUtf8 => "the octets of a value are not UTF-8",
+        NameError::Quote => "a value in quotation marks ends with one, and nothing follows it",
+        NameError::Hex => "a value that begins with # is the hexadecimal form of one DER value",
+    }
 }
 
 /// Whether two response types have the same words. Their order has no meaning: `id_token code` is the same as `code id_token` (OAuth 2.0

@@ -28,13 +28,18 @@ pub struct Dialect {
     pub uris_on_redirect_hosts: bool,
     /// The form of roles in a statement (SS-10).
     pub roles_shape: RolesShape,
+    /// The values of `authorisation_domain` with which a role counts, for [`RolesShape::Objects`]: one directory can serve several
+    /// ecosystems, and a role in another ecosystem gives nothing here (SS-10). `None` means that roles have no domain.
+    pub role_domains: Option<Vec<String>>,
+    /// Whether the redirect URIs may be one string instead of an array.
+    pub redirect_uri_string: bool,
     /// The source of the scopes of a software product (MD-15, MD-17).
     pub scopes_from: ScopesFrom,
     /// The scopes that each role gives (MD-15, MD-18).
     pub role_scopes: ByName<Vec<String>>,
     /// Scopes that every software product may have (MD-15).
     pub universal_scopes: Vec<String>,
-    /// The forms of transport certificates, each with its demands. The first form that fits a certificate counts. If the list is empty,
+    /// The forms of transport certificates, each with its demands. A certificate must fulfil the demands of one form. If the list is empty,
     /// certificates do not name the software (CB-10), and only their dates are checked (CB-01).
     pub certificate_forms: Vec<CertificateForm>,
     /// Whether the transport certificate must be in the software's key set (CB-07).
@@ -56,6 +61,8 @@ json_struct!(Dialect {
     refuse_revoked_keys,
     uris_on_redirect_hosts,
     roles_shape,
+    role_domains,
+    redirect_uri_string,
     scopes_from,
     role_scopes,
     universal_scopes,
@@ -87,6 +94,8 @@ pub struct StatementClaimNames {
     pub authority_claims: Option<String>,
     /// Whether the software is for tests or live; `None` if statements do not have it (SS-12).
     pub mode: Option<String>,
+    /// The URIs to which the client may have notifications sent (MD-27); `None` if statements do not have them.
+    pub webhook_uris: Option<String>,
     /// The scopes that the software may have; `None` if statements do not have them (MD-17).
     pub scope: Option<String>,
     /// The names of the claims that describe a client to people (SS-15).
@@ -103,6 +112,7 @@ json_struct!(StatementClaimNames {
     revoked_key_set_uri,
     authority_claims,
     mode,
+    webhook_uris,
     scope,
     descriptive,
 });
@@ -125,7 +135,7 @@ pub enum RolesShape {
     Array,
     /// One string.
     String,
-    /// An array of objects with `role` and `status`. Only `Active` roles count.
+    /// An array of objects with `role`, `status` and perhaps `authorisation_domain`. Only `Active` roles count.
     Objects,
 }
 
@@ -164,7 +174,8 @@ pub struct CertificateForm {
     pub rule: FormRule,
     /// The rule that it breaks if only the organisation does not fit. `None` if this is the same rule.
     pub organisation_rule: Option<FormRule>,
-    /// The attribute that shows that a certificate has this form. `None` if every certificate may have it.
+    /// The attribute of the certificates that are meant to have this form, if there are several forms. A certificate that fulfils no form
+    /// breaks the rule of the first form that is meant for it.
     pub has: Option<Attribute>,
     /// Only certificates that were issued before this time may have this form, in Unix seconds.
     pub issued_before: Option<Timestamp>,
@@ -197,6 +208,7 @@ impl Dialect {
 }
 
 /// The required value of a certificate's attribute: fixed text and one id of the statement, such as `OFBBR-{organisation_id}`.
+/// `PSD{authorisation}` is the whole organization identifier of ETSI TS 119 495 section 5.2.1: country, authority and registration number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -221,6 +233,8 @@ pub enum Id {
     Organisation,
     /// One of the organisation's registrations with a competent authority.
     Registration,
+    /// The same, with the country and the authority before it: `GB-FCA-123456`.
+    Authorisation,
 }
 
 impl Template {
@@ -239,6 +253,7 @@ impl Template {
                 "software_id" => Part::Id(Id::Software),
                 "organisation_id" => Part::Id(Id::Organisation),
                 "registration_id" => Part::Id(Id::Registration),
+                "authorisation" => Part::Id(Id::Authorisation),
                 _ => return None,
             });
             rest = after;

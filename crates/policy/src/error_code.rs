@@ -7,6 +7,8 @@ use dcr_json::json_enum;
 pub enum ErrorCode {
     /// RFC 7591: a redirect URI is missing or unacceptable.
     InvalidRedirectUri,
+    /// Open Finance Brasil DCR section 7.1: the URIs for notifications are not those of the software statement.
+    InvalidWebhookUris,
     /// RFC 7591: a member of the client metadata is unacceptable.
     InvalidClientMetadata,
     /// RFC 7591: the software statement is unacceptable.
@@ -32,7 +34,7 @@ pub enum ErrorCode {
 }
 
 json_enum!(ErrorCode {
-    "invalid_redirect_uri" => InvalidRedirectUri, "invalid_client_metadata" => InvalidClientMetadata,
+    "invalid_redirect_uri" => InvalidRedirectUri, "invalid_webhook_uris" => InvalidWebhookUris, "invalid_client_metadata" => InvalidClientMetadata,
     "invalid_software_statement" => InvalidSoftwareStatement,
     "unapproved_software_statement" => UnapprovedSoftwareStatement, "invalid_client" => InvalidClient,
     "invalid_token" => InvalidToken, "invalid_request" => InvalidRequest, "unauthorized_client" => UnauthorizedClient,
@@ -45,6 +47,7 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidWebhookUris => "invalid_webhook_uris",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",

@@ -4,17 +4,18 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use dcr_jose::Algorithm;
-use dcr_jose::jwk::{KeyIdentity, KeySet, SelectError, VerificationKey};
+use dcr_jose::jwk::{KeySet, SelectError, Signer, Unfit, VerificationKey};
 use dcr_jose::jws::{self, Header, Jws, JwsError};
 use dcr_json as json;
 use serde_json::{Map, Value};
 
 use super::catalogue::{
-    CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16, JO_17,
-    JO_18, JW_01, JW_02, JW_03, JW_04, JW_05, JW_07, RQ_01, SS_02,
+    CA_13, JO_01, JO_01_LENGTH, JO_02, JO_03, JO_04, JO_05, JO_10, JO_11, JO_12, JO_13, JO_14, JO_15, JO_16,
+    JO_16_KIND, JO_16_NUMBERS, JO_16_PRIVATE, JO_17, JO_18, JO_18_MISSING, JW_01, JW_02, JW_02_FRACTION, JW_03, JW_04,
+    JW_05, JW_07, RQ_01, SS_02,
 };
 use super::dialect::HeaderMember;
-use super::settings::{Limits, Settings};
+use super::settings::Settings;
 use super::{Document, Evaluation, Refusal, Rule, Timestamp};
 
 /// The last second of the year 9999. A later date is wrong, or it is in milliseconds.
@@ -33,7 +34,7 @@ pub struct Unverified {
 pub struct Verified {
     claims: Claims,
     token: Rc<str>,
-    key: KeyIdentity,
+    key: Signer,
 }
 
 /// The proof that the signature of one token verified. [`Unverified::verified_before`] accepts it later in place of a second check. The
@@ -42,7 +43,7 @@ pub struct Verified {
 pub struct SignatureProof {
     digest: [u8; 32],
     signature: Rc<[u8]>,
-    key: KeyIdentity,
+    key: Signer,
 }
 
 /// Why a signature could not be verified.
@@ -82,7 +83,7 @@ impl Unverified {
         settings: &Settings,
         evaluation: &Evaluation,
     ) -> Result<Self, Refusal> {
-        evaluation.require(&SHAPE, Self::read(document, token, &settings.profile.signing_algorithms, &settings.limits))
+        evaluation.require(&SHAPE, Self::read(document, token, settings))
     }
 
     /// The header has these members (JO-14, JO-18).
@@ -90,19 +91,25 @@ impl Unverified {
     /// # Errors
     /// JO-14 or JO-18.
     pub fn require_header(&self, required: &[HeaderMember], evaluation: &Evaluation) -> Result<(), Refusal> {
-        evaluation.require(&[&JO_14, &JO_18], self.jo_14_jo_18_required_header(required))
+        evaluation.require(&[&JO_14, &JO_18_MISSING], self.jo_14_jo_18_required_header(required))
     }
 
-    fn read(document: Document, token: &[u8], allowed: &[Algorithm], limits: &Limits) -> Result<Self, Refusal> {
+    fn read(document: Document, token: &[u8], settings: &Settings) -> Result<Self, Refusal> {
+        let Settings { profile, limits, .. } = settings;
         let refuse = |rule| Refusal::by(rule).in_document(document);
         let jws_limits = jws::Limits { token_bytes: limits.jwt_bytes, json_depth: limits.json_depth };
         let jws = Jws::parse(token, &jws_limits).map_err(|error| refuse(jose_rule(&error, document)))?;
         let header = jws.header();
-        let algorithm = jo_05_algorithm(header, allowed).ok_or_else(|| refuse(&JO_05).claim("alg"))?;
+        let algorithm =
+            jo_05_algorithm(header, &profile.signing_algorithms).ok_or_else(|| refuse(&JO_05).claim("alg"))?;
         jo_12_key_in_header(header).map_err(|member| refuse(&JO_12).claim(member))?;
-        jo_18_typ(header).map_err(|()| refuse(&JO_18).claim("typ"))?;
+        jo_18_typ(header, document).map_err(|()| refuse(&JO_18).claim("typ"))?;
         let members = jw_01_claims(jws.payload(), limits.json_depth).ok_or_else(|| refuse(&JW_01))?;
-        Ok(Self { jws, algorithm, claims: Claims::of(document, members) })
+        let claims = Claims::of(document, members);
+        if !profile.fractional_dates {
+            claims.jw_02_whole_dates()?;
+        }
+        Ok(Self { jws, algorithm, claims })
     }
 
     fn jo_14_jo_18_required_header(&self, required: &[HeaderMember]) -> Result<(), Refusal> {
@@ -111,7 +118,7 @@ impl Unverified {
             return Err(self.claims.refuse(&JO_14, "kid"));
         }
         if required.contains(&HeaderMember::Typ) && header.typ.is_none() {
-            return Err(self.claims.refuse(&JO_18, "typ"));
+            return Err(self.claims.refuse(&JO_18_MISSING, "typ"));
         }
         Ok(())
     }
@@ -127,18 +134,23 @@ impl Unverified {
             key_set_may_be_old,
         };
         let kid = self.jws.header().kid.as_deref();
+        let rule = signature_rule(self.claims.document);
         let candidates = keys.select(kid, self.algorithm).map_err(|error| match error {
             SelectError::UnknownKid => refuse(&JO_13, true),
             SelectError::Ambiguous => refuse(&JO_15, false),
             SelectError::TooMany => refuse(&JO_14, false),
-            SelectError::Unfit => refuse(&JO_16, false),
+            SelectError::Unfit(unfit) => refuse(jo_16_rule(unfit), false),
             SelectError::NoneFits => refuse(&JO_16, true),
         })?;
         let key = self
             .ss_02_rq_01_ca_13_signer(candidates, before_each)
             // The token names no kid. It may be signed with a key that was published after the last fetch.
-            .ok_or_else(|| refuse(signature_rule(self.claims.document), kid.is_none()))?;
-        Ok(self.verified_by(key.identity()))
+            .ok_or_else(|| refuse(rule, kid.is_none()))
+            .map_err(|unverifiable| match self.ss_02_rq_01_ca_13_form() {
+                Some(detail) => Unverifiable { refusal: unverifiable.refusal.detail(detail), ..unverifiable },
+                None => unverifiable,
+            })?;
+        Ok(self.verified_by(key.signer()))
     }
 
     /// The first of these keys that verifies the signature.
@@ -153,6 +165,23 @@ impl Unverified {
         })
     }
 
+    /// What is wrong with the form of the signature, if no key could verify a signature of this form.
+    fn ss_02_rq_01_ca_13_form(&self) -> Option<&'static str> {
+        let signature = self.jws.signature();
+        match (self.algorithm, signature.len()) {
+            (Algorithm::Es256 | Algorithm::EdDsa, 64) => None,
+            (Algorithm::Es256, _) if signature.first() == Some(&DER_SEQUENCE) => {
+                Some("this signature is DER, but ES256 in a JWS has the 64 octets of R and S (RFC 7518 section 3.4)")
+            }
+            (Algorithm::Es256 | Algorithm::EdDsa, _) => {
+                Some("a signature with this alg has 64 octets, this one does not")
+            }
+            // As many octets as the modulus of a key with 2048 to 4096 bits.
+            (Algorithm::Ps256, 256..=512) => None,
+            (Algorithm::Ps256, _) => Some("a signature with PS256 has 256 to 512 octets, this one does not"),
+        }
+    }
+
     /// SHA-256 of the signed part: the whole token without its signature.
     pub fn digest(&self) -> &[u8; 32] {
         self.jws.signing_digest()
@@ -164,7 +193,7 @@ impl Unverified {
         is_of_this.then(|| SignatureProof {
             digest: *self.digest(),
             signature: self.jws.signature().clone(),
-            key: verified.key,
+            key: verified.key.clone(),
         })
     }
 
@@ -172,10 +201,10 @@ impl Unverified {
     /// one under which the proof was made.
     pub fn verified_before(&self, proof: &SignatureProof) -> Option<Verified> {
         let is_about_this = proof.digest == *self.digest() && proof.signature == *self.jws.signature();
-        is_about_this.then(|| self.verified_by(proof.key))
+        is_about_this.then(|| self.verified_by(proof.key.clone()))
     }
 
-    fn verified_by(&self, key: KeyIdentity) -> Verified {
+    fn verified_by(&self, key: Signer) -> Verified {
         Verified { claims: self.claims.clone(), token: self.jws.compact().clone(), key }
     }
 
@@ -212,8 +241,8 @@ impl Verified {
     }
 
     /// The key that verified the signature. SS-14 checks whether that key is revoked.
-    pub fn key(&self) -> KeyIdentity {
-        self.key
+    pub fn key(&self) -> &Signer {
+        &self.key
     }
 
     /// The token as it was sent, and its claims.
@@ -226,6 +255,13 @@ impl Claims {
     /// The members of a document.
     pub fn of(document: Document, members: Map<String, Value>) -> Self {
         Self { document, members: Rc::new(members) }
+    }
+
+    /// The same claims without those that are null.
+    #[must_use]
+    pub fn without_nulls(&self) -> Self {
+        let kept = self.members.iter().filter(|(_, value)| !value.is_null());
+        Self::of(self.document, kept.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     /// The kind of document.
@@ -248,7 +284,17 @@ impl Claims {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// A NumericDate in whole seconds (JW-02).
+    /// The dates have no fraction of a second (JW-02).
+    fn jw_02_whole_dates(&self) -> Result<(), Refusal> {
+        let has_fraction = |name: &&str| self.get(name).and_then(Value::as_f64).is_some_and(|date| date.fract() != 0.0);
+        match ["iat", "nbf", "exp"].into_iter().find(has_fraction) {
+            Some(name) => Err(self.refuse(&JW_02_FRACTION, name)),
+            None => Ok(()),
+        }
+    }
+
+    /// A NumericDate in whole seconds (JW-02). The value counts and not its spelling: `1795000000.0` and `1.795e9` are whole numbers. A
+    /// fraction of a second is cut off.
     ///
     /// # Errors
     /// JW-02 if the claim is present, but is not a date between 1970 and 9999.
@@ -292,21 +338,21 @@ impl Claims {
         }
     }
 
-    /// Whether `aud` contains one of the `accepted` names, compared octet by octet (JW-07). `Ok(false)` if `aud` is absent or contains only
-    /// other names.
+    /// The first of the `accepted` audiences that `aud` names, compared octet by octet (JW-07). `None` if `aud` is absent or names only
+    /// others.
     ///
     /// # Errors
     /// JW-07 if `aud` is neither a string nor an array of strings.
-    pub fn jw_07_names_audience(&self, accepted: &[String]) -> Result<bool, Refusal> {
-        let is_accepted = |audience: &str| accepted.iter().any(|known| known == audience);
-        match self.members.get("aud") {
-            None => Ok(false),
-            Some(Value::String(audience)) => Ok(is_accepted(audience)),
+    pub fn jw_07_named_audience<'a>(&self, accepted: &'a [String]) -> Result<Option<&'a str>, Refusal> {
+        let audiences = match self.members.get("aud") {
+            None => return Ok(None),
+            Some(Value::String(audience)) => vec![audience.as_str()],
             Some(Value::Array(audiences)) if audiences.iter().all(Value::is_string) => {
-                Ok(audiences.iter().filter_map(Value::as_str).any(is_accepted))
+                audiences.iter().filter_map(Value::as_str).collect()
             }
-            Some(_) => Err(self.refuse(&JW_07, "aud")),
-        }
+            Some(_) => return Err(self.refuse(&JW_07, "aud")),
+        };
+        Ok(accepted.iter().map(String::as_str).find(|known| audiences.contains(known)))
     }
 
     /// A refusal by `rule` for a `claim` of this document.
@@ -316,8 +362,24 @@ impl Claims {
 }
 
 /// The rules that opening a JWS checks, in this order.
-const SHAPE: [&Rule; 12] =
-    [&JO_01_LENGTH, &JO_17, &JO_01, &JO_02, &JO_03, &JO_04, &JO_10, &JO_11, &JO_05, &JO_12, &JO_18, &JW_01];
+const SHAPE: [&Rule; 13] = [
+    &JO_01_LENGTH,
+    &JO_17,
+    &JO_01,
+    &JO_02,
+    &JO_03,
+    &JO_04,
+    &JO_10,
+    &JO_11,
+    &JO_05,
+    &JO_12,
+    &JO_18,
+    &JW_01,
+    &JW_02_FRACTION,
+];
+
+/// The first octet of a DER SEQUENCE.
+const DER_SEQUENCE: u8 = 0x30;
 
 /// The rule that a document breaks if its signature does not verify: SS-02, RQ-01 or CA-13.
 pub fn signature_rule(document: Document) -> &'static Rule {
@@ -356,11 +418,26 @@ fn jo_12_key_in_header(header: &Header) -> Result<(), &'static str> {
     }
 }
 
-/// If `typ` is present, it must be `JWT`. Letter case and the prefix `application/` do not matter (RFC 7515 section 4.1.9).
-fn jo_18_typ(header: &Header) -> Result<(), ()> {
+/// If `typ` is present, it must be `JWT`; an assertion may also have the type that draft-ietf-oauth-rfc7523bis-11 registers for it. Letter
+/// case and the prefix `application/` do not matter (RFC 7515 section 4.1.9).
+fn jo_18_typ(header: &Header, document: Document) -> Result<(), ()> {
     let Some(typ) = header.typ.as_deref() else { return Ok(()) };
     let typ = typ.to_ascii_lowercase();
-    if typ.strip_prefix("application/").unwrap_or(&typ) == "jwt" { Ok(()) } else { Err(()) }
+    match typ.strip_prefix("application/").unwrap_or(&typ) {
+        "jwt" => Ok(()),
+        "client-authentication+jwt" if document == Document::ClientAssertion => Ok(()),
+        _ => Err(()),
+    }
+}
+
+/// The rule about a key that cannot be used.
+fn jo_16_rule(unfit: Unfit) -> &'static Rule {
+    match unfit {
+        Unfit::Private => &JO_16_PRIVATE,
+        Unfit::Purpose => &JO_16,
+        Unfit::Kind => &JO_16_KIND,
+        Unfit::Numbers => &JO_16_NUMBERS,
+    }
 }
 
 fn jw_01_claims(payload: &[u8], max_depth: usize) -> Option<Map<String, Value>> {

@@ -34,6 +34,7 @@ mod error_code;
 pub mod evaluation;
 pub mod jwt;
 pub mod mode;
+pub mod near_misses;
 pub mod profile;
 pub mod redirect_uris;
 mod refusal;

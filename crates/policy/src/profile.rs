@@ -34,6 +34,8 @@ pub struct Profile {
     pub name: String,
     /// One line about the ecosystem, for people.
     pub about: String,
+    /// The document that the profile follows.
+    pub edition: Edition,
     /// The families of rules that the profile belongs to. The catalogue gives each rule a level for each family.
     pub families: Vec<String>,
     /// The paths of the endpoints. The configuration may replace them.
@@ -42,6 +44,8 @@ pub struct Profile {
     pub signing_algorithms: Vec<Algorithm>,
     /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05). `exp` has no tolerance (JW-03).
     pub clock_skew: Duration,
+    /// Whether dates in signed documents may have a fraction of a second, which is then cut off (JW-02).
+    pub fractional_dates: bool,
     /// Members that the JOSE header of requests and assertions must have (JO-14, JO-18).
     pub required_header: Vec<HeaderMember>,
     /// The demands on software statements, as the ecosystem's directory writes them.
@@ -61,10 +65,12 @@ pub struct Profile {
 json_struct!(Profile {
     name,
     about,
+    edition,
     families,
     paths,
     signing_algorithms,
     clock_skew,
+    fractional_dates,
     required_header,
     software_statement,
     registration,
@@ -73,6 +79,19 @@ json_struct!(Profile {
     access_token,
     answers,
 });
+
+/// The document that a profile follows.
+#[derive(Debug, Clone)]
+pub struct Edition {
+    /// The title of the document.
+    pub document: String,
+    /// Its version, as the document writes it.
+    pub version: String,
+    /// When it was published or last changed, as year-month-day, or year-month if no day is known.
+    pub date: String,
+}
+
+json_struct!(Edition { document, version, date });
 
 /// Paths of the endpoints.
 #[derive(Debug, Clone)]
@@ -105,6 +124,8 @@ pub struct RegistrationProfile {
     pub management_token: ManagementToken,
     /// Whether a second registration of the same software is refused (MD-26).
     pub single_registration: bool,
+    /// Members of the server that an update may repeat; they are ignored there (CM-09).
+    pub ignored_in_updates: Vec<String>,
 }
 
 json_struct!(RegistrationProfile {
@@ -115,6 +136,7 @@ json_struct!(RegistrationProfile {
     danger_forget_jti_after,
     management_token,
     single_registration,
+    ignored_in_updates,
 });
 
 /// The allowed values of client metadata.
@@ -122,8 +144,14 @@ json_struct!(RegistrationProfile {
 pub struct ClientMetadataProfile {
     /// Allowed values of `token_endpoint_auth_method` (MD-04).
     pub token_endpoint_auth_methods: Vec<String>,
+    /// The method of a client whose request names none (MD-04); `None` if the request must name it.
+    pub default_token_endpoint_auth_method: Option<String>,
+    /// Whether `private_key_jwt` needs `token_endpoint_auth_signing_alg` (MD-05).
+    pub token_endpoint_auth_signing_alg_required: bool,
     /// Allowed values of `grant_types` (MD-10).
     pub grant_types: Vec<String>,
+    /// The grants of a client whose request names none (MD-10). If the list is empty, the request must name them.
+    pub default_grant_types: Vec<String>,
     /// Allowed values of `response_types` (MD-11). The order of the words in an entry has no meaning.
     pub response_types: Vec<String>,
     /// The response types of a client whose request names none (MD-11).
@@ -136,6 +164,12 @@ pub struct ClientMetadataProfile {
     pub application_type_required: bool,
     /// Members that must be present and name a signing algorithm (MD-20).
     pub required_signing_algs: Vec<String>,
+    /// The values of members that name a signing algorithm, for requests without them.
+    pub default_signing_algs: ByName<String>,
+    /// Members that are registered besides those that every profile has: `subject_type`, `require_auth_time` and others.
+    pub further_members: Vec<String>,
+    /// Allowed values of `subject_type` (MD-28). The metadata states them.
+    pub subject_types: Vec<String>,
     /// Whether a request may register redirect URIs that the statement does not list (MD-01). Then the holder of the software's signing key
     /// decides where authorization codes are sent.
     pub danger_redirect_uris_beyond_statement: bool,
@@ -145,10 +179,10 @@ pub struct ClientMetadataProfile {
     pub redirect_uri_max_chars: usize,
     /// The longest `scope`, in characters (MD-14).
     pub scope_max_chars: usize,
-    /// The longest subject, in characters (MD-06).
+    /// The longest subject, in characters of the name as this gateway prints it (MD-06).
     pub subject_dn_max_chars: usize,
-    /// The required start of the subject (MD-06). An empty text allows any subject.
-    pub subject_dn_prefix: String,
+    /// The attribute with which the text of a subject must begin (MD-06). `None` if it may begin with any.
+    pub subject_dn_first_attribute: Option<Attribute>,
     /// The members in which a client may name the subject of its certificate (MD-07, MD-08, MD-09).
     pub subject_members: Vec<SubjectMember>,
     /// The attributes of a subject that must match (DN-05). An empty list means all attributes.
@@ -162,19 +196,25 @@ pub struct ClientMetadataProfile {
 
 json_struct!(ClientMetadataProfile {
     token_endpoint_auth_methods,
+    default_token_endpoint_auth_method,
+    token_endpoint_auth_signing_alg_required,
     grant_types,
+    default_grant_types,
     response_types,
     default_response_types,
     id_token_needs_implicit,
     application_types,
     application_type_required,
     required_signing_algs,
+    default_signing_algs,
+    further_members,
+    subject_types,
     danger_redirect_uris_beyond_statement,
     redirect_uris_required,
     redirect_uri_max_chars,
     scope_max_chars,
     subject_dn_max_chars,
-    subject_dn_prefix,
+    subject_dn_first_attribute,
     subject_members,
     subject_dn_attributes,
     subject_changes_over_old_certificate,

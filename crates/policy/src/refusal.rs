@@ -17,12 +17,39 @@ pub struct Refusal {
     pub document: Option<Document>,
     /// The claim, member, parameter or header that breaks the rule.
     pub claim: Option<Cow<'static, str>>,
+    /// What else the caller should know. It stands behind the rule's sentence.
+    pub detail: Option<Box<Detail>>,
+}
+
+/// A text for the caller: printable ASCII without `"` and `\`, in at most 256 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail(Cow<'static, str>);
+
+/// The longest [`Detail`], in bytes.
+const DETAIL_BYTES: usize = 256;
+
+/// The longest `error_description`, in bytes (Open Banking UK DCR 3.3, error structure).
+const DESCRIPTION_BYTES: usize = 500;
+
+impl Detail {
+    /// `None` if `text` has a character that an `error_description` must not have (RFC 6749 section 5.2), or if it is too long.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Option<Self> {
+        let text = text.into();
+        let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\');
+        (is_plain && text.len() <= DETAIL_BYTES).then_some(Self(text))
+    }
 }
 
 impl Refusal {
     /// A refusal by `rule`, without a document.
     pub fn by(rule: &'static Rule) -> Self {
-        Self { rule, document: None, claim: None }
+        Self { rule, document: None, claim: None, detail: None }
+    }
+
+    /// Adds what else the caller should know. A text that is too long, or that an `error_description` must not have, is left out.
+    #[must_use]
+    pub fn detail(self, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: Detail::new(text).map(Box::new), ..self }
     }
 
     /// Adds the document in which the rule was broken.
@@ -52,14 +79,21 @@ impl Refusal {
         profile.answers.errors.get(self.shown_rule().id).copied().unwrap_or_else(|| self.error())
     }
 
-    /// The answer's `error_description`: document, claim, demand, rule. Printable ASCII without `"` and `\`, at most 500 characters.
+    /// The answer's `error_description`: document, claim, demand, detail, rule. Printable ASCII without `"` and `\`, at most 500
+    /// characters. A detail that does not fit is left out.
     pub fn description(&self) -> String {
         let rule = self.shown_rule();
         // If another rule is shown, the claim is left out: it would tell the caller which rule was broken.
         let claim = self.claim.as_deref().filter(|_| rule == self.rule);
+        let detail = self.detail.as_ref().filter(|_| rule == self.rule).map_or("", |detail| &detail.0);
         let (document, claim) = (self.document.map_or("", Document::name), claim.unwrap_or_default());
         let between = if document.is_empty() || claim.is_empty() { "" } else { ", " };
         let behind = if document.is_empty() && claim.is_empty() { "" } else { ": " };
+        let before_detail = if detail.is_empty() { "" } else { "; " };
+        let text = [document, between, claim, behind, rule.sentence, before_detail, detail, " (rule ", rule.id, ")"];
+        if text.iter().map(|part| part.len()).sum::<usize>() <= DESCRIPTION_BYTES {
+            return text.concat();
+        }
         [document, between, claim, behind, rule.sentence, " (rule ", rule.id, ")"].concat()
     }
 

@@ -104,11 +104,17 @@ impl RegistrationRequest {
     /// # Errors
     /// JW-06.
     pub fn jw_06_lifetime(&self, settings: &Settings, now: Timestamp) -> Result<(), Refusal> {
-        let longest = settings.profile.registration.max_lifetime.as_secs();
+        let longest = settings.profile.registration.max_lifetime.saturating_add(settings.profile.clock_skew).as_secs();
         match &self.single_use {
             Some(id) if id.expires_at.saturating_sub(now) > longest => Err(self.claims.refuse(&JW_06, "exp")),
             _ => Ok(()),
         }
+    }
+
+    /// The request without its members that are null: an update treats them as absent (RFC 7592 section 2.2).
+    #[must_use]
+    pub fn without_nulls(self) -> Self {
+        Self { claims: self.claims.without_nulls(), ..self }
     }
 
     /// The request's id, which may be used only once (RQ-04). `None` for an unsigned request.
@@ -128,10 +134,10 @@ fn rq_06_object(body: &[u8], settings: &Settings) -> Result<Claims, Refusal> {
         .map_err(|_| Refusal::by(&RQ_06).in_document(Document::RegistrationRequest))
 }
 
-/// Checks that `iat` and `exp` are present and in whole seconds. The result is `exp`.
+/// Checks that `iat` and `exp` are present. The result is `exp`.
 fn rq_05_dates(claims: &Claims) -> Result<Timestamp, Refusal> {
     for date in ["iat", "exp"] {
-        if claims.jw_02_date(date)?.is_none() || !claims.get(date).is_some_and(Value::is_u64) {
+        if claims.jw_02_date(date)?.is_none() {
             return Err(claims.refuse(&RQ_05, date));
         }
     }
@@ -143,10 +149,9 @@ fn rq_02_issuer(claims: &Claims, statement: &SoftwareStatement) -> Result<(), Re
 }
 
 fn rq_03_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
-    if claims.jw_07_names_audience(&settings.registration_audiences)? {
-        Ok(())
-    } else {
-        Err(claims.refuse(&RQ_03, "aud"))
+    match claims.jw_07_named_audience(&settings.registration_audiences)? {
+        Some(_) => Ok(()),
+        None => Err(claims.refuse(&RQ_03, "aud")),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use dcr_json::json_struct;
+use dcr_x509::{Certificate, DistinguishedName};
 
 use super::dialect::Dialect;
 use super::mode::Modes;
@@ -35,6 +36,27 @@ pub struct Directory {
     pub dialect: Dialect,
     /// The hosts of the key sets that its statements may name (SS-13). Each has its port if it is not 443, exactly as in the URLs.
     pub key_set_hosts: Vec<String>,
+    /// The certification authorities of the transport certificates of its software (CB-01). If the list is empty, every authority that
+    /// Envoy trusts may have issued them.
+    pub certificate_issuers: Vec<CertificateIssuer>,
+}
+
+/// A certification authority of a directory. At least one member is present. Each that is present must fit.
+#[derive(Debug, Clone)]
+pub struct CertificateIssuer {
+    /// The distinguished name of the authority.
+    pub name: Option<DistinguishedName>,
+    /// The identifier of the authority's key, as in the extension authority key identifier (RFC 5280 section 4.2.1.1).
+    pub key_identifier: Option<Vec<u8>>,
+}
+
+impl CertificateIssuer {
+    /// Whether a certificate names this authority as its issuer. Envoy has verified the chain.
+    pub fn has_issued(&self, certificate: &Certificate) -> bool {
+        let is_named = self.name.as_ref().is_none_or(|name| name.matches(certificate.issuer()));
+        let key = self.key_identifier.as_deref();
+        is_named && key.is_none_or(|key| certificate.authority_key_identifier() == Some(key))
+    }
 }
 
 /// Bounds on what callers may send.
@@ -74,7 +96,12 @@ impl Settings {
     /// The settings of a profile with one directory, whose statements have the dialect of the profile.
     pub fn of_one_directory(profile: Profile, issuer: &str) -> Self {
         let dialect = profile.software_statement.clone();
-        let directory = Directory { issuer: issuer.to_owned(), dialect, key_set_hosts: Vec::new() };
+        let directory = Directory {
+            issuer: issuer.to_owned(),
+            dialect,
+            key_set_hosts: Vec::new(),
+            certificate_issuers: Vec::new(),
+        };
         Self { directories: vec![directory], ..Self::new(profile) }
     }
 

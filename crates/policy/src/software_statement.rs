@@ -25,12 +25,23 @@ pub struct SoftwareStatement {
     issuer: String,
     software_id: String,
     organisation_id: String,
-    registration_ids: Vec<String>,
+    registrations: Vec<Registration>,
     redirect_uris: Vec<String>,
+    webhook_uris: Vec<String>,
     roles: Vec<String>,
     key_set_uri: String,
     revoked_key_set_uri: Option<String>,
     single_use: Option<Jti>,
+}
+
+/// A registration of the organisation with a competent authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The number of the registration.
+    pub id: String,
+    /// The authority as the directory writes it, such as `FCAGBR`: the authority's letters and the country. `None` if the statement does
+    /// not tell it.
+    pub authority_id: Option<String>,
 }
 
 impl UnverifiedStatement {
@@ -103,11 +114,12 @@ impl SoftwareStatement {
         evaluation.check(&[&JW_02, &JW_04], claims.jw_04_already_valid(now, skew))?;
         evaluation.check(&[&SS_09], ss_09_organisation_active(claims, rules))?;
         let roles = evaluation.check_or(&[&SS_10], ss_10_roles(claims, rules), Vec::new)?;
-        let registration_ids = evaluation.check_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
+        let registrations = evaluation.check_or(&[&SS_11], ss_11_authority_claims(claims, rules), Vec::new)?;
         evaluation.check(&[&SS_12], ss_12_mode(claims, rules))?;
         let software_id = evaluation.require(&[&SS_04], ss_04_text(claims, &rules.claims.software_id))?;
         let organisation_id = evaluation.require(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
         let redirect_uris = evaluation.require(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
+        let webhook_uris = evaluation.require(&[&SS_04], ss_04_webhook_uris(claims, rules))?;
         let key_set_uri = evaluation.require(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
         let revoked_key_set_uri =
             evaluation.require(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
@@ -120,8 +132,9 @@ impl SoftwareStatement {
             issuer,
             software_id,
             organisation_id,
-            registration_ids,
+            registrations,
             redirect_uris,
+            webhook_uris,
             roles,
             key_set_uri,
             revoked_key_set_uri,
@@ -154,9 +167,14 @@ impl SoftwareStatement {
         &self.organisation_id
     }
 
-    /// The organisation's active registrations with competent authorities (CB-05). The list is empty if the statement has none.
-    pub fn registration_ids(&self) -> &[String] {
-        &self.registration_ids
+    /// The organisation's active registrations with competent authorities, if the statement has them (CB-05).
+    pub fn registrations(&self) -> &[Registration] {
+        &self.registrations
+    }
+
+    /// The URIs to which the client may have notifications sent (MD-27).
+    pub fn webhook_uris(&self) -> &[String] {
+        &self.webhook_uris
     }
 
     /// The redirect URIs in the statement.
@@ -214,6 +232,16 @@ fn ss_04_text(claims: &Claims, name: &str) -> Result<String, Refusal> {
 /// The statement's redirect URIs: an array of strings. It may be empty or absent. MD-03 checks each URI later.
 fn ss_04_redirect_uris(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
     let name = &rules.claims.redirect_uris;
+    match claims.get(name) {
+        None => Ok(Vec::new()),
+        Some(Value::String(uri)) if rules.redirect_uri_string => Ok(vec![uri.clone()]),
+        Some(value) => strings(value).ok_or_else(|| claims.refuse(&SS_04, name.clone())),
+    }
+}
+
+/// The statement's webhook URIs: an array of strings, empty or absent.
+fn ss_04_webhook_uris(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+    let Some(name) = &rules.claims.webhook_uris else { return Ok(Vec::new()) };
     match claims.get(name) {
         None => Ok(Vec::new()),
         Some(value) => strings(value).ok_or_else(|| claims.refuse(&SS_04, name.clone())),
@@ -276,21 +304,28 @@ fn ss_10_roles(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal>
     let read = |roles: &Value| match rules.roles_shape {
         RolesShape::Array => strings(roles),
         RolesShape::String => roles.as_str().filter(|role| !role.is_empty()).map(|role| vec![role.to_owned()]),
-        RolesShape::Objects => active_roles(roles),
+        RolesShape::Objects => active_roles(roles, rules.role_domains.as_deref()),
     };
     claims.get(name).and_then(read).filter(|roles| !roles.is_empty()).ok_or_else(|| claims.refuse(&SS_10, name.clone()))
 }
 
-/// The roles of the entries with the status Active. `None` if any entry has another form: then no role is certain.
-fn active_roles(roles: &Value) -> Option<Vec<String>> {
+/// The roles of those entries that are Active, in one of the `domains` if there are any. If one entry has another shape, no entry counts.
+fn active_roles(roles: &Value, domains: Option<&[String]>) -> Option<Vec<String>> {
     let member = |entry: &Value, name: &str| entry.get(name)?.as_str().map(str::to_owned);
-    let entries = roles.as_array()?.iter().map(|entry| Some((member(entry, "role")?, member(entry, "status")?)));
-    let entries: Vec<(String, String)> = entries.collect::<Option<_>>()?;
-    Some(entries.into_iter().filter(|(_, status)| status == "Active").map(|(role, _)| role).collect())
+    let mut active = Vec::new();
+    for entry in roles.as_array()? {
+        let (role, status) = (member(entry, "role")?, member(entry, "status")?);
+        let is_of_domain =
+            |domains: &[String]| member(entry, "authorisation_domain").is_some_and(|domain| domains.contains(&domain));
+        if status == "Active" && domains.is_none_or(is_of_domain) {
+            active.push(role);
+        }
+    }
+    Some(active)
 }
 
 /// The registration ids of the entries with the status Active. The directory has used two forms: one object, and an array of objects.
-fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String>, Refusal> {
+fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<Registration>, Refusal> {
     let Some(name) = &rules.claims.authority_claims else { return Ok(Vec::new()) };
     let Some(value) = claims.get(name) else { return Ok(Vec::new()) };
     let refuse = || claims.refuse(&SS_11, name.clone());
@@ -304,8 +339,11 @@ fn ss_11_authority_claims(claims: &Claims, rules: &Dialect) -> Result<Vec<String
     if active.is_empty() {
         return Err(refuse());
     }
-    let ids = active.iter().filter_map(|entry| entry.get("registration_id")?.as_str());
-    Ok(ids.map(str::to_owned).collect())
+    let text = |entry: &Map<String, Value>, name: &str| entry.get(name)?.as_str().map(str::to_owned);
+    let registration = |entry: &&Map<String, Value>| {
+        Some(Registration { id: text(entry, "registration_id")?, authority_id: text(entry, "authority_id") })
+    };
+    Ok(active.iter().filter_map(registration).collect())
 }
 
 /// If the operator limits the modes, a statement without a mode is refused.

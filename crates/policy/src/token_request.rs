@@ -3,7 +3,7 @@
 use dcr_x509::{Attribute, Certificate};
 
 use super::catalogue::{
-    CA_01, CA_02, CA_03, CA_03_BASIC, CA_04, CA_16, CA_17, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21,
+    CA_01, CA_01_AMBIGUOUS, CA_02, CA_03, CA_03_BASIC, CA_04, CA_16, CA_17, CA_20, CA_20_CLIENT, CA_20_UNKNOWN, CA_21,
 };
 use super::client_metadata::{AuthMethod, ClientMetadata};
 use super::{Refusal, scope};
@@ -58,17 +58,36 @@ impl TokenRequest {
             if count >= PARAMETERS {
                 return Err(Refusal::by(&CA_01));
             }
-            let Some((slot, claim)) = request.slot(&name) else { continue };
+            let Some((slot, claim)) = request.slot(&name) else {
+                ca_01_unlike_ours(&name)?;
+                continue;
+            };
+            ca_01_one_reading(claim, &value)?;
             if slot.replace(value.into_owned()).is_some() {
                 return Err(Refusal::by(&CA_01).claim(claim));
             }
         }
-        for name in ["grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"] {
+        for name in NAMES {
             if let Some((slot, _)) = request.slot(name) {
                 slot.take_if(|value| value.is_empty());
             }
         }
         Ok(request)
+    }
+
+    /// The query of a token request has none of our parameters (CA-01): a server that reads parameters there too could take other values
+    /// than those in the body.
+    ///
+    /// # Errors
+    /// CA-01.
+    pub fn ca_01_query(query: Option<&str>) -> Result<(), Refusal> {
+        for (name, _) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if Self::default().slot(&name).is_some() {
+                return Err(Refusal::by(&CA_01_AMBIGUOUS));
+            }
+            ca_01_unlike_ours(&name)?;
+        }
+        Ok(())
     }
 
     /// The only authentication method in the request (CA-02, CA-03, CA-04, CA-16).
@@ -151,6 +170,38 @@ impl TokenRequest {
             _ => return None,
         })
     }
+}
+
+/// The names of the parameters that this endpoint reads.
+const NAMES: [&str; 6] =
+    ["grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+/// A parameter that is not ours is not one that another server could take for ours (CA-01). Servers are known that ignore letter case,
+/// white space, NUL and brackets, and that turn dots and spaces into underscores.
+fn ca_01_unlike_ours(name: &str) -> Result<(), Refusal> {
+    let loose = loosest_name(name);
+    if NAMES.contains(&loose.as_str()) { Err(Refusal::by(&CA_01_AMBIGUOUS)) } else { Ok(()) }
+}
+
+/// A value whose meaning decides how the request is handled is written in one way only (CA-01).
+fn ca_01_one_reading(name: &'static str, value: &str) -> Result<(), Refusal> {
+    let known = match name {
+        "grant_type" => CLIENT_CREDENTIALS,
+        "client_assertion_type" => JWT_BEARER,
+        _ => return Ok(()),
+    };
+    let plain: String = value.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    if value != known && plain.eq_ignore_ascii_case(known) {
+        return Err(Refusal::by(&CA_01_AMBIGUOUS).claim(name));
+    }
+    Ok(())
+}
+
+/// The name as the most tolerant server would read it.
+fn loosest_name(name: &str) -> String {
+    let name = name.split(['[', '\0']).next().unwrap_or_default();
+    let name = name.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    name.chars().map(|c| if matches!(c, '.' | ' ' | '-') { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// The client uses the authentication method that it registered (CA-03), so an attacker cannot use a weaker one.

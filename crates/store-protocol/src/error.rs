@@ -46,6 +46,8 @@ macro_rules! error_codes {
 error_codes! {
     /// The request is malformed, or breaks a bound; 413: its body is too large, 415: of another media type, 408: not there in time.
     InvalidRequest, "invalid_request", [400, 408, 413, 415];
+    /// A `jti` would expire in the past: the clock of the caller, or that of the store, is wrong.
+    ClocksApart, "clocks_apart", [400];
     /// The credential is missing or another.
     Unauthorized, "unauthorized", [401];
     /// No client has this `client_id`.

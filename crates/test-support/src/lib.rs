@@ -16,11 +16,26 @@ pub fn vectors() -> Option<PathBuf> {
     found.then_some(folder)
 }
 
-/// `count` variations of `original`: bits flipped, octets replaced, ranges removed, doubled or moved. They are the same in every run, so
+/// Whether `make unit` runs the tests. Tests that try many inputs then try a part of them; `make test` tries all.
+pub fn is_quick() -> bool {
+    quick().is_some()
+}
+
+/// In a quick run, the folder for what such runs can use again, such as keys (`DCR_QUICK`).
+pub fn quick() -> Option<PathBuf> {
+    std::env::var_os("DCR_QUICK").map(PathBuf::from)
+}
+
+/// `count`, or a fiftieth of it in a quick run.
+pub fn scaled(count: usize) -> usize {
+    if is_quick() { count / 50 } else { count }
+}
+
+/// `count` variations of `original`, or a fiftieth of them in a quick run: bits flipped, octets replaced, ranges removed, doubled or moved. They are the same in every run, so
 /// that a failure can be repeated.
 pub fn mutations(original: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    (0..count).map(move |_| {
+    (0..scaled(count)).map(move |_| {
         let mut octets = original.to_vec();
         for _ in 0..=random.below(3) {
             mutate(&mut octets, &mut random);

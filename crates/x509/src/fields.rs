@@ -10,6 +10,8 @@ pub(super) struct Fields<'a> {
     pub(super) issuer: AnyRef<'a>,
     /// A `Name`.
     pub(super) subject: AnyRef<'a>,
+    /// A `SubjectPublicKeyInfo`.
+    pub(super) public_key: AnyRef<'a>,
     /// Start of validity, in Unix seconds.
     pub(super) not_before: u64,
     /// End of validity, in Unix seconds.
@@ -28,7 +30,7 @@ impl<'a> Fields<'a> {
             [version, rest @ ..] if version.tag() == tagged(0) => rest,
             all => all,
         };
-        let [serial_number, _algorithm, issuer, validity, subject, _public_key, rest @ ..] = fields else {
+        let [serial_number, _algorithm, issuer, validity, subject, public_key, rest @ ..] = fields else {
             return None;
         };
         let [not_before, not_after] = *elements(*validity, Tag::Sequence)? else { return None };
@@ -37,6 +39,7 @@ impl<'a> Fields<'a> {
         Some(Self {
             issuer: *issuer,
             subject: *subject,
+            public_key: *public_key,
             not_before: unix_seconds(not_before)?,
             not_after: unix_seconds(not_after)?,
             extensions: extensions.map_or(Some(Vec::new()), |extensions| read_extensions(extensions.value()))?,

@@ -20,11 +20,18 @@ mod fields;
 mod hex;
 pub mod name;
 mod psd2;
+mod public_key;
 pub mod xfcc;
 
 pub use certificate::{AlternativeName, Certificate, CertificateError, Thumbprint};
 pub use name::{Attribute, DistinguishedName, NameError};
 pub use psd2::Psd2Role;
+pub use public_key::PublicKey;
+
+/// The octets of hexadecimal text: two digits of either case for each octet, with or without colons between octets. `None` for other text.
+pub fn hex_octets(text: &str) -> Option<Vec<u8>> {
+    hex::decode(&text.replace(':', ""))
+}
 
 #[cfg(test)]
 pub(crate) mod tests;

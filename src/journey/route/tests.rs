@@ -14,6 +14,7 @@ fn endpoints_are_found_by_method_and_path() {
     for (method, path, endpoint) in [
         ("POST", register, Endpoint::Register),
         ("GET", &own, Endpoint::Retrieve(id())),
+        ("HEAD", &own, Endpoint::Retrieve(id())),
         ("PUT", &own, Endpoint::Update(id())),
         ("DELETE", &own, Endpoint::Delete(id())),
         ("POST", "/token", Endpoint::Token),
@@ -44,8 +45,8 @@ fn every_other_path_passes() {
 fn rg_14_other_methods_are_refused_and_the_allowed_ones_named() {
     for (method, path, methods) in [
         ("GET", "/open-banking/v3.3.0/register", "POST"),
-        ("POST", "/open-banking/v3.3.0/register/id", "GET, PUT, DELETE"),
-        ("PATCH", "/open-banking/v3.3.0/register/id", "GET, PUT, DELETE"),
+        ("POST", "/open-banking/v3.3.0/register/id", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/open-banking/v3.3.0/register/id", "GET, HEAD, PUT, DELETE"),
         ("GET", "/token", "POST"),
         ("post", "/token", "POST"),
         ("POST", "/.well-known/openid-configuration", "GET, HEAD"),

@@ -265,7 +265,7 @@ fn own_updates_and_deletions_count_at_once() {
     run(0, |host| async move {
         let gate = gate(&host);
         let id = registered(&gate, &registration()).await;
-        let certificate = request("", Some(&PKI.tpp.transport), "").head.certificate.unwrap();
+        let certificate = request("", Some(&PKI.tpp.transport), "").head.certificate.presented().cloned().unwrap();
         host.store.borrow_mut().introspection =
             json!({ "active": true, "client_id": id, "cnf": { "x5t#S256": certificate.thumbprint().x5t_s256() } });
         let manage = |token: Option<&Token>| {

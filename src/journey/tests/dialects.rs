@@ -107,7 +107,7 @@ fn rq_06_cm_14_the_certificate_vouches_for_an_unsigned_request() {
                 &PKI.tpp.brcac,
                 brazilian_request(&statement).claim("grant_types", json!(["authorization_code"])),
                 "invalid_client_metadata",
-                "response_type_without_grant",
+                "response_type_without_implicit",
             ),
             (
                 &PKI.tpp.brcac,

@@ -5,7 +5,14 @@ async fn managed(host: &MockHost, token_client: Option<&str>) -> (Rc<Gate<MockHo
     let gate = gate(host);
     let client_id = registered(&gate, &registration()).await;
     let owner = token_client.unwrap_or(&client_id).to_owned();
-    let thumbprint = request("", Some(&PKI.tpp.transport), "").head.certificate.unwrap().thumbprint().x5t_s256();
+    let thumbprint = request("", Some(&PKI.tpp.transport), "")
+        .head
+        .certificate
+        .presented()
+        .cloned()
+        .unwrap()
+        .thumbprint()
+        .x5t_s256();
     host.store.borrow_mut().introspection =
         json!({ "active": true, "client_id": owner, "cnf": { "x5t#S256": thumbprint } });
     (gate, client_id)
@@ -71,7 +78,7 @@ fn at_02_at_03_the_token_is_bound_to_the_certificate() {
 fn cm_15_a_token_of_another_clients_certificate_is_refused() {
     run(0, |host| async move {
         let (gate, id) = managed(&host, None).await;
-        let thief = request("", Some(&PKI.other_tpp.transport), "").head.certificate.unwrap();
+        let thief = request("", Some(&PKI.other_tpp.transport), "").head.certificate.presented().cloned().unwrap();
         host.store.borrow_mut().introspection["cnf"]["x5t#S256"] = json!(thief.thumbprint().x5t_s256());
         let answer = answered(&gate, &Endpoint::Retrieve(id), &get(Some(&PKI.other_tpp.transport))).await;
         assert_refused(&host, &answer, 401, "invalid_token", "certificate_not_of_client");

@@ -93,10 +93,10 @@ fn jo_19_without_a_key_set_a_request_is_refused() {
     run(0, |host| async move {
         let gate = gate(&host);
         let broken: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 5] = [
-            || Err(CallNotSent),
+            || Err(CallNotSent::Refused),
+            || Err(CallNotSent::UnknownCluster),
             || Ok(response(500, json!({ "keys": [] }))),
-            || Ok(response(200, json!({ "no": "keys" }))),
-            || Ok(crate::host::CallResponse { headers: Vec::new(), ..response(200, PKI.directory_key_set().unwrap()) }),
+            || Ok(response(301, json!({}))),
             || Ok(response(503, json!({}))),
         ];
         for answer in broken {
@@ -109,12 +109,149 @@ fn jo_19_without_a_key_set_a_request_is_refused() {
     });
 }
 
+/// The directory answers with this media type and body.
+fn directory_answers(host: &MockHost, media_type: Option<&'static str>, body: &str) {
+    host.now.set(host.now.get() + 10);
+    let headers: Vec<_> = media_type.iter().map(|it| ("content-type".to_owned(), it.as_bytes().to_vec())).collect();
+    let body = body.as_bytes().to_vec();
+    let answer = crate::host::CallResponse { status: Some(200), headers, body };
+    host.instead(move |call| (call.cluster == "directory").then(|| Ok(answer.clone())));
+}
+
+#[test]
+fn jo_19_what_is_no_key_set_is_a_lasting_fault() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        for body in [
+            r#"{"no":"keys"}"#,
+            r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
+            r#"[{"kty":"RSA"}]"#,
+            r#"{"keys":{}}"#,
+            "<!doctype html>",
+            r#"{"keys":["#,
+            "",
+        ] {
+            directory_answers(&host, Some("application/json"), body);
+            // The second request comes in the pause after the fetch.
+            for _ in 0..2 {
+                let answer = register(&gate, &registration()).await;
+                assert_refused(&host, &answer, 503, "temporarily_unavailable", "key_set_malformed");
+                assert!(!answer.headers.iter().any(|(name, _)| *name == "retry-after"), "{body}");
+            }
+        }
+        let logged = host.events.borrow().iter().find_map(|event| match event {
+            Event::KeySetFetchFailed { url, owner, status, .. } => Some((url.clone(), owner.clone(), *status)),
+            _ => None,
+        });
+        let url = "https://keystore.example/openbanking.jwks".to_owned();
+        assert_eq!(
+            logged,
+            Some((url, format!("directory {:?}", statement().claims()["iss"].as_str().unwrap()), Some(200)))
+        );
+    });
+}
+
+#[test]
+fn jo_19_a_key_set_is_judged_by_its_content() {
+    for media_type in [
+        None,
+        Some("text/plain"),
+        Some("application/octet-stream"),
+        Some("application/jwk+json"),
+        Some("application/jwk-set+json; charset=utf-8"),
+        Some("nonsense"),
+    ] {
+        run(0, move |host| async move {
+            let gate = gate(&host);
+            let keys = PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone();
+            let directory = PKI.directory_key_set().unwrap()["keys"].as_array().unwrap().clone();
+            let all = json!({ "keys": ([keys, directory].concat()) });
+            directory_answers(&host, media_type, &all.to_string());
+            assert_eq!(register(&gate, &registration()).await.status, 201, "{media_type:?}");
+            let asked = host.calls.borrow().iter().find(|call| call.cluster == "directory").cloned().unwrap();
+            assert!(asked.headers.contains(&("accept-encoding", "identity".to_owned())));
+        });
+    }
+}
+
+#[test]
+fn jo_19_an_operator_may_demand_the_media_types_of_key_sets() {
+    run(0, |host| async move {
+        let mut config = config();
+        config["jwks"] = json!({ "media_types": ["application/jwk-set+json"] });
+        let gate = gate_with(&host, config);
+        let keys = PKI.directory_key_set().unwrap().to_string();
+        directory_answers(&host, Some("text/plain"), &keys);
+        assert_refused(
+            &host,
+            &register(&gate, &registration()).await,
+            503,
+            "temporarily_unavailable",
+            "key_set_malformed",
+        );
+    });
+}
+
+#[test]
+fn rg_16_a_coded_body_is_refused() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let coded = |coding: &str| {
+            let body = registration().sign(&PKI.tpp.signing).unwrap();
+            let mut request = request("application/jwt", Some(&PKI.tpp.transport), &body);
+            request.head.headers.push(("content-encoding".to_owned(), coding.as_bytes().to_vec()));
+            request
+        };
+        let endpoints = [Endpoint::Register, Endpoint::Update("client".to_owned()), Endpoint::Token];
+        for (endpoint, coding) in
+            endpoints.iter().flat_map(|endpoint| ["gzip", "br", "gzip, identity", ""].map(|it| (endpoint, it)))
+        {
+            let answer = answered(&gate, endpoint, &coded(coding)).await;
+            assert_refused(&host, &answer, 415, "invalid_request", "content_coding");
+        }
+        assert_eq!(answered(&gate, &Endpoint::Register, &coded(" Identity")).await.status, 201);
+    });
+}
+
+#[test]
+fn rg_01_gw_05_a_certificate_that_cannot_be_read_is_not_a_missing_one() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let over = |certificate: TransportCertificate| {
+            let body = registration().sign(&PKI.tpp.signing).unwrap();
+            let mut request = request("application/jwt", None, &body);
+            request.head.certificate = certificate;
+            request
+        };
+        let answer = answered(&gate, &Endpoint::Register, &over(TransportCertificate::Unreadable)).await;
+        assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_unreadable");
+        let answer = answered(&gate, &Endpoint::Register, &over(TransportCertificate::OutOfSight)).await;
+        assert_refused(&host, &answer, 503, "temporarily_unavailable", "certificate_out_of_sight");
+    });
+}
+
+#[test]
+fn members_that_are_almost_known_ones_are_told_to_the_operator() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        assert_eq!(
+            register(&gate, &registration().claim("scopes", "x").claim("software_roles", "x")).await.status,
+            201
+        );
+        let told = host.events.borrow().iter().find_map(|event| match event {
+            Event::NotUnderstood(members) => Some(members.clone()),
+            _ => None,
+        });
+        assert_eq!(told.as_deref(), Some("scopes:scope"));
+    });
+}
+
 #[test]
 fn gw_01_an_answer_that_breaks_the_stores_api_is_an_error() {
     run(0, |host| async move {
         let gate = gate(&host);
         let nonsense: [fn() -> Result<crate::host::CallResponse, CallNotSent>; 6] = [
-            || Err(CallNotSent),
+            || Err(CallNotSent::Refused),
             || Ok(response(200, json!({}))),
             || Ok(response(201, json!({ "client_id": 7 }))),
             || Ok(crate::host::CallResponse { headers: Vec::new(), ..response(201, json!({})) }),
@@ -126,6 +263,24 @@ fn gw_01_an_answer_that_breaks_the_stores_api_is_an_error() {
             let answer = register(&gate, &registration()).await;
             assert_refused(&host, &answer, 503, "temporarily_unavailable", "store_unavailable");
         }
+    });
+}
+
+/// The store refuses an id that its own clock holds to be over, and the caller did nothing wrong.
+#[test]
+fn gw_06_a_store_with_another_time_is_told_as_such() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let apart = || Ok(response(400, json!({ "error": "clocks_apart", "error_description": "the id is over" })));
+        host.instead(move |call| (call.cluster == "dcr_store").then(apart));
+        let answer = register(&gate, &registration()).await;
+        assert_refused(&host, &answer, 503, "temporarily_unavailable", "clocks_apart");
+        let told = host
+            .events
+            .borrow()
+            .iter()
+            .any(|event| matches!(event, Event::StoreFailed(problem) if problem.contains("clocks")));
+        assert!(told);
     });
 }
 
@@ -230,7 +385,7 @@ fn ss_15_the_directory_describes_a_client_to_people() {
         let body = body(&answer);
         assert_eq!(body["client_name"], PKI.tpp.software.client_name.as_str());
         assert_eq!(body["logo_uri"], statement().claims()["software_logo_uri"]);
-        assert_eq!(body["software_version"], json!(1.0));
+        assert_eq!(body["software_version"], "1.0", "a string (RFC 7591 section 2)");
 
         // If the statement has no description, that of the request is used, but only if it is safe to show.
         let silent =
@@ -245,6 +400,7 @@ fn ss_15_the_directory_describes_a_client_to_people() {
         );
         let bad =
             register(&gate, &request().claim("client_name", "a\u{202e}b").claim("logo_uri", "data:text/html,x")).await;
-        assert_eq!((super::body(&bad).get("client_name"), super::body(&bad).get("logo_uri")), (None, None));
+        assert_eq!(super::body(&bad)["client_name"], "ab", "without the character that reorders");
+        assert_eq!(super::body(&bad).get("logo_uri"), None);
     });
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::AudienceName;
 use crate::host::mock::{answer as response, run};
 
 const FORM: &str = "application/x-www-form-urlencoded;charset=UTF-8";
@@ -82,7 +83,7 @@ fn ca_19_another_transport_certificate_is_refused_with_a_good_assertion() {
         let id = registered(&gate, &registration()).await;
         let mut request = by(&signed(&assertion(&id)), "");
         request.head.certificate =
-            Some(Rc::new(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap()));
+            Some(Rc::new(Certificate::from_pem(PKI.other_tpp.transport.certificate_pem.as_bytes()).unwrap())).into();
         let answer = answered(&gate, &Endpoint::Token, &request).await;
         assert_refused(&host, &answer, 401, "invalid_client", "assertion_over_foreign_certificate");
         let unknown = answered(&gate, &Endpoint::Token, &by(&signed(&assertion("unknown")), "")).await;
@@ -115,7 +116,7 @@ fn ca_17_a_certificate_with_the_registered_subject_gets_a_bound_token() {
         let answer = answered(&gate, &Endpoint::Token, &post(&PKI.tpp.transport)).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (200, &json!("accounts")));
         let issued = host.calls.borrow().iter().find(|call| call.path.ends_with("/tokens")).unwrap().clone();
-        let thumbprint = post(&PKI.tpp.transport).head.certificate.unwrap().thumbprint().x5t_s256();
+        let thumbprint = post(&PKI.tpp.transport).head.certificate.presented().unwrap().thumbprint().x5t_s256();
         assert_eq!(
             serde_json::from_slice::<Value>(&issued.body).unwrap()["tokens"][0]["cnf"]["x5t#S256"],
             json!(thumbprint)
@@ -138,5 +139,79 @@ fn ca_15_a_client_of_a_removed_directory_is_unknown() {
         let body = format!("grant_type=client_credentials&client_id={id}");
         let answer = answered(&gate, &Endpoint::Token, &request(FORM, Some(&PKI.tpp.transport), &body)).await;
         assert_refused(&host, &answer, 401, "invalid_client", "certificate_client_unknown");
+    });
+}
+
+#[test]
+fn ca_01_a_token_request_with_two_readings_does_not_reach_the_upstream() {
+    run(0, |host| async move {
+        let mut config = config();
+        config["other_grants"] = json!("pass");
+        let gate = gate_with(&host, config);
+        let form = "application/x-www-form-urlencoded";
+        let code = "grant_type=authorization_code&code=x";
+        let with = |media_type: &str, body: &str| request(media_type, Some(&PKI.tpp.transport), body);
+        assert_eq!(gate.serve(&Endpoint::Token, &with(form, code)).await, Decision::hand_on_unchanged());
+        let utf_8 = with(&format!("{form}; charset=\"UTF-8\""), code);
+        assert_eq!(gate.serve(&Endpoint::Token, &utf_8).await, Decision::hand_on_unchanged());
+
+        let in_query = || {
+            let mut request = with(form, code);
+            request.head.query = Some("grant_type=client_credentials".to_owned());
+            request
+        };
+        for ambiguous in [
+            with(form, &format!("{code}&Grant_Type=client_credentials")),
+            with(form, &format!("{code}&client_assertion[]=x")),
+            with(form, "grant_type=Client_Credentials"),
+            with(&format!("{form}; charset=utf-7"), code),
+            with(&format!("{form};Charset=iso-8859-1"), code),
+            in_query(),
+        ] {
+            let answer = answered(&gate, &Endpoint::Token, &ambiguous).await;
+            assert_refused(&host, &answer, 400, "invalid_request", "token_request_ambiguous");
+        }
+        let mut coded = with(form, code);
+        coded.head.headers.push(("content-encoding".to_owned(), b"gzip".to_vec()));
+        assert_refused(
+            &host,
+            &answered(&gate, &Endpoint::Token, &coded).await,
+            415,
+            "invalid_request",
+            "content_coding",
+        );
+    });
+}
+
+#[test]
+fn gw_04_a_record_that_changes_twice_in_a_row_is_told_as_such() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        host.instead(move |call| {
+            let refused = json!({ "status": 412, "error": "version_mismatch", "error_description": "changed" });
+            let answer = crate::host::mock::answer(200, json!({ "tokens": [refused] }));
+            (call.path == "/v1/tokens").then_some(Ok(answer))
+        });
+        let answer = answered(&gate, &Endpoint::Token, &by(&signed(&assertion(&id)), "")).await;
+        assert_refused(&host, &answer, 409, "invalid_request", "record_changed_meanwhile");
+    });
+}
+
+#[test]
+fn the_audience_of_an_assertion_is_counted() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let id = registered(&gate, &registration()).await;
+        for (audience, name) in [
+            (json!(ISSUER), AudienceName::Issuer),
+            (json!(gate.config.token_endpoint()), AudienceName::TokenEndpoint),
+            (json!(["https://other.example", gate.config.token_endpoint(), ISSUER]), AudienceName::Issuer),
+        ] {
+            let token = signed(&assertion(&id).claim("aud", audience));
+            assert_eq!(answered(&gate, &Endpoint::Token, &by(&token, "")).await.status, 200);
+            assert!(host.events.borrow().contains(&Event::AssertionAudience(name)), "{name:?}");
+            host.events.borrow_mut().clear();
+        }
     });
 }

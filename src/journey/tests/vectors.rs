@@ -73,7 +73,7 @@ fn judge_registration(folder: &Path, verdict: &Value) {
         });
         let gate = Gate::new(Config::from_value(config).unwrap(), host.clone());
         let mut request = request("application/jwt; charset=ISO-8859-1", None, &token);
-        request.head.certificate = Some(Rc::new(certificate));
+        request.head.certificate = Some(Rc::new(certificate)).into();
         let answer = answered(&gate, &Endpoint::Register, &request).await;
         if verdict["verdict"] == "accept" {
             assert_eq!(answer.status, 201, "{verdict}: {}", body(&answer));

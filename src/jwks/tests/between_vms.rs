@@ -163,7 +163,9 @@ fn sources_with_the_same_slot_replace_each_other() {
     run(1_000, |host| async move {
         let (vms, _) = vms(&host, 2, json!({ "shared_bytes": 65_536 }));
         host.instead(|call| Some(Ok(answer(200, json!({ "keys": [], "path": call.path })))));
-        let source = |name: &str| Source::new(&format!("https://keystore.example/{name}"), "directory").unwrap();
+        let source = |name: &str| {
+            Source::new(&format!("https://keystore.example/{name}"), "directory", "Directory", None).unwrap()
+        };
         for (vm, name, fetches) in [(0, "a", 1), (0, "b", 2), (1, "b", 2), (1, "a", 3), (0, "a", 3), (0, "b", 3)] {
             let keys = vms[vm].current(&source(name)).await.unwrap();
             let document = json!({ "keys": [], "path": format!("/{name}") }).to_string();

@@ -126,7 +126,8 @@ fn code_of(refusal: Refusal) -> ErrorCode {
         Refusal::DuplicateSoftware => ErrorCode::DuplicateSoftware,
         Refusal::SoftwareMismatch => ErrorCode::SoftwareMismatch,
         Refusal::VersionMismatch => ErrorCode::VersionMismatch,
-        Refusal::JtiExpired | Refusal::JtiTooFarAhead => ErrorCode::InvalidRequest,
+        Refusal::JtiExpired => ErrorCode::ClocksApart,
+        Refusal::JtiTooFarAhead => ErrorCode::InvalidRequest,
     }
 }
 

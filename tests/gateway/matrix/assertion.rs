@@ -38,6 +38,15 @@ fn forms(profile: &Profile) -> Vec<Case> {
         Case::refused("a repeated parameter", ("token_request_malformed", 400, REQUEST), move |scene| {
             with_credential(scene, &[("scope", &scope), ("scope", &scope)])
         }),
+        Case::refused(
+            "a parameter that another server could read",
+            ("token_request_ambiguous", 400, REQUEST),
+            |scene| with_credential(scene, &[("grant.type", "authorization_code")]),
+        ),
+        Case::refused("a parameter in the query", ("token_request_ambiguous", 400, REQUEST), |scene| {
+            let shot = with_credential(scene, &[]);
+            Shot { request: shot.request.query(&[("grant_type", "authorization_code")]), ..shot }
+        }),
         Case::refused("a form over the limit", ("form_too_large", 413, REQUEST), |scene| {
             with_credential(scene, &[("x", &"x".repeat(64 * 1024))])
         }),
@@ -133,7 +142,7 @@ fn assertions(profile: &Profile) -> Vec<Case> {
             token.claim("aud", "https://other.example/api")
         }),
         broken("no audience", "assertion_audience", |token| token.without("aud")),
-        Case::refused("one of several audiences", ("assertion_audience", 401, CLIENT), move |scene| {
+        Case::refused("one of several audiences", ("assertion_audience_array", 401, CLIENT), move |scene| {
             let audience = json!(["https://other.example", scene.audience(known)]);
             post(scene, &scene.assertion().claim("aud", audience))
         })
@@ -162,6 +171,17 @@ fn dates(profile: &Profile) -> Vec<Case> {
         broken("no jti", "assertion_jti", |token| token.without("jti")),
         Case::accepted("exp as far ahead as it may be", 200, move |scene| {
             post(scene, &scene.assertion().claim("exp", mint::now() + longest))
+        }),
+        Case::accepted("exp as far ahead as it may be, by a clock that is ahead", 200, move |scene| {
+            let now = mint::now() + 10;
+            post(scene, &scene.assertion().claim("iat", now).claim("exp", now + longest))
+        }),
+        Case::accepted("a fraction of a second in its dates, as MSAL for Python writes them", 200, move |scene| {
+            let now = mint::now() as f64 - 0.25;
+            post(scene, &scene.assertion().claim("iat", now).claim("nbf", now).claim("exp", now + 60.0))
+        }),
+        Case::accepted("the type of assertions", 200, |scene| {
+            post(scene, &scene.assertion().header("typ", "client-authentication+jwt"))
         }),
         Case::refused("used before", ("assertion_replayed", 401, CLIENT), |scene| {
             scene.post_assertion(&scene.used_assertion)

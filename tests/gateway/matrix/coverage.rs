@@ -13,6 +13,10 @@ use super::Case;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("store_unavailable", "traps: a store that is down, slow or talks nonsense"),
     ("key_set_unavailable", "journeys: a directory that is down"),
+    ("key_set_malformed", "src/journey/tests/registration.rs: a directory that answers with something else"),
+    ("clocks_apart", "src/journey/tests/registration.rs: a store whose clock is ahead"),
+    ("certificate_out_of_sight", "src/journey/tests/registration.rs: an Envoy that does not show certificates"),
+    ("client_certificate_unreadable", "src/journey/tests/registration.rs: the TLS layer refuses most of them first"),
     ("header_repeated", "src/journey/tests/registration.rs: Envoy joins what is repeated before the filter sees it"),
     ("path_not_canonical", "traps: paths"),
     ("record_changed_meanwhile", "src/journey/tests/management.rs: two updates at once"),

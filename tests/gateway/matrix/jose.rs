@@ -16,7 +16,7 @@ use crate::PKI;
 type Keys = fn() -> Vec<Value>;
 
 /// Key sets of the third party besides its own, by their paths on the directory's host.
-pub(super) const KEY_SETS: [(&str, Keys); 4] = [
+pub(super) const KEY_SETS: [(&str, Keys); 7] = [
     (WITH_TRANSPORT_KEY, || PKI.tpp.key_set().unwrap()["keys"].as_array().unwrap().clone()),
     (TWINS, || {
         let twin = renamed(&PKI.other_tpp.signing, PKI.tpp.signing.kid());
@@ -24,12 +24,25 @@ pub(super) const KEY_SETS: [(&str, Keys); 4] = [
     }),
     (NINE, || vec![PKI.tpp.signing.public_jwk(); 9]),
     (ODD, || vec![renamed(&PKI.tpp.signing, ODD_KID).public_jwk()]),
+    (OF_ANOTHER_TYPE, || vec![renamed(&SigningKey::generate_es256(), PKI.tpp.signing.kid()).public_jwk()]),
+    (PADDED, || vec![changed_key(|jwk| jwk["n"] = format!("{}==", jwk["n"].as_str().unwrap()).into())]),
+    (PRIVATE, || vec![changed_key(|jwk| jwk["d"] = "AQAB".into())]),
 ];
+
+/// The third party's key with a change.
+fn changed_key(change: fn(&mut Value)) -> Value {
+    let mut jwk = PKI.tpp.signing.public_jwk();
+    change(&mut jwk);
+    jwk
+}
 
 const WITH_TRANSPORT_KEY: &str = "/with-transport-key.jwks";
 const TWINS: &str = "/twins.jwks";
 const NINE: &str = "/nine.jwks";
 const ODD: &str = "/odd.jwks";
+const OF_ANOTHER_TYPE: &str = "/of-another-type.jwks";
+const PADDED: &str = "/padded.jwks";
+const PRIVATE: &str = "/private.jwks";
 const ODD_KID: &str = "/HFQ+Rpv=";
 
 /// The document that is broken. It determines the answer.
@@ -160,7 +173,7 @@ impl Document {
         };
         let is_optional = |member| !required.contains(&member);
         vec![
-            self.case("typ_wrong", "no typ", |token, key| token.without_header("typ").sign(key).unwrap())
+            self.case("typ_missing", "no typ", |token, key| token.without_header("typ").sign(key).unwrap())
                 .accepted_where(is_optional(HeaderMember::Typ), self.success()),
             self.case("kid_needed", "no kid", |token, key| token.without_header("kid").sign(key).unwrap())
                 .accepted_where(is_optional(HeaderMember::Kid), self.success()),
@@ -208,6 +221,10 @@ fn sizes(profile: &Profile) -> Vec<Case> {
             Document::Request.accepted("lives as long as it may", move |token, key| {
                 token.claim("exp", mint::now() + longest).sign(key).unwrap()
             }),
+            Document::Request.accepted("lives as long as it may, by a clock that is ahead", move |token, key| {
+                let now = mint::now() + 10;
+                token.claim("iat", now).claim("exp", now + longest).sign(key).unwrap()
+            }),
             Document::Request
                 .case("aud_malformed", "aud is a number", |token, key| token.claim("aud", 7).sign(key).unwrap()),
         ]);
@@ -230,6 +247,15 @@ fn keys(profile: &Profile) -> Vec<Case> {
         }),
         Case::refused("two fitting keys share a kid", ("kid_ambiguous", status, error), |scene| {
             with_keys(scene, TWINS, |token| token.sign(&PKI.tpp.signing).unwrap())
+        }),
+        Case::refused("the kid of an EC key", ("key_of_another_type", status, error), |scene| {
+            with_keys(scene, OF_ANOTHER_TYPE, |token| token.sign(&PKI.tpp.signing).unwrap())
+        }),
+        Case::refused("a modulus with padding", ("key_malformed", status, error), |scene| {
+            with_keys(scene, PADDED, |token| token.sign(&PKI.tpp.signing).unwrap())
+        }),
+        Case::refused("a private key in the set", ("key_private", status, error), |scene| {
+            with_keys(scene, PRIVATE, |token| token.sign(&PKI.tpp.signing).unwrap())
         }),
         Case::accepted("a kid with = / and +", document.success(), |scene| {
             with_keys(scene, ODD, |token| token.sign(&renamed(&PKI.tpp.signing, ODD_KID)).unwrap())
@@ -306,7 +332,7 @@ fn other_keys(profile: &Profile, algorithm: Allowed, generate: fn() -> SigningKe
                 scene.post(request(scene, &key).sign(&renamed(&generate(), key.kid())).unwrap())
             })
         }),
-        refused(" with the kid of an RSA key", "key_unfit", {
+        refused(" with the kid of an RSA key", "key_of_another_type", {
             Box::new(move |scene| {
                 scene.post(scene.request().sign(&renamed(&generate(), PKI.tpp.signing.kid())).unwrap())
             })

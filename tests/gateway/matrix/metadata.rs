@@ -28,16 +28,19 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
     cases.extend(application_types(profile));
     cases.extend(algorithms(profile));
     cases.extend(others());
+    cases.extend(further(profile));
+    cases.extend(webhooks(profile));
     cases.extend(ciba(profile));
     cases
 }
 
 fn authentication(profile: &Profile) -> Vec<Case> {
-    let signs = allows(profile, PRIVATE_KEY_JWT);
+    let (signs, rules) = (allows(profile, PRIVATE_KEY_JWT), &profile.client_metadata);
     let mut cases = vec![
-        broken("missing", "auth_method", |token| token.without("token_endpoint_auth_method")),
+        broken("missing", "auth_method", |token| token.without("token_endpoint_auth_method"))
+            .accepted_where(rules.default_token_endpoint_auth_method.is_some(), 201),
         broken("no signing alg", "auth_signing_alg", |token| token.without("token_endpoint_auth_signing_alg"))
-            .accepted_where(!signs, 201),
+            .accepted_where(!signs || !rules.token_endpoint_auth_signing_alg_required, 201),
         broken("RS256", "auth_signing_alg", |token| token.claim("token_endpoint_auth_signing_alg", "RS256")),
     ];
     for method in ["none", "client_secret_basic", "client_secret_jwt", "self_signed_tls_client_auth"] {
@@ -107,9 +110,12 @@ fn over_named(scene: &Scene, request: &Token) -> Shot {
 /// The names that `tls_client_auth` accepts for the certificate.
 fn names(profile: &Profile) -> Vec<Case> {
     let rules = &profile.client_metadata;
-    let (longest, prefix) = (rules.subject_dn_max_chars, rules.subject_dn_prefix.clone());
-    let (member, has_prefix) = (rules.subject_members[0].name(), !prefix.is_empty());
+    let longest = rules.subject_dn_max_chars;
+    let member = rules.subject_members[0].name();
     let own = own_dn(profile);
+    let reversed = own.split(',').rev().collect::<Vec<_>>().join(",");
+    let has_first = rules.subject_dn_first_attribute.is_some();
+    let in_order = if has_first { "subject_dn_order" } else { "subject_dn_not_of_certificate" };
     let named = |name: String| {
         let by_subject = by_subject(profile);
         move |token: Token| by_subject(token, &name)
@@ -120,14 +126,14 @@ fn names(profile: &Profile) -> Vec<Case> {
     let organisation = organisation.split(',').next().unwrap();
     let respelt = own.replace(&format!(",O={organisation}"), &format!(", o = {}", organisation.to_lowercase()));
     vec![
-        broken("tls_client_auth without a DN", "subject_dn", move |token| by_own(token).without(member)),
-        // White space between names has no meaning, so only the length is wrong.
-        broken("a DN that is too long", "subject_dn", named(padded(&own, longest + 1))),
-        accepted("a DN as long as it may be", named(padded(&own, longest))),
+        broken("tls_client_auth without a DN", "subject_dn_missing", move |token| by_own(token).without(member)),
+        broken("a DN that is too long", "subject_dn_too_long", named(format!("{own},L={}", "x".repeat(longest)))),
+        // White space between names has no meaning, so the name is not longer.
+        accepted("a DN in a long spelling", named(padded(&own, longest + 1))),
         broken("another's DN", "subject_dn_not_of_certificate", named(others)),
-        broken("no DN at all", "dn_malformed", named(format!("{prefix}x,no name"))),
-        broken("another spelling of CN", "subject_dn", named(own.replacen("CN=", "2.5.4.3=", 1)))
-            .accepted_where(!has_prefix, 201),
+        broken("no DN at all", "dn_malformed", named("CN=x,no name".to_owned())),
+        accepted("another spelling of the first attribute", named(own.replacen("CN=", "2.5.4.3=", 1))),
+        broken("a DN in the order of the certificate", in_order, named(reversed)),
         accepted("another spelling of O", named(respelt)),
     ]
 }
@@ -161,6 +167,11 @@ fn response_types(profile: &Profile) -> Vec<Case> {
             token.claim("grant_types", json!(["client_credentials"]))
         }),
         accepted("no response types", |token| token.without("response_types")),
+        Case::accepted("no response types and no grant that has any", 201, |scene| {
+            let request = scene.request().claim("grant_types", json!(["client_credentials"]));
+            scene.post_request(&request.without("response_types"))
+        })
+        .answering("response_types", json!([])),
     ];
     for given in ["code", "code id_token", "id_token code", "token", "code token"] {
         let allowed = known.iter().any(|known| sorted(known) == sorted(given));
@@ -170,7 +181,7 @@ fn response_types(profile: &Profile) -> Vec<Case> {
         );
     }
     if known.iter().any(|known| known.contains("id_token")) {
-        let without = broken("an ID token without the grant implicit", "response_type_without_grant", |token| {
+        let without = broken("an ID token without the grant implicit", "response_type_without_implicit", |token| {
             let grants = json!(["authorization_code", "client_credentials", "refresh_token"]);
             token.claim("grant_types", grants).claim("response_types", json!(["code id_token"]))
         });
@@ -253,7 +264,7 @@ fn algorithms(profile: &Profile) -> Vec<Case> {
         let required = profile.client_metadata.required_signing_algs.iter().any(|required| required == member);
         cases.push(
             broken(format!("no {member}"), "signing_alg_metadata", move |token| token.without(member))
-                .accepted_where(!required, 201),
+                .accepted_where(!required || profile.client_metadata.default_signing_algs.get(member).is_some(), 201),
         );
         for alg in ["RS256", "none", "EdDSA"] {
             let change = move |token: Token| token.claim(member, alg);
@@ -262,16 +273,17 @@ fn algorithms(profile: &Profile) -> Vec<Case> {
                 broken(format!("{member} is {alg}"), "signing_alg_metadata", change).accepted_where(is_allowed, 201),
             );
         }
-        for alg in &profile.signing_algorithms {
-            let alg = alg.name();
+        for alg in profile.signing_algorithms.iter().flat_map(|alg| alg.names()).copied() {
             cases.push(accepted(format!("{member} is {alg}"), move |token| token.claim(member, alg)));
         }
     }
     cases.extend([
-        broken("enc without alg", "encryption_metadata", |token| {
+        broken("enc without alg", "encryption_without_alg", |token| {
             token.claim("id_token_encrypted_response_enc", "A256GCM")
         }),
         broken("RSA1_5", "encryption_metadata", |token| token.claim("id_token_encrypted_response_alg", "RSA1_5")),
+        broken("an empty alg", "encryption_metadata", |token| token.claim("id_token_encrypted_response_alg", "")),
+        broken("an unknown alg", "encryption_metadata", |token| token.claim("id_token_encrypted_response_alg", "dir")),
         accepted("encrypted ID tokens", |token| {
             token
                 .claim("id_token_encrypted_response_alg", "RSA-OAEP")
@@ -289,6 +301,51 @@ fn others() -> Vec<Case> {
         broken("bound tokens as a string", "bound_access_tokens", |token| {
             token.claim("tls_client_certificate_bound_access_tokens", "true")
         }),
+    ]
+}
+
+/// Members that only some ecosystems register. The others ignore them.
+fn further(profile: &Profile) -> Vec<Case> {
+    let rules = &profile.client_metadata;
+    let has = |member: &str| rules.further_members.iter().any(|known| known == member);
+    let mut cases = Vec::new();
+    if has("subject_type") {
+        cases.push(broken("another subject_type", "subject_type", |token| token.claim("subject_type", "ephemeral")));
+        let known = rules.subject_types[0].clone();
+        cases.push(Case::accepted("a subject_type", 201, move |scene| {
+            scene.post_request(&scene.request().claim("subject_type", known.as_str()))
+        }));
+    }
+    for member in ["authorization_encrypted_response_alg", "request_object_encryption_alg"] {
+        cases.push(
+            broken(format!("{member} is RSA1_5"), "encryption_metadata", move |token| token.claim(member, "RSA1_5"))
+                .accepted_where(!has(member), 201),
+        );
+        let registered = Case::accepted(format!("{member} is RSA-OAEP"), 201, move |scene| {
+            scene.post_request(&scene.request().claim(member, "RSA-OAEP"))
+        });
+        let answer = if has(member) { json!("RSA-OAEP") } else { Value::Null };
+        cases.push(registered.answering(member, answer));
+    }
+    cases
+}
+
+fn webhooks(profile: &Profile) -> Vec<Case> {
+    let Some(claim) = profile.software_statement.claims.webhook_uris.clone() else { return Vec::new() };
+    let of = move |scene: &Scene, asked_for: Value| {
+        let statement = scene.statement().claim(&claim, json!(["https://harbour.example/webhooks"]));
+        let statement = statement.sign(&PKI.directory).unwrap();
+        scene.post_request(&scene.request_with(&statement).claim("webhook_uris", asked_for))
+    };
+    let refused = of.clone();
+    vec![
+        Case::refused("another webhook", ("webhook_uris", 400, "invalid_webhook_uris"), move |scene| {
+            refused(scene, json!(["https://thief.example/webhooks"]))
+        }),
+        Case::accepted("the statement's webhook", 201, move |scene| {
+            of(scene, json!(["https://harbour.example/webhooks"]))
+        })
+        .answering("webhook_uris", json!(["https://harbour.example/webhooks"])),
     ]
 }
 

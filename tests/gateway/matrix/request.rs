@@ -4,7 +4,7 @@ use dcr_cli::client::Tpp;
 use dcr_cli::mint::{self, Token};
 use dcr_policy::profile::Profile;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::dialect::{AUDIENCES, is_unsigned};
 use super::scene::renamed;
@@ -57,6 +57,10 @@ fn envelope() -> Vec<Case> {
         Case::refused("GET of the collection", ("method_not_allowed", 405, "invalid_request"), |scene| {
             let request = scene.tpp.request(Method::GET, &scene.tpp.endpoints.registration);
             Shot { client: scene.tpp.clone(), request }
+        }),
+        Case::refused("a content coding", ("content_coding", 415, "invalid_request"), |scene| {
+            let shot = scene.post_request(&scene.request());
+            Shot { request: shot.request.header("content-encoding", "gzip"), ..shot }
         }),
         Case::accepted("unknown metadata", 201, |scene| {
             scene.post_request(&scene.request().claim("unheard_of", json!({ "a": [1] })))
@@ -114,7 +118,8 @@ fn with_first_member(scene: &Scene, member: &str) -> String {
 }
 
 fn media_types(profile: &Profile) -> Vec<Case> {
-    let refused = ("media_type_unsupported", 400, METADATA);
+    let reason = if is_unsigned(profile) { "media_type_not_json" } else { "media_type_unsupported" };
+    let refused = (reason, 400, METADATA);
     let mut cases: Vec<Case> = ["application/jwt", "application/jose", "application/json", "text/plain"]
         .into_iter()
         .map(|media_type| {
@@ -138,7 +143,11 @@ fn claims() -> Vec<Case> {
         broken("a control character in jti", "request_jti", |token| token.claim("jti", "a\u{0}b")),
         broken("no iat", "request_dates", |token| token.without("iat")),
         broken("no exp", "request_dates", |token| token.without("exp")),
-        broken("iat with a fraction", "request_dates", |token| token.claim("iat", mint::now() as f64 - 0.5)),
+        Case::accepted("dates with a fraction, and whole ones in other spellings", 201, |scene| {
+            let (iat, exp) = (mint::now() as f64 - 0.5, format!("{}.0e0", mint::now() + 60));
+            let exp: Value = serde_json::from_str(&exp).unwrap();
+            scene.post_request(&scene.request().claim("iat", iat).claim("exp", exp))
+        }),
     ]
 }
 

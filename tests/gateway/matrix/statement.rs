@@ -109,7 +109,7 @@ fn active_roles(profile: &Profile) -> Vec<Case> {
     let dialect = Dialect::of(profile.clone()).unwrap();
     let roles = dialect.software(&PKI.tpp).roles.iter().enumerate();
     let roles: Vec<Value> =
-        roles.map(|(i, role)| json!({ "role": role, "status": if i == 0 { "Active" } else { "Inactive" } })).collect();
+        roles.map(|(i, role)| json!({ "role": role, "authorisation_domain": "Open Banking", "status": if i == 0 { "Active" } else { "Inactive" } })).collect();
     let of_these = move |statement: Token| statement.claim(&claim, roles.clone());
     let sample = of_these(dialect.statement(dialect.software(&PKI.tpp), "https://directory.example"));
     let (allowed, beyond) = scopes_of(profile, &sample);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{EcKey, base64url, key_set_document, with};
 use super::wycheproof::rsa_jwk;
-use crate::jwk::{KeySet, KeySetError, KeySetLimits, SelectError};
+use crate::jwk::{KeySet, KeySetError, KeySetLimits, SelectError, Unfit};
 use crate::jws::{Jws, Limits};
 use crate::{Algorithm, BadSignature};
 
@@ -27,7 +27,7 @@ fn assert_skipped(jwk: Value) {
     let set = key_set(&[with(jwk.clone(), json!({"kid": "k"}))]);
     assert_eq!((set.usable(), set.skipped()), (0, 1), "{jwk}");
     for alg in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
-        assert_eq!(refusal(&set, Some("k"), alg), SelectError::Unfit, "{jwk}");
+        assert!(matches!(refusal(&set, Some("k"), alg), SelectError::Unfit(_)), "{jwk}");
         assert_eq!(refusal(&set, None, alg), SelectError::NoneFits, "{jwk}");
     }
 }
@@ -114,7 +114,8 @@ fn an_ed25519_key_is_one_canonical_point_of_full_order() {
     let good = ed25519_jwk();
     assert_usable(good.clone(), Algorithm::EdDsa);
     assert_usable(with(good.clone(), json!({"alg": "EdDSA", "use": "sig"})), Algorithm::EdDsa);
-    for alg in [json!("ES256"), json!("Ed448"), json!("eddsa"), json!(null)] {
+    assert_usable(with(good.clone(), json!({"alg": "Ed25519"})), Algorithm::EdDsa);
+    for alg in [json!("ES256"), json!("Ed448"), json!("eddsa"), json!("ed25519")] {
         assert_skipped(with(good.clone(), json!({"alg": alg})));
     }
     assert_skipped(with(good.clone(), json!({"kty": "EC"})));
@@ -251,8 +252,45 @@ fn jo_15_a_kid_of_two_fitting_keys_is_ambiguous() {
     let [a, b] = ["a", "b"].map(|name| EcKey::named(name).jwk_with(json!({"kid": "k"})));
     let set = key_set(&[a.clone(), b]);
     assert_eq!(refusal(&set, Some("k"), Algorithm::Es256), SelectError::Ambiguous);
-    let set = key_set(&[a.clone(), a]);
-    assert_eq!(refusal(&set, Some("k"), Algorithm::Es256), SelectError::Ambiguous);
+}
+
+#[test]
+fn jo_15_a_key_that_is_listed_twice_under_its_kid_is_one_key() {
+    let key = EcKey::named("a").jwk_with(json!({"kid": "k"}));
+    let set = key_set(&[key.clone(), with(key, json!({"use": "sig"}))]);
+    assert_eq!(set.select(Some("k"), Algorithm::Es256).unwrap().len(), 1);
+}
+
+/// As writers of .NET print a JWK: every member that it can have.
+#[test]
+fn jo_16_a_member_that_is_null_is_absent() {
+    for member in ["use", "key_ops", "alg", "kid", "x5c", "x5t", "d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+        let null = json!({ (member): null });
+        let set = key_set(&[EcKey::named("a").jwk_with(null.clone()), with(rsa_jwk(), null)]);
+        assert_eq!((set.usable(), set.skipped()), (2, 0), "{member}");
+    }
+    assert_skipped(EcKey::named("a").jwk_with(json!({"x": null})));
+    assert_skipped(with(rsa_jwk(), json!({"n": null})));
+    assert_skipped(with(rsa_jwk(), json!({"kty": null})));
+}
+
+#[test]
+fn jo_16_why_a_key_is_unfit() {
+    let key = EcKey::named("a");
+    for (jwk, unfit) in [
+        (key.jwk_with(json!({"d": base64url(&[1; 32])})), Unfit::Private),
+        (key.jwk_with(json!({"use": "enc"})), Unfit::Purpose),
+        (key.jwk_with(json!({"key_ops": ["sign"]})), Unfit::Purpose),
+        (key.jwk_with(json!({"alg": "ES384"})), Unfit::Purpose),
+        (key.jwk_with(json!({"crv": "P-384"})), Unfit::Kind),
+        (key.jwk_with(json!({"kty": "OKP"})), Unfit::Kind),
+        (key.jwk_with(json!({"x": base64url(&[1; 31])})), Unfit::Numbers),
+        (key.jwk_with(json!({"x": "AQ=="})), Unfit::Numbers),
+        (with(rsa_jwk(), json!({"n": base64url(&[0xff; 128])})), Unfit::Numbers),
+    ] {
+        let set = key_set(&[with(jwk.clone(), json!({"kid": "k"}))]);
+        assert_eq!(refusal(&set, Some("k"), Algorithm::Es256), SelectError::Unfit(unfit), "{jwk}");
+    }
 }
 
 #[test]
@@ -270,7 +308,7 @@ fn jo_15_of_two_keys_with_one_kid_the_fitting_one_is_chosen() {
 fn jo_16_use_must_allow_signatures() {
     let key = EcKey::named("a");
     assert_usable(key.jwk_with(json!({"use": "sig"})), Algorithm::Es256);
-    for usage in [json!("enc"), json!("tls"), json!("SIG"), json!(""), json!(null), json!(["sig"])] {
+    for usage in [json!("enc"), json!("tls"), json!("SIG"), json!(""), json!(["sig"])] {
         assert_skipped(key.jwk_with(json!({"use": usage})));
     }
 }
@@ -280,8 +318,7 @@ fn jo_16_key_ops_must_allow_verify() {
     let key = EcKey::named("a");
     assert_usable(key.jwk_with(json!({"key_ops": ["verify"]})), Algorithm::Es256);
     assert_usable(key.jwk_with(json!({"key_ops": ["sign", "verify"]})), Algorithm::Es256);
-    for operations in [json!(["sign"]), json!([]), json!("verify"), json!(null), json!([["verify"]]), json!(["Verify"])]
-    {
+    for operations in [json!(["sign"]), json!([]), json!("verify"), json!([["verify"]]), json!(["Verify"])] {
         assert_skipped(key.jwk_with(json!({"key_ops": operations})));
     }
     assert_skipped(key.jwk_with(json!({"use": "enc", "key_ops": ["verify"]})));
@@ -291,7 +328,7 @@ fn jo_16_key_ops_must_allow_verify() {
 fn jo_16_alg_of_the_key_must_be_the_tokens() {
     assert_usable(EcKey::named("a").jwk_with(json!({"alg": "ES256"})), Algorithm::Es256);
     assert_usable(with(rsa_jwk(), json!({"alg": "PS256"})), Algorithm::Ps256);
-    for alg in [json!("PS256"), json!("ES384"), json!("es256"), json!("none"), json!(null), json!("ECDH-ES")] {
+    for alg in [json!("PS256"), json!("ES384"), json!("es256"), json!("none"), json!("ECDH-ES")] {
         assert_skipped(EcKey::named("a").jwk_with(json!({"alg": alg})));
     }
     for alg in ["ES256", "RS256", "PS384", "RSA-OAEP", "HS256"] {
@@ -302,8 +339,8 @@ fn jo_16_alg_of_the_key_must_be_the_tokens() {
 #[test]
 fn jo_16_type_and_curve_must_be_the_algorithms() {
     let set = key_set(&[EcKey::named("a").jwk_with(json!({"kid": "ec"})), with(rsa_jwk(), json!({"kid": "rsa"}))]);
-    assert_eq!(refusal(&set, Some("ec"), Algorithm::Ps256), SelectError::Unfit);
-    assert_eq!(refusal(&set, Some("rsa"), Algorithm::Es256), SelectError::Unfit);
+    assert_eq!(refusal(&set, Some("ec"), Algorithm::Ps256), SelectError::Unfit(Unfit::Kind));
+    assert_eq!(refusal(&set, Some("rsa"), Algorithm::Es256), SelectError::Unfit(Unfit::Kind));
     assert_skipped(EcKey::named("a").jwk_with(json!({"kty": "RSA"})));
     assert_skipped(with(rsa_jwk(), json!({"kty": "EC"})));
 }
@@ -314,7 +351,7 @@ fn jo_16_an_unfit_key_beside_a_good_one_does_no_harm() {
     let set = key_set(&[json!({"kty": "RSA", "kid": "bad", "n": "!", "e": "AQAB"}), good]);
     assert_eq!((set.usable(), set.skipped()), (1, 1));
     assert_eq!(set.select(Some("good"), Algorithm::Es256).unwrap().len(), 1);
-    assert_eq!(refusal(&set, Some("bad"), Algorithm::Ps256), SelectError::Unfit);
+    assert_eq!(refusal(&set, Some("bad"), Algorithm::Ps256), SelectError::Unfit(Unfit::Numbers));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! When a rule is asked for: one function for each condition in the catalogue. The result depends on the values of the settings, and never
 //! on the name of a profile.
 
-use crate::dialect::{CertificateForm, Dialect, FormRule, ScopesFrom};
+use crate::dialect::{CertificateForm, Dialect, FormRule, HeaderMember, ScopesFrom};
 use crate::profile::{InteractionId, ManagementToken, PRIVATE_KEY_JWT, RequestBody, SubjectMember, TLS_CLIENT_AUTH};
 use crate::settings::Settings;
 
@@ -41,6 +41,48 @@ pub(super) fn interaction_id(settings: &Settings) -> Result<(), Absence> {
 
 pub(super) fn signed_requests(settings: &Settings) -> Result<(), Absence> {
     unless(is_signed(settings), NothingToBreak("requests are JSON objects without a signature, dates or ids (RQ-06)"))
+}
+
+pub(super) fn typ_required(settings: &Settings) -> Result<(), Absence> {
+    let of_requests = settings.profile.required_header.contains(&HeaderMember::Typ);
+    let is_asked = of_requests || some(settings, |dialect| dialect.required_header.contains(&HeaderMember::Typ));
+    unless(is_asked, NotAsked("typ may be left out"))
+}
+
+pub(super) fn whole_dates(settings: &Settings) -> Result<(), Absence> {
+    unless(!settings.profile.fractional_dates, NotAsked("dates may have a fraction"))
+}
+
+pub(super) fn first_attribute(settings: &Settings) -> Result<(), Absence> {
+    tls_client_auth(settings)?;
+    let is_asked = settings.profile.client_metadata.subject_dn_first_attribute.is_some();
+    unless(is_asked, NotAsked("a subject may begin with any attribute"))
+}
+
+pub(super) fn implicit_needed(settings: &Settings) -> Result<(), Absence> {
+    let rules = &settings.profile.client_metadata;
+    let has_id_token = rules.response_types.iter().any(|types| types.split(' ').any(|word| word == "id_token"));
+    unless(rules.id_token_needs_implicit && has_id_token, NotAsked("an ID token does not need the grant type implicit"))
+}
+
+pub(super) fn webhooks(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.claims.webhook_uris.is_some());
+    unless(is_asked, NotAsked("statements list no URIs for notifications"))
+}
+
+pub(super) fn subject_types(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = settings.profile.client_metadata.further_members.iter().any(|member| member == "subject_type");
+    unless(is_asked, NotAsked("subject_type is not registered"))
+}
+
+pub(super) fn certificate_issuers(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = settings.directories.iter().any(|directory| !directory.certificate_issuers.is_empty());
+    unless(is_asked, NotAsked("no directory lists its certification authorities"))
+}
+
+pub(super) fn one_audience(settings: &Settings) -> Result<(), Absence> {
+    private_key_jwt(settings)?;
+    unless(!settings.profile.client_assertion.audience_arrays, NotAsked("aud may be an array"))
 }
 
 pub(super) fn unsigned_requests(settings: &Settings) -> Result<(), Absence> {

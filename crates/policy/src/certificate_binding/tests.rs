@@ -1,11 +1,12 @@
 use std::rc::Rc;
 
 use dcr_json::ByName;
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, date_time_ymd};
 
 use super::*;
 use crate::mode::{Mode, Modes};
 use crate::profile::Profile;
+use crate::settings::{CertificateIssuer, Settings};
 use crate::tests::{ORGANISATION, SOFTWARE, assert_refused};
 
 const STATEMENT: &str = "invalid_software_statement";
@@ -19,6 +20,7 @@ fn binding() -> Binding {
         software_id: SOFTWARE.to_owned(),
         organisation_id: ORGANISATION.to_owned(),
         registration_ids: vec!["another".to_owned(), REGISTRATION.to_owned()],
+        authority_ids: vec![Some("FCAGBR".to_owned()), Some("OBGBR".to_owned())],
     }
 }
 
@@ -28,6 +30,10 @@ fn certificate(subject: &[(DnType, &str)]) -> Certificate {
     for (kind, value) in subject {
         name.push(kind.clone(), *value);
     }
+    certificate_of(name)
+}
+
+fn certificate_of(name: DistinguishedName) -> Certificate {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = name;
     parameters.not_before = date_time_ymd(2021, 1, 1);
@@ -56,8 +62,12 @@ fn obwac(common_name: &str, identifier: &str) -> Certificate {
 
 /// Checks a certificate with the dialect of a profile.
 fn check(binding: &Binding, certificate: &Certificate, profile: &str, now: Timestamp) -> Result<(), Refusal> {
-    let dialect = Profile::named(profile).unwrap().software_statement;
-    binding.check(certificate, &dialect, now, &Evaluation::new(Rc::default()))
+    binding.check(certificate, &directory(profile), now, &Evaluation::new(Rc::default()))
+}
+
+/// A directory whose statements have the dialect of a profile.
+fn directory(profile: &str) -> Directory {
+    Settings::of_one_directory(Profile::named(profile).unwrap(), "directory").directories.remove(0)
 }
 
 #[track_caller]
@@ -80,6 +90,26 @@ fn cb_04_software_and_organisation_of_a_legacy_certificate() {
 }
 
 #[test]
+fn cb_04_cb_05_a_second_value_that_cannot_be_read_counts() {
+    let unreadable = || DnValue::UniversalString("x".try_into().unwrap());
+    let identifier = DnType::CustomDnType(vec![2, 5, 4, 97]);
+    let with = |attributes: &[(DnType, DnValue)]| {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::OrganizationalUnitName, ORGANISATION);
+        attributes.iter().for_each(|(kind, value)| name.push(kind.clone(), value.clone()));
+        certificate_of(name)
+    };
+    let own = (DnType::CommonName, DnValue::from(SOFTWARE));
+    assert_eq!(check(&binding(), &with(std::slice::from_ref(&own)), "uk-obie-3.3", WITHIN), Ok(()));
+    let second = (DnType::CustomDnType(vec![2, 5, 4, 3]), unreadable());
+    for both in [[own.clone(), second.clone()], [second, own.clone()]] {
+        refused(&with(&both), WITHIN, "transport_certificate_of_another");
+    }
+    let beside = with(&[own, (identifier, unreadable())]);
+    assert_eq!(check(&binding(), &beside, "uk-obie-3.3", WITHIN), Ok(()), "the form that it fulfils has no identifier");
+}
+
+#[test]
 fn cb_05_organisation_and_registration_of_an_obwac() {
     let identifier = format!("PSDGB-OB-{REGISTRATION}");
     assert_eq!(check(&binding(), &obwac(ORGANISATION, &identifier), "uk-obie-3.3", WITHIN), Ok(()));
@@ -94,12 +124,80 @@ fn cb_05_organisation_and_registration_of_an_obwac() {
     ] {
         refused(&obwac(ORGANISATION, identifier), WITHIN, "organisation_certificate_of_another");
     }
-    refused(&obwac(SOFTWARE, &identifier), WITHIN, "organisation_certificate_of_another");
+}
+
+/// A trust service provider writes a host into the CN of a QWAC.
+#[test]
+fn cb_05_the_whole_identifier_of_a_qwac_decides() {
+    let own = format!("PSDGB-OB-{REGISTRATION}");
+    for common_name in ["api.harbour.example", SOFTWARE, ""] {
+        assert_eq!(check(&binding(), &obwac(common_name, &own), "uk-obie-3.3", WITHIN), Ok(()), "{common_name}");
+    }
+    assert_eq!(check(&binding(), &obwac("a.example", "PSDGB-FCA-another"), "uk-obie-3.3", WITHIN), Ok(()));
+    for identifier in [
+        // Another country, another authority, the authority of another registration, another number.
+        format!("PSDIE-OB-{REGISTRATION}"),
+        format!("PSDGB-CBI-{REGISTRATION}"),
+        format!("PSDGB-FCA-{REGISTRATION}"),
+        format!("PSDGB-O-{REGISTRATION}"),
+        "PSDGB-OB-Unknown0015800001HQQrZAAY".to_owned(),
+        format!("PSDGB-OB-x-{REGISTRATION}"),
+        format!("NTRGB-OB-{REGISTRATION}"),
+        format!("PSDXX-OB-{REGISTRATION}"),
+        format!("PSD-OB-{REGISTRATION}"),
+    ] {
+        refused(&obwac("api.harbour.example", &identifier), WITHIN, "organisation_certificate_of_another");
+    }
+    // Numbers of different authorities can be equal, so the statement has to tell the authority.
+    for authority_ids in [Vec::new(), vec![None, None]] {
+        let binding = Binding { authority_ids, ..binding() };
+        let checked = check(&binding, &obwac("api.harbour.example", &own), "uk-obie-3.3", WITHIN);
+        assert_refused(checked, 400, STATEMENT, "organisation_certificate_of_another");
+    }
+}
+
+/// Revolut's guide and ForgeRock's directory have such subjects.
+#[test]
+fn cb_04_a_certificate_may_fulfil_any_form() {
+    let with_identifier = |software: &str, organisation: &str, identifier: &str| {
+        certificate(&[
+            (DnType::CountryName, "GB"),
+            (DnType::OrganizationName, "Harbour"),
+            (DnType::OrganizationalUnitName, organisation),
+            (DnType::CustomDnType(vec![2, 5, 4, 97]), identifier),
+            (DnType::CommonName, software),
+        ])
+    };
+    let other = "PSDGB-FCA-9";
+    assert_eq!(check(&binding(), &with_identifier(SOFTWARE, ORGANISATION, other), "uk-obie-3.3", WITHIN), Ok(()));
+    assert_eq!(check(&binding(), &with_identifier(SOFTWARE, ORGANISATION, other), "revolut", WITHIN), Ok(()));
+    refused(&with_identifier(SOFTWARE, "another", other), WITHIN, "organisation_certificate_of_another");
+    refused(&with_identifier("another", ORGANISATION, other), WITHIN, "organisation_certificate_of_another");
+}
+
+#[test]
+fn cb_01_the_operator_may_name_the_certification_authorities_of_a_directory() {
+    let own = ob_transport(SOFTWARE, ORGANISATION);
+    let check = |issuers: Vec<CertificateIssuer>| {
+        let directory = Directory { certificate_issuers: issuers, ..directory("uk-obie-3.3") };
+        binding().check(&own, &directory, WITHIN, &Evaluation::new(Rc::default()))
+    };
+    // The certificate signed itself.
+    let name = Some(own.subject().clone());
+    let other_name = Some(dcr_x509::DistinguishedName::parse("CN=the bank's own authority,C=GB").unwrap());
+    let issuer = |name, key_identifier| CertificateIssuer { name, key_identifier };
+    assert_eq!(check(Vec::new()), Ok(()));
+    assert_eq!(check(vec![issuer(other_name.clone(), None), issuer(name.clone(), None)]), Ok(()));
+    for others in
+        [vec![issuer(other_name, None)], vec![issuer(name, Some(vec![1; 20]))], vec![issuer(None, Some(vec![1]))]]
+    {
+        assert_refused(check(others), 400, STATEMENT, "certificate_of_another_authority");
+    }
 }
 
 #[test]
 fn cb_05_a_statement_without_registration_binds_no_obwac() {
-    let without = Binding { registration_ids: Vec::new(), ..binding() };
+    let without = Binding { registration_ids: Vec::new(), authority_ids: Vec::new(), ..binding() };
     let certificate = obwac(ORGANISATION, "PSDGB-OB-");
     let checked = check(&without, &certificate, "uk-obie-3.3", WITHIN);
     assert_refused(checked, 400, STATEMENT, "organisation_certificate_of_another");
@@ -166,10 +264,10 @@ fn cb_09_is_checked_where_cb_08_is_set_aside() {
     let mut of_rules = ByName::new();
     of_rules.insert("CB-08".to_owned(), Mode::Off);
     let modes = Rc::new(Modes { general: Mode::Enforce, of_rules });
-    let dialect = Profile::named("br-openfinance").unwrap().software_statement;
+    let directory = directory("br-openfinance");
     let check = |certificate: &Certificate| {
         let now = WITHIN + 3 * 365 * 24 * 60 * 60;
-        binding().check(certificate, &dialect, now, &Evaluation::new(modes.clone()))
+        binding().check(certificate, &directory, now, &Evaluation::new(modes.clone()))
     };
     let of = |organisation: &str| brazilian("another", (DnType::CustomDnType(vec![2, 5, 4, 97]), organisation), 2024);
     assert_eq!(check(&of(&format!("OFBBR-{ORGANISATION}"))), Ok(()));

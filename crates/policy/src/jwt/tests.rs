@@ -1,3 +1,4 @@
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::json;
 
 use super::*;
@@ -11,7 +12,7 @@ const CLIENT: &str = "invalid_client";
 
 /// A document with these claims, as if a key had signed it.
 pub(crate) fn verified(document: Document, claims: &Value) -> Verified {
-    let key = key_set(&[jwk("known")]).select(None, Algorithm::Es256).unwrap()[0].identity();
+    let key = key_set(&[jwk("known")]).select(None, Algorithm::Es256).unwrap()[0].signer();
     Verified { claims: Claims::of(document, object(claims)), token: token(&header(), claims).into(), key }
 }
 
@@ -98,11 +99,34 @@ fn jo_14_jo_18_members_that_the_header_must_have() {
         assert!(open(Document::RegistrationRequest, &of_header(&with(header(), "typ", typ))).is_ok(), "{typ}");
     }
     let required = [HeaderMember::Typ, HeaderMember::Kid];
-    for (member, reason) in [("typ", "typ_wrong"), ("kid", "kid_needed")] {
+    for (member, reason) in [("typ", "typ_missing"), ("kid", "kid_needed")] {
         let opened = open(Document::RegistrationRequest, &of_header(&without(header(), member))).unwrap();
         assert_eq!(opened.require_header(&[], &evaluation()), Ok(()));
         assert_refused(opened.require_header(&required, &evaluation()), 400, METADATA, reason);
     }
+}
+
+#[test]
+fn jo_18_an_assertion_may_have_the_type_of_assertions() {
+    for typ in ["client-authentication+jwt", "application/client-authentication+jwt", "Client-Authentication+JWT"] {
+        let token = of_header(&with(header(), "typ", typ));
+        assert!(open(Document::ClientAssertion, &token).is_ok(), "{typ}");
+        request_refused(&token, "typ_wrong");
+        assert_refused(open(Document::SoftwareStatement, &token), 400, STATEMENT, "typ_wrong");
+    }
+}
+
+#[test]
+fn jo_05_ed25519_is_eddsa() {
+    let token = of_header(&with(header(), "alg", "Ed25519"));
+    request_refused(&token, "alg_not_allowed");
+    let opened = Unverified::open(
+        Document::RegistrationRequest,
+        token.as_bytes(),
+        &crate::tests::settings_of("fapi2"),
+        &evaluation(),
+    );
+    assert_eq!(opened.unwrap().algorithm(), Algorithm::EdDsa);
 }
 
 #[test]
@@ -120,8 +144,19 @@ fn jo_13_jo_14_jo_15_jo_16_which_key_verifies() {
     };
     let unfit = with(jwk("known"), "use", "enc");
     let many = vec![jwk("known"); 9];
+    let twin = json!({
+        "kty": "EC", "crv": "P-256", "kid": "known",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
+    });
     assert_refused(verify(&header(), &[jwk("another")]), 400, METADATA, "kid_unknown");
-    assert_refused(verify(&header(), &[jwk("known"), jwk("known")]), 400, METADATA, "kid_ambiguous");
+    assert_refused(verify(&header(), &[jwk("known"), twin]), 400, METADATA, "kid_ambiguous");
+    for (member, value, reason) in [
+        ("d", json!("AQAB"), "key_private"),
+        ("crv", json!("P-384"), "key_of_another_type"),
+        ("x", json!("AQ=="), "key_malformed"),
+    ] {
+        assert_refused(verify(&header(), &[with(jwk("known"), member, value)]), 400, METADATA, reason);
+    }
     assert_refused(verify(&header(), std::slice::from_ref(&unfit)), 400, METADATA, "key_unfit");
     assert_refused(verify(&without(header(), "kid"), &[unfit]), 400, METADATA, "key_unfit");
     assert_refused(verify(&without(header(), "kid"), &many), 400, METADATA, "kid_needed");
@@ -148,7 +183,46 @@ fn jw_02_dates_are_numbers_of_seconds() {
         assert_refused(claims(json!({ "exp": date })).jw_02_date("exp"), 400, METADATA, "date_malformed");
     }
     assert_eq!(claims(json!({ "exp": 1.5 })).jw_02_date("exp"), Ok(Some(1)));
+    for spelling in ["1795000000", "1795000000.0", "1.795e9", "17950000.00e2"] {
+        let exp: Value = serde_json::from_str(spelling).unwrap();
+        assert_eq!(claims(json!({ "exp": exp })).jw_02_date("exp"), Ok(Some(1_795_000_000)), "{spelling}");
+    }
     assert_eq!(claims(json!({ "exp": null })).jw_02_date("exp"), Ok(None));
+}
+
+#[test]
+fn jw_02_a_fraction_is_refused_where_the_profile_takes_whole_seconds() {
+    let mut settings = settings();
+    for date in ["iat", "nbf", "exp"] {
+        let open = |settings: &Settings, value: f64| {
+            let token = token(&header(), &with(request(), date, value));
+            Unverified::open(Document::RegistrationRequest, token.as_bytes(), settings, &evaluation())
+        };
+        settings.profile.fractional_dates = true;
+        assert!(open(&settings, 1.5).is_ok(), "{date}");
+        settings.profile.fractional_dates = false;
+        assert_refused(open(&settings, 1.5), 400, METADATA, "date_fraction");
+        assert!(open(&settings, 1.0e9).is_ok(), "{date}");
+    }
+}
+
+#[test]
+fn ss_02_rq_01_ca_13_a_signature_of_a_form_that_no_key_makes_is_told() {
+    let description = |alg: &str, signature: &[u8]| {
+        let token = of_header(&with(header(), "alg", alg));
+        let (input, _) = token.rsplit_once('.').unwrap();
+        let token = format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
+        let opened =
+            Unverified::open(Document::RegistrationRequest, token.as_bytes(), &settings(), &evaluation()).unwrap();
+        opened.ss_02_rq_01_ca_13_form().unwrap_or_default()
+    };
+    let der = [&[0x30, 0x45, 0x02, 0x20][..], &[1; 67]].concat();
+    assert!(description("ES256", &der).contains("DER"));
+    assert!(description("ES256", &[1; 63]).contains("64 octets"));
+    assert!(description("PS256", &[1; 64]).contains("256 to 512 octets"));
+    for (alg, length) in [("ES256", 64), ("PS256", 256), ("PS256", 384), ("PS256", 512)] {
+        assert_eq!(description(alg, &vec![1; length]), "", "{alg} {length}");
+    }
 }
 
 #[test]
@@ -171,9 +245,12 @@ fn jw_04_jw_05_nbf_and_iat_are_not_further_ahead_than_the_skew() {
 
 #[test]
 fn jw_07_aud_is_a_string_or_an_array_of_strings() {
-    let names = |aud: Value| claims(json!({ "aud": aud })).jw_07_names_audience(&["a".to_owned()]);
+    let accepted = ["a".to_owned(), "c".to_owned()];
+    let names =
+        |aud: Value| claims(json!({ "aud": aud })).jw_07_named_audience(&accepted).map(|name| name.map(str::to_owned));
     for malformed in [json!(7), json!(["a", 7]), json!({ "a": 1 }), json!(null)] {
         assert_refused(names(malformed), 400, METADATA, "aud_malformed");
     }
-    assert_eq!((names(json!(["b", "a"])), names(json!("b"))), (Ok(true), Ok(false)));
+    assert_eq!(names(json!(["b", "c", "a"])), Ok(Some("a".to_owned())), "the first of the accepted ones");
+    assert_eq!((names(json!("c")), names(json!("b"))), (Ok(Some("c".to_owned())), Ok(None)));
 }

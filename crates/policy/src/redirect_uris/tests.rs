@@ -41,17 +41,37 @@ fn md_03_unacceptable_redirect_uris_are_refused_in_the_statement_and_in_the_requ
     assert_refused(of_request(json!([unacceptable])), 400, REDIRECT, "redirect_uri_unacceptable");
     assert_refused(of_both(json!([CALLBACK, unacceptable])), 400, REDIRECT, "redirect_uri_unacceptable");
     let of_statement = with(statement(), "software_redirect_uris", json!([CALLBACK, unacceptable]));
-    for request in [without(request(), "redirect_uris"), request()] {
-        let registered = registered_by(&request, &of_statement, &settings());
+    let all_of_them = registered_by(&without(request(), "redirect_uris"), &of_statement, &settings());
+    assert_refused(all_of_them, 400, REDIRECT, "redirect_uri_unacceptable");
+}
+
+#[test]
+fn md_03_a_redirect_uri_that_the_request_does_not_ask_for_is_not_judged() {
+    for other in ["https://localhost/callback", "http://harbour.example/callback", "harbour.app://callback"] {
+        let of_statement = with(statement(), "software_redirect_uris", json!([other, CALLBACK]));
+        let registered = registered_by(&request(), &of_statement, &settings()).unwrap();
+        assert_eq!(registered.redirect_uris, [CALLBACK], "{other}");
+        let asked_for = with(request(), "redirect_uris", json!([CALLBACK, other]));
+        let registered = registered_by(&asked_for, &of_statement, &settings());
         assert_refused(registered, 400, REDIRECT, "redirect_uri_unacceptable");
     }
+}
+
+#[test]
+fn ss_04_redirect_uris_may_be_one_string_where_the_dialect_says_so() {
+    let mut settings = settings();
+    settings.directories[0].dialect.redirect_uri_string = true;
+    let of_statement = with(statement(), "software_redirect_uris", CALLBACK);
+    assert_eq!(registered_by(&request(), &of_statement, &settings).unwrap().redirect_uris, [CALLBACK]);
 }
 
 #[test]
 fn md_03_redirect_uris_are_not_more_than_the_limit() {
     assert_refused(of_request(json!(vec![CALLBACK; 33])), 400, REDIRECT, "redirect_uris_too_many");
     let statement = with(statement(), "software_redirect_uris", json!(vec![CALLBACK; 33]));
-    assert_refused(registered_by(&request(), &statement, &settings()), 400, REDIRECT, "redirect_uris_too_many");
+    let all_of_them = registered_by(&without(request(), "redirect_uris"), &statement, &settings());
+    assert_refused(all_of_them, 400, REDIRECT, "redirect_uris_too_many");
+    assert!(registered_by(&request(), &statement, &settings()).is_ok());
     assert!(of_request(json!(vec![CALLBACK; 32])).is_ok());
 }
 

@@ -54,7 +54,7 @@ fn ss_03_the_issuer_is_a_directory_on_the_list() {
 #[test]
 fn jo_18_the_dialect_demands_a_typ() {
     let (settings, token) = (settings(), token(&without(header(), "typ"), &statement()));
-    assert_refused(UnverifiedStatement::open(&token, &settings, &evaluation()), 400, STATEMENT, "typ_wrong");
+    assert_refused(UnverifiedStatement::open(&token, &settings, &evaluation()), 400, STATEMENT, "typ_missing");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn ss_10_the_software_has_a_role() {
         refused(&with(statement(), "software_roles", roles), STATEMENT, "software_roles_missing");
     }
     let of_brazil = |status: &str| {
-        let roles = json!([{ "role": "DADOS", "status": status }]);
+        let roles = json!([{ "role": "DADOS", "authorisation_domain": "Open Banking", "status": status }]);
         let claims = with(statement(), "software_statement_roles", roles);
         let claims = with(claims, "software_jwks_uri", "https://keystore.example/software.jwks");
         checked(&claims, &settings_of("br-openfinance"))

@@ -97,3 +97,51 @@ fn ca_21_the_scope_is_registered() {
         assert_refused(granted(scope), 400, "invalid_scope", "scope_not_registered");
     }
 }
+
+#[test]
+fn ca_01_another_server_reads_the_same_parameters() {
+    let parse = |form: &str| TokenRequest::ca_01_parse(form.as_bytes());
+    let ambiguous = |form: &str| assert_refused(parse(form), 400, "invalid_request", "token_request_ambiguous");
+    for name in [
+        "Grant_Type",
+        "GRANT_TYPE",
+        "%20grant_type",
+        "grant_type%20",
+        "grant_type%00",
+        "grant_type%00x",
+        "grant_type%0D%0A",
+        "grant_type[]",
+        "grant_type%5B0%5D",
+        "grant.type",
+        "grant+type",
+        "client-assertion",
+        "Client_ID",
+        "client_secret[]",
+        "%C2%A0scope",
+    ] {
+        ambiguous(&format!("grant_type=authorization_code&{name}=client_credentials"));
+        assert_refused(
+            TokenRequest::ca_01_query(Some(&format!("x=1&{name}=y"))),
+            400,
+            "invalid_request",
+            "token_request_ambiguous",
+        );
+    }
+    for grant in ["Client_Credentials", "client_credentials%00", "%20client_credentials", "client_credentials%0A"] {
+        ambiguous(&format!("grant_type={grant}"));
+    }
+    ambiguous("client_assertion_type=URN:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    for form in
+        ["grant_type=authorization_code&code=x&redirect_uri=y", "grants_type=x", "type=client_credentials", "x[]=1"]
+    {
+        assert!(parse(form).is_ok(), "{form}");
+    }
+    assert_refused(
+        TokenRequest::ca_01_query(Some("grant_type=authorization_code")),
+        400,
+        "invalid_request",
+        "token_request_ambiguous",
+    );
+    assert_eq!(TokenRequest::ca_01_query(Some("tenant=uk&x")), Ok(()));
+    assert_eq!(TokenRequest::ca_01_query(None), Ok(()));
+}

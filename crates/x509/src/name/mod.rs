@@ -95,7 +95,7 @@ impl DistinguishedName {
     }
 
     /// The text values of every occurrence of `attribute`, unchanged, in the certificate's order (most significant RDN first). Values that
-    /// are not text, or cannot be decoded, are left out. Where one value must be the only one, ask for [`single_value`](Self::single_value).
+    /// are not text, or cannot be decoded, are left out. [`single_value`](Self::single_value) is for a value that must be the only one.
     pub fn values(&self, attribute: &Attribute) -> Vec<&str> {
         self.occurrences(attribute).filter_map(Value::text).collect()
     }
@@ -129,7 +129,8 @@ impl DistinguishedName {
     pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
         let attribute_value = |one: AnyRef<'_>| {
             let mut fields = SliceReader::new(one.value()).ok().filter(|_| one.tag() == Tag::Sequence)?;
-            let attribute = Attribute::from_oid(ObjectIdentifier::decode(&mut fields).ok()?);
+            let oid = ObjectIdentifier::decode(&mut fields).ok().filter(|oid| !is_padded(oid.as_bytes()))?;
+            let attribute = Attribute::from_oid(oid);
             let value = fields.read_slice(fields.remaining_len()).ok()?;
             Some(AttributeValue { attribute, value: Value::from_der(value)? })
         };
@@ -139,6 +140,12 @@ impl DistinguishedName {
         };
         Some(Self { rdns: elements(name, Tag::Sequence)?.into_iter().map(rdn).collect::<Option<_>>()? })
     }
+}
+
+/// Whether an arc of an object identifier has leading zeros, which BER forbids (X.690 section 8.19.2). The library reads two such forms as
+/// two identifiers, and other libraries as one.
+fn is_padded(oid: &[u8]) -> bool {
+    std::iter::once(&0).chain(oid).zip(oid).any(|(last, first)| *last < 0x80 && *first == 0x80)
 }
 
 /// Prints RFC 4514 text. It is safe in a log line, because control characters are escaped. It parses back to a name that matches.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use dcr_test_support::mutations;
+use dcr_test_support::{mutations, scaled};
 use sha2::{Digest, Sha256};
 
 use super::der::{self, UTF8, oid, sequence, tlv};
@@ -70,7 +70,7 @@ fn the_first_block_of_a_pem_text_is_read() {
 }
 
 #[test]
-fn bytes_that_are_not_a_certificate_are_refused() {
+fn what_is_no_certificate_is_refused() {
     let genuine = der::certificate(subject(), &[]);
     let pem = der::pem(&genuine);
     let from_pem = |pem: &str| Certificate::from_pem(pem.as_bytes()).map(|_| ()).unwrap_err();
@@ -108,7 +108,7 @@ fn alternative_names_are_read_in_order() {
 }
 
 #[test]
-fn alternative_names_of_other_kinds_are_ignored() {
+fn alternative_names_of_other_kinds_are_passed_over() {
     let other_name = tlv(0xa0, b"\x06\x03\x55\x04\x03\xa0\x03\x0c\x01a");
     let directory_name = tlv(0xa4, &subject());
     let x400_address = tlv(0xa3, &[]);
@@ -332,7 +332,7 @@ fn a_changed_certificate_never_panics() {
             read += 1;
         }
     }
-    assert!(read > 100, "{read}");
+    assert!(read > scaled(100), "{read}");
     for changed in mutations(der::pem(&genuine).as_bytes(), 4000) {
         let _ = Certificate::from_pem(&changed);
     }

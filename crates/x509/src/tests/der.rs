@@ -70,15 +70,8 @@ pub(crate) fn certificate_of(issuer: Vec<u8>, subject: Vec<u8>, extensions: &[Ve
     let algorithm = sequence(&[oid("1.2.840.10045.4.3.2")]);
     let validity = sequence(&[tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z")]);
     let public_key = sequence(&[algorithm.clone(), tlv(BIT_STRING, &[0, 4])]);
-    let mut fields = vec![
-        tlv(0xa0, &tlv(0x02, &[2])),
-        tlv(0x02, &[1]),
-        algorithm.clone(),
-        issuer,
-        validity,
-        subject,
-        public_key,
-    ];
+    let mut fields =
+        vec![tlv(0xa0, &tlv(0x02, &[2])), tlv(0x02, &[1]), algorithm.clone(), issuer, validity, subject, public_key];
     if !extensions.is_empty() {
         fields.push(tlv(0xa3, &sequence(extensions)));
     }

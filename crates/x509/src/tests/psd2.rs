@@ -71,7 +71,7 @@ fn a_role_that_psd2_does_not_have_grants_nothing() {
 }
 
 #[test]
-fn a_malformed_statement_grants_no_role() {
+fn what_is_malformed_grants_no_role() {
     let good = role(3, "PSP_AI");
     assert_eq!(roles_of(&[psd2(std::slice::from_ref(&good))]), [AccountInformation]);
 
@@ -99,7 +99,7 @@ fn a_malformed_statement_grants_no_role() {
     }
     let good = psd2(&[good]);
     assert_malformed(&[der::qc_statements(&[good.clone(), good.clone()])], "two statements");
-    assert_malformed(&[der::qc_statements(&[good.clone(), tlv(UTF8, b"")])], "an empty string in place of a statement");
+    assert_malformed(&[der::qc_statements(&[good.clone(), tlv(UTF8, b"")])], "a statement that is none");
     let extension = der::qc_statements(&[good]);
     assert_malformed(&[extension.clone(), extension], "two extensions");
     let not_a_list = sequence(&[oid("1.3.6.1.5.5.7.1.3"), tlv(0x04, b"")]);
@@ -111,7 +111,10 @@ fn a_malformed_statement_grants_no_role() {
 fn all_roles_in_one_sequence_are_malformed() {
     let role = |number: u8, name: &str| [oid(&format!("0.4.0.19495.1.{number}")), tlv(UTF8, name.as_bytes())].concat();
     let [name, id] = authority();
-    for roles in [vec![role(3, "PSP_AI"), role(2, "PSP_PI")], vec![role(1, "PSP_AS"), role(2, "PSP_PI"), role(3, "PSP_AI"), role(4, "PSP_IC")]] {
+    for roles in [
+        vec![role(3, "PSP_AI"), role(2, "PSP_PI")],
+        vec![role(1, "PSP_AS"), role(2, "PSP_PI"), role(3, "PSP_AI"), role(4, "PSP_IC")],
+    ] {
         let list = sequence(&[sequence(&roles)]);
         let statement = sequence(&[oid(PSD2), sequence(&[list, name.clone(), id.clone()])]);
         assert_malformed(&[der::qc_statements(&[statement])], "in the list");
@@ -129,10 +132,33 @@ fn a_role_without_the_list_around_it_is_malformed() {
 
 #[test]
 fn the_id_decides_where_an_issuer_names_a_role_in_its_own_words() {
-    for name in ["Account Information", "PSP_AI", "psp_ai", " PSP_AI ", "PSP-AI", "AISP", "PSP_PIX", "Kontoinformationsdienst", ""] {
-        assert_eq!(roles_of(&[psd2(&[role(3, name), role(2, "PSP_PI")])]), [AccountInformation, PaymentInitiation], "{name}");
+    for name in [
+        "Account Information",
+        "PSP_AI",
+        "psp_ai",
+        " PSP_AI ",
+        "PSP-AI",
+        "AISP",
+        "PSP_PIX",
+        "Kontoinformationsdienst",
+        "",
+    ] {
+        assert_eq!(
+            roles_of(&[psd2(&[role(3, name), role(2, "PSP_PI")])]),
+            [AccountInformation, PaymentInitiation],
+            "{name}"
+        );
     }
-    for (number, name) in [(1, "PSP_PI"), (1, "PSP_AI"), (1, "PSP_IC"), (2, "PSP_AS"), (2, "PSP_AI"), (3, "PSP_PI"), (3, "psp_pi"), (4, "PSP_AS\n")] {
+    for (number, name) in [
+        (1, "PSP_PI"),
+        (1, "PSP_AI"),
+        (1, "PSP_IC"),
+        (2, "PSP_AS"),
+        (2, "PSP_AI"),
+        (3, "PSP_PI"),
+        (3, "psp_pi"),
+        (4, "PSP_AS\n"),
+    ] {
         assert_malformed(&[der::qc_statements(&[psd2(&[role(number, name)])])], name);
     }
 }

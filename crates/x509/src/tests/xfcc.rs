@@ -1,6 +1,6 @@
 //! The statements of proxies about certificates.
 
-use dcr_test_support::mutations;
+use dcr_test_support::{mutations, scaled};
 
 use super::der::{self, UTF8};
 use crate::xfcc::{Element, XfccError, parse};
@@ -22,11 +22,7 @@ fn url_encoded(der: &[u8]) -> String {
 
 /// What Envoy writes with `cert` and `subject`.
 fn element(der: &[u8]) -> String {
-    format!(
-        r#"By=spiffe://gateway;Hash={};Cert="{}";Subject="CN=a\,b,O=\"x\"""#,
-        hash(der),
-        url_encoded(der)
-    )
+    format!(r#"By=spiffe://gateway;Hash={};Cert="{}";Subject="CN=a\,b,O=\"x\"""#, hash(der), url_encoded(der))
 }
 
 /// What Envoy writes with `uri` and `dns` too.
@@ -82,7 +78,7 @@ fn separators_inside_quotes_separate_nothing() {
 }
 
 #[test]
-fn an_unbalanced_quote_on_the_left_makes_the_header_unusable() {
+fn an_unbalanced_quote_on_the_left_hides_nothing_on_the_right() {
     let der = certificate(b"tpp");
     for left in [r#"Subject=""#, r#"Subject="\"#, r#"By=a;Subject="x;"#, r#"a="b"c"#, r#"a=b""#] {
         assert_eq!(refusal(&format!("{left},{}", element(&der))), XfccError::Syntax, "{left}");
@@ -90,7 +86,7 @@ fn an_unbalanced_quote_on_the_left_makes_the_header_unusable() {
 }
 
 #[test]
-fn text_that_is_not_a_list_of_pairs_is_refused() {
+fn what_is_no_list_of_pairs_is_refused() {
     for header in
         ["", " ", ",", ";", "By", "By=a;", "By=a,", ",By=a", "=a", "B y=a", "By=a,,By=b", "\"By\"=a", "By=a;;URI=b"]
     {
@@ -133,7 +129,7 @@ fn the_header_is_bounded() {
 fn a_changed_header_never_panics() {
     let genuine = format!("{},{}", element(&certificate(b"client")), element_with_names(&certificate(b"proxy")));
     let read = mutations(genuine.as_bytes(), 10_000).filter(|changed| parse(changed).is_ok()).count();
-    assert!(read > 100, "{read}");
+    assert!(read > scaled(100), "{read}");
 }
 
 #[test]
@@ -195,10 +191,21 @@ fn the_proxys_own_name_ends_where_it_would_hide_another_element() {
 fn the_clients_names_stand_last() {
     let [client, tpp] = [&b"client"[..], b"tpp"].map(certificate);
     let own = element(&tpp);
-    for names in ["URI=", "URI=spiffe://a", "URI=a=b", "URI=a;URI=b", "DNS=a", "URI=a;DNS=b;DNS=c", "uri=\"a,b;Hash=c\""] {
+    for names in
+        ["URI=", "URI=spiffe://a", "URI=a=b", "URI=a;URI=b", "DNS=a", "URI=a;DNS=b;DNS=c", "uri=\"a,b;Hash=c\""]
+    {
         let header = format!("{own};{names}");
-        assert_eq!(seen(&parse(header.as_bytes()).unwrap()), [(Some(hash(&tpp)), Some("CN=tpp".to_owned()))], "{names}");
-        for more in [format!(",{}", element(&client)), ";By=a".to_owned(), format!(";Hash={}", hash(&client)), ";Foo=1".to_owned()] {
+        assert_eq!(
+            seen(&parse(header.as_bytes()).unwrap()),
+            [(Some(hash(&tpp)), Some("CN=tpp".to_owned()))],
+            "{names}"
+        );
+        for more in [
+            format!(",{}", element(&client)),
+            ";By=a".to_owned(),
+            format!(";Hash={}", hash(&client)),
+            ";Foo=1".to_owned(),
+        ] {
             assert_eq!(refusal(&format!("{header}{more}")), XfccError::Ambiguous, "{names}{more}");
             assert_eq!(refusal(&format!("By=a;{names}{more}")), XfccError::Ambiguous, "{names}{more}");
         }
@@ -212,7 +219,9 @@ fn the_clients_names_stand_last() {
 fn pieces(victim: &[u8]) -> Vec<String> {
     let forged = format!("Hash={};Cert=\"{}\"", hash(victim), url_encoded(victim));
     let mut pieces: Vec<String> =
-        ["", ",", ";", "=", "\"", "\\", " ", "a", "By=", "Hash=", "Cert=", "Subject=\"", "URI=", "DNS=a"].map(str::to_owned).into();
+        ["", ",", ";", "=", "\"", "\\", " ", "a", "By=", "Hash=", "Cert=", "Subject=\"", "URI=", "DNS=a"]
+            .map(str::to_owned)
+            .into();
     pieces.extend([format!("Hash={}", hash(victim)), forged.clone(), format!(",By=a;{forged}"), format!(";{forged},")]);
     pieces
 }
@@ -230,9 +239,7 @@ fn texts(victim: &[u8]) -> impl Iterator<Item = String> {
 fn elements_of_the_proxy(der: &[u8]) -> Vec<String> {
     let own = ["", "By=urn:a,b;c=d;By=e;"];
     let details = [String::new(), format!(";Cert=\"{}\"", url_encoded(der)), ";Subject=\"\"".to_owned()];
-    own.iter()
-        .flat_map(|own| details.iter().map(move |details| format!("{own}Hash={}{details}", hash(der))))
-        .collect()
+    own.iter().flat_map(|own| details.iter().map(move |details| format!("{own}Hash={}{details}", hash(der)))).collect()
 }
 
 /// How many of these headers are read. In each, the last element is for `der`.
@@ -254,8 +261,9 @@ fn a_client_forges_no_element_by_the_names_in_its_certificate() {
     let [tpp, victim] = [&b"tpp"[..], b"victim"].map(certificate);
     for element in elements_of_the_proxy(&tpp) {
         let read = read_as_the_proxys(texts(&victim).map(|names| format!("{element};URI={names}")), &tpp);
-        assert!(read > 10, "{element}: {read}");
-        let attack = format!("{element};URI=a,By=spiffe://gateway;Hash={};Cert=\"{}\"", hash(&victim), url_encoded(&victim));
+        assert!(read > scaled(10), "{element}: {read}");
+        let attack =
+            format!("{element};URI=a,By=spiffe://gateway;Hash={};Cert=\"{}\"", hash(&victim), url_encoded(&victim));
         assert_eq!(refusal(&attack), XfccError::Ambiguous);
         let changed = mutations(attack.get(element.len()..).unwrap().as_bytes(), 2000);
         let changed = changed.filter_map(|names| String::from_utf8(names).ok());
@@ -268,7 +276,7 @@ fn a_client_forges_no_element_by_a_header_of_its_own() {
     let [tpp, victim] = [&b"tpp"[..], b"victim"].map(certificate);
     for element in elements_of_the_proxy(&tpp) {
         let read = read_as_the_proxys(texts(&victim).map(|text| format!("{text},{element}")), &tpp);
-        assert!(read > 10, "{element}: {read}");
+        assert!(read > scaled(10), "{element}: {read}");
         let names = format!(";URI=a;Hash={};Cert=\"{}\"", hash(&victim), url_encoded(&victim));
         let read = read_as_the_proxys(texts(&victim).map(|text| format!("{text},{element}{names}")), &tpp);
         assert_eq!(read, 0, "{element}{names}");

@@ -92,6 +92,7 @@ fn replace_client(schemas: &mut Schemas) -> Value {
         .takes(request)
         .answers_with(200, description, answer, headers)
         .refuses(&[
+            ErrorCode::ClocksApart,
             ErrorCode::UnknownClient,
             ErrorCode::Replayed,
             ErrorCode::SoftwareMismatch,
@@ -328,10 +329,16 @@ impl Schemas {
                 "maxProperties": registration.len() + 1,
             },
         ]);
-        let refusals = [ErrorCode::InvalidRequest, ErrorCode::Replayed, ErrorCode::DuplicateSoftware];
-        describe_reply(&mut schemas, "WrittenClient", &refusals);
         let refusals =
-            [ErrorCode::InvalidRequest, ErrorCode::UnknownClient, ErrorCode::Replayed, ErrorCode::VersionMismatch];
+            [ErrorCode::InvalidRequest, ErrorCode::ClocksApart, ErrorCode::Replayed, ErrorCode::DuplicateSoftware];
+        describe_reply(&mut schemas, "WrittenClient", &refusals);
+        let refusals = [
+            ErrorCode::InvalidRequest,
+            ErrorCode::ClocksApart,
+            ErrorCode::UnknownClient,
+            ErrorCode::Replayed,
+            ErrorCode::VersionMismatch,
+        ];
         describe_reply(&mut schemas, "IssuedToken", &refusals);
         schemas
     }
