@@ -59,7 +59,12 @@ pub enum Verdict {
     /// The client would be registered, or the token would be issued.
     Accepted,
     /// The request would be refused.
-    Refused(Refusal),
+    Refused {
+        /// The broken rule, and where it was broken.
+        refusal: Refusal,
+        /// The answer's `error`. The profile may have another than the rule (`answers.errors`).
+        error: ErrorCode,
+    },
 }
 
 impl Case {
@@ -107,7 +112,11 @@ impl Case {
         };
         let host = Offline(Rc::new(surroundings));
         let (sender, received) = Body::channel();
-        sender.complete(body.as_bytes().to_vec());
+        if body.len() > self.config.settings.limits.body_bytes {
+            sender.too_large();
+        } else {
+            sender.complete(body.as_bytes().to_vec());
+        }
         let paths = &self.config.settings.profile.paths;
         let path = match kind {
             Kind::Registration => &paths.registration,
@@ -126,7 +135,10 @@ impl Case {
         answer.ok_or_else(|| Error::Key("the judgement did not come to an end".into()))?;
 
         host.0.all_at_hand()?;
-        let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, Verdict::Refused);
+        let verdict = host.0.refusal.borrow_mut().take().map_or(Verdict::Accepted, |refusal| {
+            let error = refusal.error_in(&gate.config.settings.profile);
+            Verdict::Refused { refusal, error }
+        });
         let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
         let not_understood = host.0.not_understood.take();
         Ok(Judgement { verdict, rules, not_understood })

@@ -71,16 +71,19 @@ pub fn is_same(name: &DistinguishedName, other: &X509Name<'_>) {
 }
 
 /// A name that another parser has read from DER, as RFC 4514 writes it with object identifiers and hexadecimal values. `None` if it cannot
-/// be written so: it is too long, or it has an RDN without attributes.
+/// be written so: it is too long, it has an RDN without attributes, or
+/// a type without a dot.
 fn text_of(name: &X509Name<'_>) -> Option<String> {
     let hex = |octets: Vec<u8>| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
     let mut rdns = Vec::new();
     for rdn in name.iter() {
         let attributes = rdn.iter().map(|one| {
             let value = one.attr_value().to_der_vec().unwrap();
-            format!("{}=#{}", one.attr_type(), hex(value))
+            // The parser prints an identifier of one octet as one number, which is no identifier.
+            let identifier = one.attr_type().to_string();
+            identifier.contains('.').then(|| format!("{identifier}=#{}", hex(value)))
         });
-        let attributes: Vec<String> = attributes.collect();
+        let attributes: Vec<String> = attributes.collect::<Option<_>>()?;
         if attributes.is_empty() {
             return None;
         }

@@ -6,6 +6,7 @@ mod case;
 mod coverage;
 mod dialect;
 mod jose;
+mod judged;
 mod management;
 mod metadata;
 mod redirect_uris;
@@ -72,6 +73,7 @@ async fn play(name: &str) -> Result<(String, Vec<String>), String> {
     let cases = cases(&profile);
     let mut failures = scene.play(&cases).await;
     failures.extend(coverage::gaps(&profile, &cases));
+    failures.extend(judged::differences(&scene, &cases)?);
     if !scene.gateway.backend().requests().is_empty() {
         failures.push("a refused request reached the backend".to_owned());
     }

@@ -83,7 +83,7 @@ impl Check {
         print(&if self.json { as_json(&judgement).to_string() } else { as_text(&judgement) });
         Ok(match judgement.verdict {
             Verdict::Accepted => ExitCode::SUCCESS,
-            Verdict::Refused(_) => ExitCode::from(1),
+            Verdict::Refused { .. } => ExitCode::from(1),
         })
     }
 }
@@ -125,12 +125,12 @@ fn verdict_as_text(judgement: &Judgement) -> String {
                 format!("accepted, but rule {} ({}) is broken and in shadow mode", judged.rule.id, judged.rule.reason)
             })
         }
-        Verdict::Refused(refusal) => format!(
+        Verdict::Refused { refusal, error } => format!(
             "refused by rule {} ({})\n  status             {}\n  error              {}\n  error_description  {}\n  source             {}",
             refusal.rule.id,
             refusal.rule.reason,
             refusal.status(),
-            refusal.error().as_str(),
+            error.as_str(),
             refusal.description(),
             refusal.rule.source,
         ),
@@ -152,10 +152,10 @@ fn as_json(judgement: &Judgement) -> Value {
         Verdict::Accepted => {
             json!({ "verdict": "accepted", "not_understood": judgement.not_understood, "rules": rules })
         }
-        Verdict::Refused(refusal) => json!({
+        Verdict::Refused { refusal, error } => json!({
             "verdict": "refused",
             "status": refusal.status(),
-            "error": refusal.error().as_str(),
+            "error": error.as_str(),
             "error_description": refusal.description(),
             "rule": refusal.rule.id,
             "reason": refusal.rule.reason,

@@ -72,6 +72,8 @@ pub enum HttpVersion {
 #[derive(Clone, Debug)]
 pub struct Tpp {
     http: reqwest::Client,
+    /// The transport certificate that it presents, as PEM.
+    pub certificate: Option<String>,
     /// The gateway that it calls.
     pub endpoints: Endpoints,
 }
@@ -120,7 +122,8 @@ impl Tpp {
             HttpVersion::Http2 => builder.http2_prior_knowledge(),
         };
         let http = builder.build().map_err(|error| unreachable_at("the HTTP client", &error))?;
-        Ok(Self { http, endpoints })
+        let certificate = transport.map(|identity| identity.certificate_pem.clone());
+        Ok(Self { http, certificate, endpoints })
     }
 
     /// POST of a registration request. A JSON object is sent as `application/json` (RFC 7591 section 3.1), any other text as

@@ -101,6 +101,13 @@ impl Directory {
         Ok(())
     }
 
+    /// The published key sets, each with its URL.
+    pub fn key_sets(&self) -> Vec<(String, Value)> {
+        let shelves = lock(&self.shelves);
+        let published = shelves.iter().filter_map(|(path, shelf)| Some((path, shelf.key_set.clone()?)));
+        published.map(|(path, key_set)| (format!("{}{path}", self.url()), key_set)).collect()
+    }
+
     /// Changes the answers of a path from now on. `Behaviour::default()` restores the normal answers.
     pub fn behave(&self, path: &str, behaviour: Behaviour) {
         self.shelf(path, |shelf| shelf.behaviour = behaviour);

@@ -1,5 +1,6 @@
 //! One gateway, registered clients, and valid requests. Each case breaks one part of a request.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use dcr_cli::client::{Answer, Endpoints, JWT_BEARER, Tpp};
@@ -24,7 +25,7 @@ use crate::PKI;
 /// A gateway with one profile, and a client for each authentication method of the profile.
 pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     /// The third party, with its transport certificate.
     pub(crate) tpp: Tpp,
     /// The same third party, with a certificate with another subject. In the UK it is its OBWAC, which names the organisation and no
@@ -62,6 +63,8 @@ pub(crate) struct Scene {
     pub(crate) used_statement: String,
     /// An assertion that was used before.
     pub(crate) used_assertion: String,
+    /// The gateway's answers to the registrations of all these clients, by `client_id`.
+    pub(crate) registrations: RefCell<HashMap<String, Value>>,
 }
 
 impl Scene {
@@ -104,6 +107,7 @@ impl Scene {
             used_request: String::new(),
             used_statement: String::new(),
             used_assertion: String::new(),
+            registrations: RefCell::default(),
             gateway,
             dialect,
         };
@@ -181,7 +185,9 @@ impl Scene {
 
     async fn registered(&self, client: &Tpp, request: String) -> Result<Value, String> {
         let shot = self.post_by(client, request);
-        starting_point(&shot.client.send(shot.request).await.unwrap(), 201)
+        let registration = starting_point(&shot.client.send(shot.request).await.unwrap(), 201)?;
+        self.registrations.borrow_mut().insert(text(&registration, "client_id"), registration.clone());
+        Ok(registration)
     }
 
     async fn token(&self, client: &Tpp, form: &[(String, String)]) -> Result<String, String> {
