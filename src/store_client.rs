@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use dcr_json::{self as json, FromJson, json_struct};
 use dcr_policy::Timestamp;
-use dcr_policy::access_token::Introspection;
-use dcr_store_protocol::{
-    Confirmation, ErrorCode, Jti, Kind, NewClient, NewToken, RETURN_MINIMAL, Replacement, entity_tag, path,
-};
+use dcr_policy::access_token::{Confirmation, Introspection, is_b64token};
+use dcr_store_protocol::{ErrorCode, Jti, Kind, NewClient, NewToken, RETURN_MINIMAL, Replacement, entity_tag, path};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -62,9 +60,10 @@ struct Issued {
     token_type: String,
     expires_in: u64,
     scope: String,
+    cnf: Option<Confirmation>,
 }
 
-json_struct!(Issued { client_id, access_token, token_type, expires_in, scope, .. });
+json_struct!(Issued { client_id, access_token, token_type, expires_in, scope, cnf, .. });
 
 /// The store's reply to one operation.
 #[derive(Debug)]
@@ -206,7 +205,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
             version: Some(signed(client.version)),
             scope,
             expires_in: signed(lifetime),
-            cnf: Confirmation { certificate_thumbprint: thumbprint },
+            cnf: dcr_store_protocol::Confirmation { certificate_thumbprint: thumbprint },
             consume_jti: jti.as_slice(),
         };
         let issued = self
@@ -217,12 +216,18 @@ impl<H: Host> ClientStore for StoreClient<H> {
         if issued.is_err() {
             self.forget(&client.client_id);
         }
-        let Issued { client_id, access_token, token_type, expires_in, scope } = issued?;
-        match (client_id == client.client_id, token_type.as_str()) {
-            (true, "Bearer") => Ok(IssuedToken { access_token, token_type, expires_in, scope }),
-            (true, _) => Err(self.failed("issued another type of token")),
-            (false, _) => Err(self.failed("answered with another client's token")),
+        let issued: Issued = issued?;
+        // Two requests of one client can differ in scope and certificate, and an answer for several could mix them up.
+        let certificate = issued.cnf.as_ref().map(|cnf| cnf.x5t_s256.as_str());
+        let made = (issued.client_id.as_str(), issued.scope.as_str(), issued.expires_in, certificate);
+        if made != (client.client_id.as_str(), scope, lifetime, Some(thumbprint)) {
+            return Err(self.failed("issued a token of another client, scope, lifetime or certificate"));
         }
+        let Issued { access_token, token_type, expires_in, scope, .. } = issued;
+        if token_type != "Bearer" || !is_b64token(&access_token) {
+            return Err(self.failed("issued a token that cannot be presented as a bearer token"));
+        }
+        Ok(IssuedToken { access_token, token_type, expires_in, scope })
     }
 
     async fn introspect(&self, token: &str) -> Result<Introspection, StoreError> {
@@ -251,6 +256,10 @@ impl<H: Host> StoreClient<H> {
     /// The written client. An answer for several registrations could mix them up, so the software must be the one of `record`.
     fn written(&self, written: Written, record: Record) -> Result<Client, StoreError> {
         let Written { client_id, client_id_issued_at, version, software, registration_access_token } = written;
+        let can_be_used = registration_access_token.as_deref().is_none_or(is_b64token);
+        if path::client(&client_id).is_none() || !can_be_used {
+            return Err(self.failed("made a client whose id or registration access token cannot be used"));
+        }
         let same = record.software();
         if (software.issuer.as_str(), software.id.as_str()) == (same.issuer, same.id) {
             Ok(Client { client_id, client_id_issued_at, version, record, registration_access_token })
@@ -404,8 +413,10 @@ mod tests {
             token_type: TokenType::Bearer,
             expires_in: 600,
             scope: "accounts".to_owned(),
+            cnf: protocol::Confirmation { certificate_thumbprint: "thumbprint".to_owned() },
         }))
         .unwrap();
+        assert_eq!(issued.cnf.unwrap().x5t_s256, "thumbprint");
         assert_eq!((issued.client_id.as_str(), issued.access_token.as_str()), ("client", "token"));
         assert_eq!((issued.token_type.as_str(), issued.expires_in, issued.scope.as_str()), ("Bearer", 600, "accounts"));
 
@@ -414,7 +425,7 @@ mod tests {
             client_id: Some("client".to_owned()),
             token_use: Some(TokenUse::Registration),
             scope: Some("accounts".to_owned()),
-            cnf: Some(Confirmation { certificate_thumbprint: "thumbprint".to_owned() }),
+            cnf: Some(protocol::Confirmation { certificate_thumbprint: "thumbprint".to_owned() }),
             ..protocol::Introspection::INACTIVE
         }))
         .unwrap();

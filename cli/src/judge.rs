@@ -17,8 +17,8 @@ use dcr_mint::Error;
 use dcr_parties::client::{JWT_BEARER, media_type};
 use dcr_policy::{ErrorCode, Evaluation, Refusal, Timestamp};
 use dcr_store_protocol::{
-    Clients, ErrorBody, ErrorCode as StoreErrorCode, IssuedToken, NewClient, Reply, TokenType, Tokens, WrittenClient,
-    path,
+    Clients, ErrorBody, ErrorCode as StoreErrorCode, IssuedToken, NewClient, NewToken, Reply, TokenType, Tokens,
+    WrittenClient, path,
 };
 use dcr_x509::Certificate;
 use futures_util::FutureExt;
@@ -183,7 +183,7 @@ impl Surroundings {
                 }
                 Ok((200, key_set.ok_or(CallNotSent::Refused)?))
             }
-            (_, None, Some(client)) => Ok((200, json!(issued(client.client_id.clone())))),
+            (_, None, Some(_)) => Ok((200, json!(issued(&call.body)?))),
             (_, None, None) => Ok((200, json!(created(&call.body)?))),
             _ => Err(CallNotSent::Refused),
         }
@@ -259,15 +259,19 @@ fn created(body: &[u8]) -> Result<Clients<Reply<WrittenClient>>, CallNotSent> {
 }
 
 /// The store's answer to a token request.
-fn issued(client_id: String) -> Tokens<Reply<IssuedToken>> {
-    let token = IssuedToken {
-        client_id,
-        access_token: "judged".into(),
-        token_type: TokenType::Bearer,
-        expires_in: 1,
-        scope: "judged".into(),
+fn issued(body: &[u8]) -> Result<Tokens<Reply<IssuedToken>>, CallNotSent> {
+    let asked: Tokens<NewToken> = serde_json::from_slice(body).map_err(|_| CallNotSent::Refused)?;
+    let issued = |new: NewToken| {
+        Reply::made(IssuedToken {
+            client_id: new.client_id,
+            access_token: "judged".into(),
+            token_type: TokenType::Bearer,
+            expires_in: new.expires_in,
+            scope: new.scope,
+            cnf: new.cnf,
+        })
     };
-    Tokens { tokens: vec![Reply::made(token)] }
+    Ok(Tokens { tokens: asked.tokens.into_iter().map(issued).collect() })
 }
 
 /// The store's answer about an unknown client.

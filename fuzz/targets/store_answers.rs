@@ -89,7 +89,7 @@ fn issues(response: &CallResponse) {
     let (client, jti) = (TokenClient::of(client()), Some(single_use()));
     if let Ok(issued) = now(store(response).issue_token(None, &client, "accounts", 600, "thumbprint", jti)) {
         assert!(is_success(response, 200));
-        assert_eq!(issued.token_type, "Bearer");
+        assert_eq!((issued.token_type.as_str(), issued.scope.as_str(), issued.expires_in), ("Bearer", "accounts", 600));
     }
 }
 

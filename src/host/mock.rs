@@ -216,7 +216,7 @@ impl MemoryStore {
         let id = format!("client-{}", self.clients.len() + 1);
         let mut written = WrittenClient::from(self.put(&id, 1, new.software, new.record));
         written.registration_access_token =
-            new.registration_access_token.then(|| "token of the registration".to_owned());
+            new.registration_access_token.then(|| "token-of-the-registration".to_owned());
         Reply::made(written)
     }
 
@@ -229,11 +229,12 @@ impl MemoryStore {
             return replayed;
         }
         Reply::made(IssuedToken {
-            access_token: format!("token {} of {}", self.consumed.len(), new.client_id),
+            access_token: format!("token-{}-of-{}", self.consumed.len(), new.client_id),
             client_id: new.client_id,
             token_type: TokenType::Bearer,
             expires_in: new.expires_in,
             scope: new.scope,
+            cnf: new.cnf,
         })
     }
 

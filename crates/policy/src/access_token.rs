@@ -125,8 +125,8 @@ fn cm_02_bearer(header: &[u8]) -> Result<&str, Refusal> {
         .ok_or_else(|| Refusal::by(&CM_02).claim("authorization"))
 }
 
-/// RFC 6750 section 2.1.
-fn is_b64token(token: &str) -> bool {
+/// Whether a token has the form in which it can be presented (RFC 6750 section 2.1), and at most 2048 bytes.
+pub fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     !body.is_empty()
         && token.len() <= TOKEN_BYTES

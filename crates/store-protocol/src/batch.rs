@@ -104,7 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{ErrorCode, IssuedToken, TokenType};
+    use crate::{Confirmation, ErrorCode, IssuedToken, TokenType};
 
     #[test]
     fn a_reply_is_the_body_with_its_status() {
@@ -114,6 +114,7 @@ mod tests {
             token_type: TokenType::Bearer,
             expires_in: 600,
             scope: "accounts".to_owned(),
+            cnf: Confirmation { certificate_thumbprint: "thumbprint".to_owned() },
         };
         let refused =
             ErrorBody { error: ErrorCode::Replayed, error_description: "used before".to_owned(), replayed: Some(1) };
@@ -121,7 +122,7 @@ mod tests {
         let text = serde_json::to_string(&tokens).unwrap();
         assert_eq!(
             text,
-            r#"{"tokens":[{"client_id":"client","access_token":"token","token_type":"Bearer","expires_in":600,"scope":"accounts","status":201},{"error":"replayed","error_description":"used before","replayed":1,"status":409}]}"#
+            r#"{"tokens":[{"client_id":"client","access_token":"token","token_type":"Bearer","expires_in":600,"scope":"accounts","cnf":{"x5t#S256":"thumbprint"},"status":201},{"error":"replayed","error_description":"used before","replayed":1,"status":409}]}"#
         );
         assert_eq!(serde_json::from_str::<Tokens<Reply<IssuedToken>>>(&text).unwrap(), tokens);
     }

@@ -67,6 +67,8 @@ pub struct IssuedToken {
     pub expires_in: i64,
     /// The granted scope.
     pub scope: String,
+    /// The certificate that it is bound to, as asked for.
+    pub cnf: Confirmation,
 }
 
 /// How a token is presented.

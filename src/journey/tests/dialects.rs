@@ -86,7 +86,7 @@ fn rq_06_cm_14_the_certificate_vouches_for_an_unsigned_request() {
         assert_eq!(answer.status, 201, "{registered}");
         let id = registered["client_id"].as_str().unwrap().to_owned();
         assert_eq!(registered["registration_client_uri"], json!(format!("{ISSUER}/register/{id}")));
-        assert_eq!(registered["registration_access_token"], "token of the registration");
+        assert_eq!(registered["registration_access_token"], "token-of-the-registration");
         assert!(registered["scope"].as_str().unwrap().starts_with("openid "), "all of the roles: {registered}");
         assert!(host.store.borrow().consumed.is_empty(), "there is nothing to consume");
 

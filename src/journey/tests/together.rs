@@ -86,7 +86,7 @@ fn each_client_gets_its_own_token_and_each_refusal_is_its_own() {
             answers.iter().zip([&one, &one, &other, &one]).filter(|(answer, _)| answer.status == 200)
         {
             assert!(
-                body(answer)["access_token"].as_str().unwrap().ends_with(&format!("of {client}")),
+                body(answer)["access_token"].as_str().unwrap().ends_with(&format!("-of-{client}")),
                 "{}",
                 body(answer)
             );
@@ -106,20 +106,38 @@ fn a_call_has_at_most_64_elements_and_several_calls_may_be_under_way() {
 
 #[test]
 fn an_answer_without_an_outcome_for_each_request_is_an_error() {
-    let issued = |client: &str| json!({ "status": 201, "client_id": client, "access_token": "t", "token_type": "Bearer", "expires_in": 1, "scope": "openid" });
-    let answers = [
-        ("one missing", json!({ "tokens": [issued("client-1")] }), [503, 503]),
-        ("one more", json!({ "tokens": [issued("client-1"), issued("client-1"), issued("client-1")] }), [503, 503]),
-        ("no list", json!({ "tokens": issued("client-1") }), [503, 503]),
-        ("nothing", json!([]), [503, 503]),
-        ("another client's", json!({ "tokens": [issued("client-2"), issued("client-1")] }), [503, 200]),
-        ("no status", json!({ "tokens": [{ "client_id": "client-1" }, issued("client-1")] }), [503, 200]),
-        ("a failure of one", json!({ "tokens": [issued("client-1"), { "status": 503, "error": "x" }] }), [200, 503]),
+    // The list of outcomes, made from one outcome that fits both requests.
+    let answers: [(&str, fn(Value) -> Value, [u16; 2]); 14] = [
+        ("both", |issued| json!([issued, issued]), [200, 200]),
+        ("one missing", |issued| json!([issued]), [503, 503]),
+        ("one more", |issued| json!([issued, issued, issued]), [503, 503]),
+        ("no list", |issued| issued, [503, 503]),
+        ("another client's", |issued| json!([with(&issued, "client_id", json!("client-2")), issued]), [503, 200]),
+        ("of another scope", |issued| json!([issued, with(&issued, "scope", json!("accounts"))]), [200, 503]),
+        ("of another lifetime", |issued| json!([issued, with(&issued, "expires_in", json!(86_400))]), [200, 503]),
+        (
+            "of another certificate",
+            |issued| json!([issued, with(&issued, "cnf", json!({ "x5t#S256": "A".repeat(43) }))]),
+            [200, 503],
+        ),
+        ("of no certificate", |issued| json!([issued, with(&issued, "cnf", Value::Null)]), [200, 503]),
+        ("of another type", |issued| json!([issued, with(&issued, "token_type", json!("DPoP"))]), [200, 503]),
+        ("no token", |issued| json!([issued, with(&issued, "access_token", json!("a\nb"))]), [200, 503]),
+        ("an empty token", |issued| json!([issued, with(&issued, "access_token", json!(""))]), [200, 503]),
+        ("no status", |issued| json!([{ "client_id": "client-1" }, issued]), [503, 200]),
+        ("a failure of one", |issued| json!([issued, { "status": 503, "error": "x" }]), [200, 503]),
     ];
     for (what, answer, expected) in answers {
         run(0, move |host| async move {
             let (gate, client) = gate_and_client(&host).await;
-            host.instead(move |call| (call.path == "/v1/tokens").then(|| Ok(response(200, answer.clone()))));
+            host.instead(move |call| {
+                let asked: Value = serde_json::from_slice(&call.body).ok().filter(|_| call.path == "/v1/tokens")?;
+                let mut issued = asked["tokens"][0].clone();
+                issued["status"] = json!(201);
+                issued["access_token"] = json!("t");
+                issued["token_type"] = json!("Bearer");
+                Some(Ok(response(200, json!({ "tokens": answer(issued) }))))
+            });
             let answers = join_all((0..2).map(|_| token(&gate, &client, ""))).await;
             assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), expected, "{what}");
             for answer in answers.iter().filter(|answer| answer.status == 503) {
@@ -127,6 +145,13 @@ fn an_answer_without_an_outcome_for_each_request_is_an_error() {
             }
         });
     }
+}
+
+/// The object with this member.
+fn with(object: &Value, member: &str, value: Value) -> Value {
+    let mut changed = object.clone();
+    changed[member] = value;
+    changed
 }
 
 #[test]

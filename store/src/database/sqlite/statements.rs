@@ -76,7 +76,7 @@ pub(super) fn issue_token(work: &Connection, token: TokenToIssue, now: i64) -> R
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![digest, client_id, scope, cnf.certificate_thumbprint, now, expires_at])?;
-    Ok(IssuedToken { client_id, access_token, token_type: TokenType::Bearer, expires_in, scope })
+    Ok(IssuedToken { client_id, access_token, token_type: TokenType::Bearer, expires_in, scope, cnf })
 }
 
 /// Consumes every `jti`. On an error the caller undoes its savepoint, so that none is consumed.

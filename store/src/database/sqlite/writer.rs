@@ -23,14 +23,11 @@ pub(super) const MAX_JOBS: usize = 64;
 /// The operating system gave no thread.
 pub(super) fn start(lock: File, connection: Connection) -> std::io::Result<(DatabaseThread, FastLane)> {
     let (jobs, urgent) = mpsc::channel(1);
-    let thread = DatabaseThread::start("writer", move |queue| {
-        serve(connection, queue, urgent);
-        drop(lock);
-    })?;
+    let thread = DatabaseThread::start("writer", move |queue| serve(lock, connection, queue, urgent))?;
     Ok((thread.clone(), FastLane::beside(thread, jobs)))
 }
 
-fn serve(mut connection: Connection, mut queue: Queue, mut urgent: mpsc::Receiver<Box<dyn Job>>) {
+fn serve(lock: File, mut connection: Connection, mut queue: Queue, mut urgent: mpsc::Receiver<Box<dyn Job>>) {
     let mut next = queue.blocking_recv();
     while let Some(message) = next {
         if let Ok(job) = urgent.try_recv() {
@@ -45,6 +42,8 @@ fn serve(mut connection: Connection, mut queue: Queue, mut urgent: mpsc::Receive
                 queue.close();
                 let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                 drop(connection);
+                // Once the caller knows, another store can open the file.
+                drop(lock);
                 drop(closed.send(checkpoint));
                 return;
             }

@@ -14,6 +14,7 @@ pub(crate) async fn issue_answers_a_bearer_token_that_is_not_cached(rig: Rig) {
         json!({
             "client_id": client.strip_prefix("/v1/clients/").unwrap(),
             "access_token": token,
+            "cnf": { "x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2" },
             "token_type": "Bearer",
             "expires_in": 600,
             "scope": "accounts openid",
