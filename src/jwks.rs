@@ -6,6 +6,7 @@
 mod fetch;
 mod flight;
 mod shared;
+mod slots;
 mod source;
 
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use self::fetch::{Failure, fetch};
 use self::flight::Flights;
 use self::shared::{Claim, Outcome, SharedSets};
+use self::slots::{Slot, Slots};
 pub use self::source::Source;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
@@ -67,6 +69,7 @@ pub struct KeySets<H> {
     json_depth: usize,
     entries: Rc<RefCell<Cache<Source, Entry>>>,
     flights: Flights<Option<Held>>,
+    slots: Slots,
     shared: Rc<SharedSets<H>>,
 }
 
@@ -105,7 +108,7 @@ const FAILURE_PAUSE: u64 = 2;
 /// A fetch counts as lost when it has not ended this long after its timeout.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// How often a VM checks whether the fetch of another VM has ended.
+/// How often a VM checks whether it may fetch: whether the fetch of another VM has ended, and whether a slot of the host is free.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<H: Host> KeySets<H> {
@@ -119,6 +122,7 @@ impl<H: Host> KeySets<H> {
             json_depth: config.settings.limits.json_depth,
             entries: Rc::new(RefCell::new(Cache::new(bounds))),
             flights: Flights::default(),
+            slots: Slots::default(),
         }
     }
 
@@ -203,10 +207,12 @@ impl<H: Host> KeySets<H> {
 
     /// Fetches a set. While another VM fetches it, waits for that fetch instead, but no longer than `jwks.timeout`.
     async fn bring(&self, source: &Source) -> Brought {
+        let Some(_slot) = self.slot(source).await else {
+            return Brought::Nothing(Failure::new("its host holds up as many fetches as jwks.fetches_per_host allows"));
+        };
         let known_since = self.entry(source).held.map(|held| held.fetched_at);
         let is_newer = |held: &Held| known_since.is_none_or(|known_since| held.fetched_at > known_since);
-        let glances = self.config.timeout.as_millis() / POLL_INTERVAL.as_millis();
-        for _ in 0..glances.max(1) {
+        for _ in 0..self.glances() {
             if self.shared.claim(source, self.host.now(), self.longest_fetch()) == Claim::Own {
                 break;
             }
@@ -249,6 +255,24 @@ impl<H: Host> KeySets<H> {
                 Brought::Nothing(failure)
             }
         }
+    }
+
+    /// A slot of the host. While its slots are taken, waits for one, but no longer than `jwks.timeout`.
+    async fn slot(&self, source: &Source) -> Option<Slot> {
+        let (most, longest) = (self.config.fetches_per_host, self.longest_fetch());
+        for _ in 0..self.glances() {
+            let slot = self.slots.take(&source.authority, most, self.host.now(), longest);
+            if slot.is_some() {
+                return slot;
+            }
+            self.host.sleep(POLL_INTERVAL).await;
+        }
+        None
+    }
+
+    /// How often a fetch looks whether it may begin, within `jwks.timeout`.
+    fn glances(&self) -> u128 {
+        (self.config.timeout.as_millis() / POLL_INTERVAL.as_millis()).max(1)
     }
 
     fn land(&self, source: &Source, brought: Brought) {
@@ -341,7 +365,8 @@ impl<H: Host> KeySets<H> {
     }
 
     fn longest_fetch(&self) -> Duration {
-        self.config.timeout.saturating_add(OVERDUE)
+        // It waits for a slot, then for the other VMs or its host.
+        self.config.timeout.saturating_mul(2).saturating_add(OVERDUE)
     }
 
     fn record(&self, cache: CacheName, event: CacheEvent) {

@@ -149,7 +149,8 @@ async fn connect(gateway: &Gateway, port: u16, connections: usize) -> Result<Loa
 
 fn start_authorizer(socket: &TcpListener, gateway: &Gateway, threads: usize) -> Result<Authorizer, Error> {
     let mut envoy = EnvoyConfiguration::read(&gateway.folder().join("envoy.json"))?;
-    let clusters = [("dcr_store", gateway.store_url()), ("directory", gateway.directory().url())];
+    let directory = gateway.directory().url();
+    let clusters = [("dcr_store", gateway.store_url()), ("directory", directory.clone()), ("key_sets", directory)];
     let settings = Settings {
         configuration: envoy.plugin_configuration()?.clone(),
         clusters: clusters.map(|(name, url)| (name.to_owned(), url)).into(),

@@ -171,7 +171,9 @@ impl GatewayBuilder {
         let mut configuration = EnvoyConfiguration::read(&project_folder().join("envoy/envoy.yaml"))?;
         configuration.set_listener_port("gateway", port.number())?;
         configuration.set_admin_port(self.ports.admin.unwrap_or(0))?;
-        configuration.set_cluster_port("directory", directory.port())?;
+        for cluster in ["directory", "key_sets"] {
+            configuration.set_cluster_port(cluster, directory.port())?;
+        }
         configuration.set_cluster_port("dcr_store", store_port)?;
         configuration.set_cluster_port("backend", backend.port())?;
         configuration.rewrite_strings(|text| {

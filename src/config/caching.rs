@@ -17,6 +17,8 @@ pub struct JwksConfig {
     pub stale_if_error: Duration,
     /// The shortest time between two fetches that unknown kids cause (JO-19).
     pub refetch_interval: Duration,
+    /// How many fetches one host may hold up at a time in each VM. Others wait, so that a slow host leaves room for the other hosts.
+    pub fetches_per_host: usize,
     /// How many key sets each VM keeps.
     pub cached_sets: usize,
     /// How much memory the kept key sets may take in each VM, in bytes.
@@ -32,7 +34,7 @@ pub struct JwksConfig {
 }
 
 json_struct!(JwksConfig {
-    timeout, max_age, stale_if_error, refetch_interval, cached_sets, cached_bytes, shared_bytes, bytes, keys, media_types,
+    timeout, max_age, stale_if_error, refetch_interval, fetches_per_host, cached_sets, cached_bytes, shared_bytes, bytes, keys, media_types,
 } or default);
 
 impl Default for JwksConfig {
@@ -42,6 +44,7 @@ impl Default for JwksConfig {
             max_age: Duration::from_secs(5 * 60),
             stale_if_error: Duration::from_secs(60 * 60),
             refetch_interval: Duration::from_secs(30),
+            fetches_per_host: 8,
             cached_sets: 1000,
             cached_bytes: 8 * 1024 * 1024,
             shared_bytes: 64 * 1024 * 1024,
@@ -55,6 +58,7 @@ impl Default for JwksConfig {
 impl JwksConfig {
     /// Checks that the values can work together.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        between("jwks.fetches_per_host", self.fetches_per_host, 1, 1000)?;
         between("jwks.cached_sets", self.cached_sets, 1, 100_000)?;
         between("jwks.bytes", self.bytes, 1, 4 * 1024 * 1024)?;
         between("jwks.keys", self.keys, 1, 1000)?;

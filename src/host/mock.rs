@@ -37,6 +37,8 @@ pub(crate) struct MockHost {
     pub(crate) random: Rc<Cell<u64>>,
     /// Whether background work is dropped instead of run.
     pub(crate) loses_work: Rc<Cell<bool>>,
+    /// The authority of a host that never answers.
+    pub(crate) stalled: Rc<Cell<Option<&'static str>>>,
     spawner: LocalSpawner,
 }
 
@@ -71,6 +73,7 @@ where
         shared: Rc::default(),
         random: Rc::default(),
         loses_work: Rc::default(),
+        stalled: Rc::default(),
         spawner: pool.spawner(),
     };
     let work = test(host);
@@ -130,6 +133,9 @@ impl Host for MockHost {
     async fn call(&self, call: Call) -> Result<CallResponse, CallNotSent> {
         self.calls.borrow_mut().push(call.clone());
         one_turn().await;
+        if self.stalled.get() == Some(call.authority.as_str()) {
+            std::future::pending::<()>().await;
+        }
         self.answer(&call)
     }
 

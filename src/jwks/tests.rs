@@ -240,6 +240,69 @@ fn a_source_that_never_answered_is_not_asked_again_at_once() {
     });
 }
 
+/// Each source has a path of its own.
+fn of_host(config: &Config, host: &MockHost, authority: &str, number: usize) -> Vec<Source> {
+    let url = |number| format!("https://{authority}/{number}.jwks");
+    let source = |number| {
+        host.key_sets.borrow_mut().insert(format!("{authority}/{number}.jwks"), json!({ "keys": [] }));
+        Source::new(&url(number), "directory", &config.directories[0].issuer, None).unwrap()
+    };
+    (0..number).map(source).collect()
+}
+
+#[test]
+fn a_host_that_does_not_answer_holds_up_a_few_fetches_and_no_other_host() {
+    run(1_000, |host| async move {
+        let config = config(json!({ "fetches_per_host": 2 }));
+        let key_sets = KeySets::new(host.clone(), &config);
+        host.stalled.set(Some("slow.example"));
+        let (slow, quick) = (of_host(&config, &host, "slow.example", 5), of_host(&config, &host, "quick.example", 5));
+        let mut held_up: Vec<_> = slow.iter().map(|source| Box::pin(key_sets.current(source))).collect();
+        for waits in &mut held_up {
+            assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        }
+        settle(&host).await;
+        assert_eq!(host.calls_to("directory"), 2);
+        assert!(join_all(quick.iter().map(|source| key_sets.current(source))).await.iter().all(Result::is_ok));
+        assert_eq!(host.calls_to("directory"), 7);
+
+        let mut given_up = 0;
+        for waits in &mut held_up {
+            given_up += usize::from(futures_util::poll!(waits.as_mut()).is_ready());
+        }
+        assert_eq!(given_up, 3, "they waited for jwks.timeout");
+        let problems: Vec<_> = host
+            .events
+            .borrow()
+            .iter()
+            .filter_map(|event| match event {
+                Event::KeySetFetchFailed { problem, .. } => Some(*problem),
+                _ => None,
+            })
+            .collect();
+        assert!(
+            problems.len() == 3 && problems.iter().all(|problem| problem.contains("fetches_per_host")),
+            "{problems:?}"
+        );
+
+        // Lost fetches do not count for ever.
+        host.stalled.set(None);
+        host.now.set(1_000 + key_sets.longest_fetch().as_secs() + 1);
+        assert!(key_sets.current(&slow[4]).await.is_ok());
+    });
+}
+
+#[test]
+fn more_sets_of_one_host_than_may_be_fetched_at_a_time_are_all_fetched() {
+    run(1_000, |host| async move {
+        let config = config(json!({ "fetches_per_host": 2 }));
+        let key_sets = KeySets::new(host.clone(), &config);
+        let sources = of_host(&config, &host, "keystore.example", 20);
+        assert!(join_all(sources.iter().map(|source| key_sets.current(source))).await.iter().all(Result::is_ok));
+        assert_eq!(host.calls_to("directory"), 20);
+    });
+}
+
 #[test]
 fn a_lost_fetch_is_started_again_after_its_time() {
     run(1_000, |host| async move {
@@ -248,12 +311,12 @@ fn a_lost_fetch_is_started_again_after_its_time() {
         let mut waits = Box::pin(key_sets.current(&source));
         assert!(futures_util::poll!(waits.as_mut()).is_pending());
         host.loses_work.set(false);
-        host.now.set(1_012);
+        host.now.set(1_014);
         let mut joins = Box::pin(key_sets.current(&source));
         assert!(futures_util::poll!(joins.as_mut()).is_pending(), "the fetch may still end");
         drop(joins);
         assert_eq!(host.calls_to("directory"), 0);
-        host.now.set(1_013);
+        host.now.set(1_015);
         assert!(key_sets.current(&source).await.is_ok());
         assert!(waits.await.is_ok(), "the request that still waits gets the set too");
     });
