@@ -161,6 +161,31 @@ fn a_registration_with_its_own_token_is_managed_by_it() {
 }
 
 #[test]
+fn register_names_members_that_are_nearly_known_ones() {
+    let folder = Folder::new();
+    let server = Server::start(&dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap());
+    let statement = folder.out(&["ssa", "--pki", "keys"], "");
+    let register = [
+        &["register", "--ssa", "-", "--url", server.url(), "--profile", "au-cdr", "--clients", "clients"][..],
+        &["--cacert", "keys/ca.pem", "--cert", "keys/tpp/transport.pem", "--key", "keys/tpp/transport.key"],
+        &["--signing-key", "keys/tpp/signing.key"],
+    ]
+    .concat();
+    for (claims, said) in [
+        (&[][..], ""),
+        (&["--claim", "scopes=openid"], "dcr: not understood: scopes; did you mean scope?\n"),
+        (
+            &["--claim", "require_auth_time=true"],
+            "dcr: not understood: require_auth_time; this profile does not register it\n",
+        ),
+    ] {
+        let output = folder.dcr(&[&register[..], claims].concat(), &statement);
+        assert_eq!(output.status.code(), Some(0), "{claims:?}: {output:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said, "{claims:?}");
+    }
+}
+
+#[test]
 fn one_thing_can_be_broken_from_the_command_line() {
     let folder = Folder::new();
     let common = ["assertion", "--client-id", "c", "--audience", "a", "--signing-key", "keys/tpp/signing.key"];
