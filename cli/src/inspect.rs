@@ -1,4 +1,4 @@
-//! The content of a token, with times in words, and the demands of a profile on it. Nothing is verified.
+//! The content of a token, with times in words, and the demands of a profile on it. Only its signature is verified, if there are keys.
 
 mod expectations;
 
@@ -11,6 +11,7 @@ use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
 use self::expectations::{expectations, mismatches};
+use crate::signature::{self, Verification};
 
 /// A claim that a profile makes demands on, and its state in the token.
 #[derive(Clone, Debug)]
@@ -50,11 +51,11 @@ pub trait CompareWithProfile {
     /// The demands of a profile on a token of this kind, and their states. `now` is in Unix seconds.
     fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding>;
 
-    /// The whole comparison as text for people. `now` is in Unix seconds.
-    fn report(&self, profile: &Profile, now: u64) -> String;
+    /// The whole comparison as text for people. `now` is in Unix seconds. Without key sets, signatures are not verified.
+    fn report(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> String;
 
-    /// The whole comparison as JSON for programs. `now` is in Unix seconds.
-    fn to_json(&self, profile: &Profile, now: u64) -> Value;
+    /// The whole comparison as JSON for programs. `now` is in Unix seconds. Without key sets, signatures are not verified.
+    fn to_json(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> Value;
 }
 
 impl CompareWithProfile for Inspected {
@@ -86,12 +87,19 @@ impl CompareWithProfile for Inspected {
         expectations(self, profile, now).into_iter().map(finding).collect()
     }
 
-    fn report(&self, profile: &Profile, now: u64) -> String {
-        let signature = match self.signature_bytes {
-            Some(bytes) => format!("not verified; signature of {bytes} bytes"),
-            None => "a JSON object, not signed".into(),
+    fn report(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> String {
+        let verification = verification(self, key_sets);
+        let signature = match (self.signature_bytes, &verification) {
+            (None, _) => "a JSON object, not signed".into(),
+            (Some(bytes), None) => format!("not verified; signature of {bytes} bytes"),
+            (Some(_), Some(Verification { verifies: true, said })) => said.clone(),
+            (Some(_), Some(Verification { verifies: false, .. })) => "the signature does not verify".into(),
         };
         let mut text = format!("{} ({signature})\n", self.kind.name());
+        if let Some(Verification { verifies: false, said }) = verification {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\nSignature\n  {said}");
+        }
         if self.is_signed() {
             text.push_str("\nHeader\n");
             write_members(&mut text, &self.header, now);
@@ -105,23 +113,30 @@ impl CompareWithProfile for Inspected {
             write_findings(&mut text, &findings);
         }
         if let Some(statement) = self.software_statement() {
-            let _ = write!(text, "\nInside it: {}", statement.report(profile, now));
+            let _ = write!(text, "\nInside it: {}", statement.report(profile, now, key_sets));
         }
         text
     }
 
-    fn to_json(&self, profile: &Profile, now: u64) -> Value {
+    fn to_json(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> Value {
         let finding = |finding: &Finding| json!({ "claim": finding.claim, "rule": finding.rule, "wanted": finding.wanted, "state": finding.state.name() });
         json!({
             "kind": self.kind.name(),
             "header": self.header,
             "claims": self.claims,
             "signature_bytes": self.signature_bytes,
+            "signature": verification(self, key_sets).map(|found| json!({ "verifies": found.verifies, "said": found.said })),
             "profile": profile.name,
             "findings": self.findings(profile, now).iter().map(finding).collect::<Vec<_>>(),
-            "software_statement": self.software_statement().map(|statement| statement.to_json(profile, now)),
+            "software_statement": self.software_statement().map(|statement| statement.to_json(profile, now, key_sets)),
         })
     }
+}
+
+/// `None` if there is nothing to verify, or nothing to verify it with.
+fn verification(token: &Inspected, key_sets: &[Value]) -> Option<Verification> {
+    let compact = token.compact.as_ref().filter(|_| !key_sets.is_empty())?;
+    Some(signature::verify(compact, key_sets))
 }
 
 impl State {

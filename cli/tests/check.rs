@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::Pki;
 use dcr_policy::profile::Profile;
@@ -312,6 +313,50 @@ fn as_text_it_is_a_table_with_the_verdict_last() {
         assert!(table.lines().any(|found| found == line), "{line}\n{table}");
     }
     assert!(verdict.starts_with("refused by rule MD-15 (scope_beyond_roles)\n  status             400\n"), "{verdict}");
+}
+
+#[test]
+fn the_scheme_of_a_signature_that_does_not_verify_is_told() {
+    let scene = Scene::new("uk-obie-3.3", &json!({}));
+    let own = ["--certificate", "own.pem"];
+    let as_rs256 =
+        |token: Token, key: &SigningKey| token.header("alg", "PS256").sign_as(key, Algorithm::Rs256).unwrap();
+    let of = |key: &SigningKey| {
+        format!(
+            "the signature is RSASSA-PKCS1-v1_5 with SHA-256 (RS256), and PS256 wants RSASSA-PSS with SHA-256; the same key can \
+             do both (it is from the key {:?})",
+            key.kid()
+        )
+    };
+    let statement = scene.statement().sign(&PKI.directory).unwrap();
+    let request = mint::registration_request(&PKI.tpp.software, ISSUER, &statement);
+    let by_request = as_rs256(request.clone(), &PKI.tpp.signing);
+    let (_, judgement) = scene.judge(&by_request, &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("RQ-01"), &json!(of(&PKI.tpp.signing))));
+    let text = scene.judge_as_text(&by_request);
+    assert!(text.ends_with(&format!("\n\nsignature: {}\n", of(&PKI.tpp.signing))), "{text}");
+
+    let statement = as_rs256(scene.statement(), &PKI.directory);
+    let by_statement = request.claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap();
+    let (_, judgement) = scene.judge(&by_statement, &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("SS-02"), &json!(of(&PKI.directory))));
+
+    let client = json!({
+        "client_id": "me", "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "PS256",
+        "software_statement": scene.statement().sign(&PKI.directory).unwrap(),
+    });
+    scene.folder.write("client.json", &client.to_string());
+    let assertion = as_rs256(mint::client_assertion("me", ISSUER), &PKI.tpp.signing);
+    let (_, judgement) = scene.judge(&assertion, &[&own[..], &["--client", "client.json"]].concat());
+    assert_eq!(judgement["signature"], json!(of(&PKI.tpp.signing)), "{judgement}");
+
+    // A gate in shadow mode lets it pass, and says so all the same.
+    let in_shadow = Scene::new("uk-obie-3.3", &json!({ "mode": "shadow" }));
+    let (code, judgement) = in_shadow.judge(&by_request, &own);
+    assert_eq!((code, &judgement["signature"]), (0, &json!(of(&PKI.tpp.signing))), "{judgement}");
+
+    let (_, judgement) = scene.judge(&scene.request(|request| request.without("jti")), &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("RQ-04"), &Value::Null));
 }
 
 #[test]

@@ -85,6 +85,18 @@ fn a_statement_goes_into_a_request_that_inspect_finds_complete() {
     let kid = std::fs::read_to_string(folder.0.join("keys/tpp/signing.kid")).unwrap();
     assert_eq!(inspected.pointer("/header/kid").unwrap(), &kid);
     assert_eq!(inspected.pointer("/claims/aud").unwrap(), "https://bank.example");
+
+    let pki = dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap();
+    for (file, set) in [("tpp.jwks", pki.tpp.key_set()), ("directory.jwks", pki.directory_key_set())] {
+        std::fs::write(folder.0.join(file), set.unwrap().to_string()).unwrap();
+    }
+    let verified = folder.out(&["inspect", "-", "--jwks", "tpp.jwks", "--jwks", "directory.jwks"], &request);
+    assert!(verified.starts_with(&format!("registration request (verifies with the key {kid:?})")), "{verified}");
+    assert!(verified.contains("Inside it: software statement (verifies with the key "), "{verified}");
+    std::fs::write(folder.0.join("empty.json"), "{}").unwrap();
+    let refused = folder.dcr(&["inspect", "-", "--jwks", "empty.json"], &request);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("empty.json: is no key set"), "{refused:?}");
 }
 
 #[test]

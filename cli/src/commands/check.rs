@@ -16,7 +16,7 @@ use dcr_policy::catalogue::Level;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
-use super::{Outcome, print, read_input};
+use super::{Outcome, print, read_input, read_json};
 
 /// Judge a registration request, or a client assertion, by the gateway's own policy, without a gateway
 ///
@@ -46,7 +46,8 @@ pub(crate) struct Check {
     /// token_endpoint_auth_method and software_statement
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// Print JSON: the verdict and the rules, and for a refusal its status, error, error_description, rule and reason
+    /// Print JSON: the verdict and the rules, for a refusal its status, error, error_description, rule and reason, and why a signature does
+    /// not verify
     #[arg(long)]
     json: bool,
     /// A file with the request or the assertion, judged as it is, or - for the standard input, of which white space around is left off
@@ -107,7 +108,9 @@ fn as_text(judgement: &Judgement) -> String {
     };
     let heading = format!("{:<12} {:<6} {:<9} {:<21} reason, where broken\n", "outcome", "rule", "level", "document");
     let rules: String = judgement.rules.iter().map(line).collect();
-    format!("{heading}{rules}\n{}{}", verdict_as_text(judgement), not_understood(judgement))
+    let (verdict, members) = (verdict_as_text(judgement), not_understood(judgement));
+    let signature = judgement.signature.as_ref().map_or(String::new(), |said| format!("\n\nsignature: {said}"));
+    format!("{heading}{rules}\n{verdict}{members}{signature}")
 }
 
 fn not_understood(judgement: &Judgement) -> String {
@@ -154,9 +157,12 @@ fn as_json(judgement: &Judgement) -> Value {
     };
     let rules: Vec<Value> = judgement.rules.iter().map(rule).collect();
     match &judgement.verdict {
-        Verdict::Accepted => {
-            json!({ "verdict": "accepted", "not_understood": judgement.not_understood, "rules": rules })
-        }
+        Verdict::Accepted => json!({
+            "verdict": "accepted",
+            "not_understood": judgement.not_understood,
+            "signature": judgement.signature,
+            "rules": rules,
+        }),
         Verdict::Refused(refusal) => json!({
             "verdict": "refused",
             "status": refusal.status(),
@@ -164,6 +170,7 @@ fn as_json(judgement: &Judgement) -> Value {
             "error_description": refusal.description(),
             "rule": refusal.rule.id,
             "reason": refusal.rule.reason,
+            "signature": judgement.signature,
             "rules": rules,
         }),
     }
@@ -182,11 +189,6 @@ fn read_document(path: &Path) -> Result<String, Error> {
 fn is_padded_jwt(document: &str) -> bool {
     let token = document.trim();
     token != document && !token.starts_with('{')
-}
-
-fn read_json(path: &Path) -> Result<Value, Error> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|error| Error::Content { path: path.into(), problem: format!("is no JSON: {error}") })
 }
 
 fn read_config(path: &Path) -> Result<Config, Error> {

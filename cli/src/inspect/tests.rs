@@ -30,7 +30,7 @@ fn state(inspected: &Inspected, claim: &str) -> State {
 fn a_good_request_has_nothing_missing_and_times_in_words() {
     let inspected = request(|request| request);
     assert_eq!(inspected.kind, Kind::RegistrationRequest);
-    let report = inspected.report(&uk(), NOW);
+    let report = inspected.report(&uk(), NOW, &[]);
     assert!(!report.contains('✗'), "{report}");
     assert!(report.contains("expires in 4 min") && report.contains("issued 1 min ago"), "{report}");
     assert!(report.contains("Inside it: software statement") && report.contains("issued 3 days ago"), "{report}");
@@ -47,7 +47,7 @@ fn what_is_missing_or_wrong_is_named_with_its_rule() {
     assert_eq!(state(&inspected, "exp"), State::Wrong);
     assert_eq!(state(&inspected, "redirect_uris"), State::Wrong);
     assert_eq!(state(&inspected, "token_endpoint_auth_signing_alg"), State::Wrong);
-    let report = inspected.report(&uk(), NOW);
+    let report = inspected.report(&uk(), NOW, &[]);
     assert!(report.contains("expired 2 hours ago") && report.contains("RQ-04  missing: "), "{report}");
 }
 
@@ -74,7 +74,7 @@ fn a_token_is_compared_with_the_profile_whose_statements_look_like_its_own() {
         let inspected = Inspected::parse(token).unwrap();
         let profile = inspected.likely_profile().unwrap();
         assert_eq!(profile.name, name);
-        let report = inspected.report(&profile, mint::now());
+        let report = inspected.report(&profile, mint::now(), &[]);
         assert!(!report.contains('✗') && report.contains(&format!("Profile {name}")), "{report}");
     }
 }
@@ -130,7 +130,7 @@ fn an_unsigned_request_is_a_json_object_without_the_claims_of_a_signature() {
     assert!(!claims.contains(&"aud".into()) && claims.contains(&"grant_types".into()), "{claims:?}");
     let profile = inspected.likely_profile().unwrap();
     assert_eq!(profile.name, "br-openfinance");
-    let report = inspected.report(&profile, mint::now());
+    let report = inspected.report(&profile, mint::now(), &[]);
     assert!(!report.contains('✗'), "{report}");
     assert!(report.starts_with("registration request (a JSON object, not signed)\n\nClaims\n"), "{report}");
     assert!(report.contains("Inside it: software statement"), "{report}");
@@ -150,7 +150,7 @@ fn kinds_are_told_apart() {
 #[test]
 fn a_token_cannot_steer_the_terminal() {
     let token = mint::Token::of(json!({ "name\u{1b}[2J": "\u{9b}2J \u{7f} \u{1b}[31m" })).unsigned();
-    let report = Inspected::parse(&token).unwrap().report(&uk(), NOW);
+    let report = Inspected::parse(&token).unwrap().report(&uk(), NOW, &[]);
     assert!(report.chars().all(|letter| letter == '\n' || !letter.is_control()), "{report:?}");
 }
 
@@ -172,6 +172,28 @@ fn what_is_no_compact_jws_is_said() {
 fn absurd_times_do_not_panic() {
     for time in [json!(u64::MAX), json!(-1), json!(1.5e300)] {
         let token = mint::Token::of(json!({ "exp": time })).unsigned();
-        Inspected::parse(&token).unwrap().report(&uk(), NOW);
+        Inspected::parse(&token).unwrap().report(&uk(), NOW, &[]);
     }
+}
+
+#[test]
+fn with_keys_the_signatures_are_verified() {
+    let (key, other) =
+        (SigningKey::generate_es256().with_kid("tpp"), SigningKey::generate_es256().with_kid("directory"));
+    let software = software();
+    let statement = mint::software_statement(&software, "https://directory.example").sign(&other).unwrap();
+    let request = mint::registration_request(&software, "https://bank.example", &statement).sign(&key).unwrap();
+    let inspected = Inspected::parse(&format!(" {request}\n")).unwrap();
+    let sets = |key: &SigningKey| [json!({ "keys": [key.public_jwk()] })];
+
+    let report = inspected.report(&uk(), NOW, &sets(&key));
+    assert!(report.starts_with("registration request (verifies with the key \"tpp\")\n\nHeader\n"), "{report}");
+    let of_statement = "Inside it: software statement (the signature does not verify)\n\nSignature\n  no key for ES256 with the \
+                        kid \"directory\" is among the keys\n";
+    assert!(report.contains(of_statement), "{report}");
+    let found = inspected.to_json(&uk(), NOW, &sets(&other));
+    assert_eq!(found["signature"]["verifies"], false);
+    let expected = json!({ "verifies": true, "said": "verifies with the key \"directory\"" });
+    assert_eq!(found["software_statement"]["signature"], expected);
+    assert_eq!(inspected.to_json(&uk(), NOW, &[])["signature"], Value::Null);
 }

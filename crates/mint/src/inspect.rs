@@ -14,6 +14,8 @@ pub struct Inspected {
     pub claims: Map<String, Value>,
     /// The kind of token, judged by its claims.
     pub kind: Kind,
+    /// The compact JWS. `None` for a JSON object.
+    pub compact: Option<String>,
     /// The length of the signature, in bytes. `None` for a JSON object.
     pub signature_bytes: Option<usize>,
 }
@@ -39,18 +41,25 @@ impl Inspected {
         }
         let claims: Map<String, Value> = serde_json::from_str(token)
             .map_err(|error| Error::Token(format!("it begins like a JSON object, but is not one: {error}")))?;
-        Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, signature_bytes: None })
+        Ok(Self { kind: Kind::of(&claims), header: Map::new(), claims, compact: None, signature_bytes: None })
     }
 
     /// Reads a compact JWS. White space around it is ignored.
     pub fn parse_jws(token: &str) -> Result<Self, Error> {
-        let parts: Vec<&str> = token.trim().split('.').collect();
+        let token = token.trim();
+        let parts: Vec<&str> = token.split('.').collect();
         let [header, claims, signature] = parts.as_slice() else {
             return Err(Error::Token(format!("{} parts between dots, and a compact JWS has three", parts.len())));
         };
         let (header, claims) = (object("header", header)?, object("payload", claims)?);
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(not_base64url("signature"))?;
-        Ok(Self { kind: Kind::of(&claims), header, claims, signature_bytes: Some(signature.len()) })
+        Ok(Self {
+            kind: Kind::of(&claims),
+            header,
+            claims,
+            compact: Some(token.into()),
+            signature_bytes: Some(signature.len()),
+        })
     }
 
     /// Whether it is a JWS. Otherwise it is a JSON object.
