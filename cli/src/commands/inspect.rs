@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::{Outcome, print, profile, read_input, read_json};
 
-/// Show the header and the claims, with times in words, and the demands of a profile
+/// Show the kind of a token, its header and its claims, with times in words, its ecosystem, and the demands of a profile
+///
+/// Names the built-in profiles of the ecosystem whose demands a software statement, a registration request or a client assertion meets, and
+/// for the others what differs.
 ///
 /// Nothing is verified but the signatures, and only with --jwks. If a PS256 signature does not verify, it says by which scheme the signature
 /// was made, if one of the keys made it.
@@ -22,7 +25,7 @@ pub(crate) struct Inspect {
     /// A compact JWS or a JSON object, a file that holds one, or `-` for the standard input
     #[arg(value_name = "TOKEN|FILE|-")]
     token: String,
-    /// The profile to compare with [default: the first one whose software statements look like the one here]
+    /// The profile to compare with [default: the first of those that fit best]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Verify the signatures with the keys of this key set; repeat it as often as needed
