@@ -1,6 +1,7 @@
-//! The content of a token, with times in words, and the demands of a profile on it. Nothing is verified.
+//! The content of a token, with times in words, and the demands of a profile on it. Only its signature is verified, if there are keys.
 
 mod expectations;
+mod origin;
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +11,9 @@ pub use dcr_mint::inspect::{Inspected, Kind};
 use dcr_policy::profile::Profile;
 use serde_json::{Map, Value, json};
 
-use self::expectations::{expectations, mismatches};
+use self::expectations::expectations;
+pub use self::origin::{ECOSYSTEMS, Ecosystem, Fit, Origin};
+use crate::signature::{self, Verification};
 
 /// A claim that a profile makes demands on, and its state in the token.
 #[derive(Clone, Debug)]
@@ -40,37 +43,45 @@ pub enum State {
 
 /// Compares a token with a profile.
 pub trait CompareWithProfile {
-    /// The built-in profile that probably belongs to this token: the first one whose software statements are most like this one, or like
-    /// the one inside. Without a statement, it is the first profile.
+    /// The ecosystem that the token, or the statement inside, comes from. `None` if nothing shows it.
+    fn origin(&self) -> Option<Origin>;
+
+    /// The built-in profiles of the token's ecosystem, or all if nothing shows the ecosystem, each with the demands that the token and the
+    /// statement inside do not meet.
     ///
     /// # Errors
     /// A built-in profile cannot be read. That is a fault of this program.
+    fn fits(&self) -> Result<Vec<Fit>, Error>;
+
+    /// The built-in profile that probably belongs to this token: the first of those with the fewest unmet demands.
+    ///
+    /// # Errors
+    /// As [`fits`](Self::fits).
     fn likely_profile(&self) -> Result<Profile, Error>;
 
     /// The demands of a profile on a token of this kind, and their states. `now` is in Unix seconds.
     fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding>;
 
-    /// The whole comparison as text for people. `now` is in Unix seconds.
-    fn report(&self, profile: &Profile, now: u64) -> String;
+    /// The whole comparison as text for people. `now` is in Unix seconds. Without key sets, signatures are not verified.
+    fn report(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> String;
 
-    /// The whole comparison as JSON for programs. `now` is in Unix seconds.
-    fn to_json(&self, profile: &Profile, now: u64) -> Value;
+    /// The whole comparison as JSON for programs. `now` is in Unix seconds. Without key sets, signatures are not verified.
+    fn to_json(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> Value;
 }
 
 impl CompareWithProfile for Inspected {
+    fn origin(&self) -> Option<Origin> {
+        origin::origin(self)
+    }
+
+    fn fits(&self) -> Result<Vec<Fit>, Error> {
+        Ok(origin::fits(self, profiles()?))
+    }
+
     fn likely_profile(&self) -> Result<Profile, Error> {
-        let statement = match self.kind {
-            Kind::SoftwareStatement => Some(self.claims.clone()),
-            _ => self.software_statement().map(|statement| statement.claims),
-        };
-        let unreadable = |name: &str| Error::Content { path: name.into(), problem: "is no profile".into() };
-        let profiles = Profile::names().map(|name| Profile::named(name).map_err(|_| unreadable(name)));
-        let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
-        let likely = profiles.into_iter().min_by_key(|profile| {
-            // `min_by_key` returns the first of several equal ones.
-            statement.as_ref().map_or(0, |statement| mismatches(statement, profile))
-        });
-        likely.ok_or_else(|| unreadable("none"))
+        // `min_by_key` returns the first of several equal ones.
+        let likely = self.fits()?.into_iter().min_by_key(|fit| fit.unmet.len());
+        likely.map(|fit| fit.profile).ok_or_else(|| unreadable("none"))
     }
 
     fn findings(&self, profile: &Profile, now: u64) -> Vec<Finding> {
@@ -86,42 +97,118 @@ impl CompareWithProfile for Inspected {
         expectations(self, profile, now).into_iter().map(finding).collect()
     }
 
-    fn report(&self, profile: &Profile, now: u64) -> String {
-        let signature = match self.signature_bytes {
-            Some(bytes) => format!("not verified; signature of {bytes} bytes"),
-            None => "a JSON object, not signed".into(),
-        };
-        let mut text = format!("{} ({signature})\n", self.kind.name());
-        if self.is_signed() {
-            text.push_str("\nHeader\n");
-            write_members(&mut text, &self.header, now);
-        }
-        text.push_str("\nClaims\n");
-        write_members(&mut text, &self.claims, now);
-        let findings = self.findings(profile, now);
-        if !findings.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "\nProfile {}", profile.name);
-            write_findings(&mut text, &findings);
-        }
+    fn report(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> String {
+        let mut text = String::new();
+        write_content(&mut text, self, now, key_sets);
+        write_origin(&mut text, self);
+        write_profile(&mut text, self, profile, now);
         if let Some(statement) = self.software_statement() {
-            let _ = write!(text, "\nInside it: {}", statement.report(profile, now));
+            text.push_str("\nInside it: ");
+            write_content(&mut text, &statement, now, key_sets);
+            write_profile(&mut text, &statement, profile, now);
         }
         text
     }
 
-    fn to_json(&self, profile: &Profile, now: u64) -> Value {
-        let finding = |finding: &Finding| json!({ "claim": finding.claim, "rule": finding.rule, "wanted": finding.wanted, "state": finding.state.name() });
-        json!({
-            "kind": self.kind.name(),
-            "header": self.header,
-            "claims": self.claims,
-            "signature_bytes": self.signature_bytes,
-            "profile": profile.name,
-            "findings": self.findings(profile, now).iter().map(finding).collect::<Vec<_>>(),
-            "software_statement": self.software_statement().map(|statement| statement.to_json(profile, now)),
-        })
+    fn to_json(&self, profile: &Profile, now: u64, key_sets: &[Value]) -> Value {
+        let mut document = as_json(self, profile, now, key_sets);
+        let ecosystem = |origin: Origin| json!({ "name": origin.ecosystem.name, "shown_by": origin.shown_by });
+        let fit = |fit: &Fit| json!({ "profile": fit.profile.name, "fits": fit.unmet.is_empty(), "unmet": fit.unmet });
+        let more = json!({
+            "ecosystem": self.origin().map(ecosystem),
+            "profiles": told_fits(self).iter().map(fit).collect::<Vec<_>>(),
+            "software_statement": self.software_statement().map(|statement| as_json(&statement, profile, now, key_sets)),
+        });
+        if let (Value::Object(members), Value::Object(more)) = (&mut document, more) {
+            members.extend(more);
+        }
+        document
     }
+}
+
+fn as_json(token: &Inspected, profile: &Profile, now: u64, key_sets: &[Value]) -> Value {
+    let finding = |finding: &Finding| json!({ "claim": finding.claim, "rule": finding.rule, "wanted": finding.wanted, "state": finding.state.name() });
+    json!({
+        "kind": token.kind.name(),
+        "header": token.header,
+        "claims": token.claims,
+        "signature_bytes": token.signature_bytes,
+        "signature": verification(token, key_sets).map(|found| json!({ "verifies": found.verifies, "said": found.said })),
+        "profile": profile.name,
+        "findings": token.findings(profile, now).iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+/// The kind of the token, its signature, its header and its claims.
+fn write_content(text: &mut String, token: &Inspected, now: u64, key_sets: &[Value]) {
+    let verification = verification(token, key_sets);
+    let signature = match (token.signature_bytes, &verification) {
+        (None, _) => "a JSON object, not signed".into(),
+        (Some(bytes), None) => format!("not verified; signature of {bytes} bytes"),
+        (Some(_), Some(Verification { verifies: true, said })) => said.clone(),
+        (Some(_), Some(Verification { verifies: false, .. })) => "the signature does not verify".into(),
+    };
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(text, "{} ({signature})", token.kind.name());
+    if let Some(Verification { verifies: false, said }) = verification {
+        let _ = writeln!(text, "\nSignature\n  {said}");
+    }
+    if token.is_signed() {
+        text.push_str("\nHeader\n");
+        write_members(text, &token.header, now);
+    }
+    text.push_str("\nClaims\n");
+    write_members(text, &token.claims, now);
+}
+
+/// The ecosystem, and the profiles that fit.
+fn write_origin(text: &mut String, token: &Inspected) {
+    if let Some(Origin { ecosystem, shown_by }) = token.origin() {
+        let _ = writeln!(text, "\nEcosystem\n  {}, as {} shows", ecosystem.name, printable(&shown_by));
+    }
+    let fits = told_fits(token);
+    let (fitting, others): (Vec<&Fit>, Vec<&Fit>) = fits.iter().partition(|fit| fit.unmet.is_empty());
+    if fits.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = fitting.iter().map(|fit| fit.profile.name.as_str()).collect();
+    let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+    let _ = writeln!(text, "\nProfiles\n  fits     {names}");
+    for Fit { profile, unmet } in others {
+        let _ = writeln!(text, "  differs  {}: {}", profile.name, unmet.join(", "));
+    }
+}
+
+/// The fits of a token on which profiles make demands.
+fn told_fits(token: &Inspected) -> Vec<Fit> {
+    let fits = match token.kind {
+        Kind::SoftwareStatement | Kind::RegistrationRequest | Kind::ClientAssertion => token.fits(),
+        Kind::RequestObject | Kind::AccessToken | Kind::IdentityToken | Kind::Other => return Vec::new(),
+    };
+    // The built-in profiles can be read: the tests read them all.
+    fits.unwrap_or_default()
+}
+
+fn write_profile(text: &mut String, token: &Inspected, profile: &Profile, now: u64) {
+    let findings = token.findings(profile, now);
+    if !findings.is_empty() {
+        let _ = writeln!(text, "\nProfile {}", profile.name);
+        write_findings(text, &findings);
+    }
+}
+
+fn profiles() -> Result<Vec<Profile>, Error> {
+    Profile::names().map(|name| Profile::named(name).map_err(|_| unreadable(name))).collect()
+}
+
+fn unreadable(name: &str) -> Error {
+    Error::Content { path: name.into(), problem: "is no profile".into() }
+}
+
+/// `None` if there is nothing to verify, or nothing to verify it with.
+fn verification(token: &Inspected, key_sets: &[Value]) -> Option<Verification> {
+    let compact = token.compact.as_ref().filter(|_| !key_sets.is_empty())?;
+    Some(signature::verify(compact, key_sets))
 }
 
 impl State {

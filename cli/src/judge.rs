@@ -14,8 +14,10 @@ use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::journey::{Body, Endpoint, Gate, Head, Request};
 use dcr_mint::Error;
+use dcr_mint::inspect::Inspected;
 use dcr_parties::client::{JWT_BEARER, media_type};
-use dcr_policy::{ErrorCode, Evaluation, Refusal, Timestamp};
+use dcr_policy::jwt::signature_rule;
+use dcr_policy::{Document, ErrorCode, Evaluation, Refusal, Timestamp};
 use dcr_store_protocol::{
     Clients, ErrorBody, ErrorCode as StoreErrorCode, IssuedToken, NewClient, NewToken, Reply, TokenType, Tokens,
     WrittenClient, path,
@@ -27,6 +29,7 @@ use serde_json::{Value, json};
 use self::client::RegisteredClient;
 pub use self::listing::{JudgedRule, Outcome};
 use self::listing::{Kind, list};
+use crate::signature;
 
 /// The settings of a judgement.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Judgement {
     pub rules: Vec<JudgedRule>,
     /// Members of an accepted request that have no meaning, each with the member that was probably meant: `scopes:scope`.
     pub not_understood: Vec<String>,
+    /// Why a signature does not verify, if the request is refused for it. The gateway tells no caller this much.
+    pub signature: Option<String>,
 }
 
 /// The answer that the gateway would give.
@@ -74,7 +79,12 @@ impl Case {
     /// [`Error::Content`] if a key set is missing or unusable, so that the gateway would answer 503. [`Error::Key`] if the policy waits for
     /// something that never comes, which is a fault of this program.
     pub fn judge_registration(self, request: &str) -> Result<Judgement, Error> {
-        self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None)
+        let key_sets = self.key_sets.clone();
+        let judgement = self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None)?;
+        Ok(judgement.about_signature(&key_sets, |document| match document {
+            Document::SoftwareStatement => statement_of(request),
+            Document::RegistrationRequest | Document::ClientAssertion => Some(request.to_owned()),
+        }))
     }
 
     /// Judges the client assertion of a token request for `client_credentials`. `registration` is the gateway's answer to the registration
@@ -91,7 +101,9 @@ impl Case {
         ];
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let media_type = "application/x-www-form-urlencoded";
-        self.judge(Kind::ClientAssertion, &Endpoint::Token, media_type, &form, Some(client))
+        let key_sets = self.key_sets.clone();
+        let judgement = self.judge(Kind::ClientAssertion, &Endpoint::Token, media_type, &form, Some(client))?;
+        Ok(judgement.about_signature(&key_sets, |_| Some(assertion.to_owned())))
     }
 
     fn judge(
@@ -141,8 +153,33 @@ impl Case {
         });
         let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
         let not_understood = host.0.not_understood.take();
-        Ok(Judgement { verdict, rules, not_understood })
+        Ok(Judgement { verdict, rules, not_understood, signature: None })
     }
+}
+
+impl Judgement {
+    /// Adds why the signature of a document does not verify, if a rule about signatures is broken. `token` is the document as it was sent.
+    fn about_signature(
+        mut self,
+        key_sets: &[(Option<String>, Value)],
+        token: impl FnOnce(Document) -> Option<String>,
+    ) -> Self {
+        let is_broken = |document: &Document| {
+            let is_it = |judged: &&JudgedRule| judged.rule == signature_rule(*document);
+            let outcome = self.rules.iter().find(is_it).map(|judged| judged.outcome);
+            matches!(outcome, Some(Outcome::Failed | Outcome::Shadow))
+        };
+        let documents = [Document::SoftwareStatement, Document::RegistrationRequest, Document::ClientAssertion];
+        let token = documents.into_iter().find(is_broken).and_then(token);
+        let verification = token.map(|token| signature::verify(&token, key_sets.iter().map(|(_, key_set)| key_set)));
+        self.signature = verification.filter(|found| !found.verifies).map(|found| found.said);
+        self
+    }
+}
+
+fn statement_of(request: &str) -> Option<String> {
+    let claims = Inspected::parse(request).ok()?.claims;
+    claims.get("software_statement").and_then(Value::as_str).map(str::to_owned)
 }
 
 #[derive(Debug, Clone)]

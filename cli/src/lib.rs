@@ -7,6 +7,7 @@
 pub mod inspect;
 pub mod judge;
 pub mod registration;
+pub mod signature;
 
 pub use dcr_mint::{self as mint, ecosystem, keys, pki, software};
 pub use dcr_parties::{Error, background, client, directory, environment};

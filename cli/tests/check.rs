@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+use dcr_cli::keys::{Algorithm, SigningKey};
 use dcr_cli::mint::{self, Token};
 use dcr_cli::pki::Pki;
 use dcr_policy::profile::Profile;
@@ -121,10 +122,25 @@ impl Scene {
     /// The exit code and the judgement as JSON.
     fn judge(&self, document: &str, more: &[&str]) -> (i32, Value) {
         self.folder.write("document", document);
-        let directory = format!("{DIRECTORY}/openbanking.jwks=directory.jwks");
-        let common = ["--json", "--config", "gate.yaml", "--jwks", &directory, "--jwks", "tpp.jwks", "document"];
-        let output = self.folder.check(&[&common[..], more].concat());
+        let output = self.check(&[&["--json"], more].concat());
         (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
+    /// The judgement of a registration request as text.
+    fn judge_as_text(&self, document: &str) -> String {
+        self.folder.write("document", document);
+        String::from_utf8(self.check(&["--certificate", "own.pem"]).stdout).unwrap()
+    }
+
+    /// What the command says beside the judgement of the last document.
+    fn said(&self, more: &[&str]) -> String {
+        String::from_utf8(self.check(more).stderr).unwrap()
+    }
+
+    fn check(&self, more: &[&str]) -> Output {
+        let directory = format!("{DIRECTORY}/openbanking.jwks=directory.jwks");
+        let common = ["--config", "gate.yaml", "--jwks", &directory, "--jwks", "tpp.jwks", "document"];
+        self.folder.check(&[&common[..], more].concat())
     }
 }
 
@@ -299,6 +315,90 @@ fn as_text_it_is_a_table_with_the_verdict_last() {
     assert!(verdict.starts_with("refused by rule MD-15 (scope_beyond_roles)\n  status             400\n"), "{verdict}");
 }
 
+#[test]
+fn the_scheme_of_a_signature_that_does_not_verify_is_told() {
+    let scene = Scene::new("uk-obie-3.3", &json!({}));
+    let own = ["--certificate", "own.pem"];
+    let as_rs256 =
+        |token: Token, key: &SigningKey| token.header("alg", "PS256").sign_as(key, Algorithm::Rs256).unwrap();
+    let of = |key: &SigningKey| {
+        format!(
+            "the signature is RSASSA-PKCS1-v1_5 with SHA-256 (RS256), and PS256 wants RSASSA-PSS with SHA-256; the same key can \
+             do both (it is from the key {:?})",
+            key.kid()
+        )
+    };
+    let statement = scene.statement().sign(&PKI.directory).unwrap();
+    let request = mint::registration_request(&PKI.tpp.software, ISSUER, &statement);
+    let by_request = as_rs256(request.clone(), &PKI.tpp.signing);
+    let (_, judgement) = scene.judge(&by_request, &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("RQ-01"), &json!(of(&PKI.tpp.signing))));
+    let text = scene.judge_as_text(&by_request);
+    assert!(text.ends_with(&format!("\n\nsignature: {}\n", of(&PKI.tpp.signing))), "{text}");
+
+    let statement = as_rs256(scene.statement(), &PKI.directory);
+    let by_statement = request.claim("software_statement", statement).sign(&PKI.tpp.signing).unwrap();
+    let (_, judgement) = scene.judge(&by_statement, &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("SS-02"), &json!(of(&PKI.directory))));
+
+    let client = json!({
+        "client_id": "me", "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "PS256",
+        "software_statement": scene.statement().sign(&PKI.directory).unwrap(),
+    });
+    scene.folder.write("client.json", &client.to_string());
+    let assertion = as_rs256(mint::client_assertion("me", ISSUER), &PKI.tpp.signing);
+    let (_, judgement) = scene.judge(&assertion, &[&own[..], &["--client", "client.json"]].concat());
+    assert_eq!(judgement["signature"], json!(of(&PKI.tpp.signing)), "{judgement}");
+
+    // A gate in shadow mode lets it pass, and says so all the same.
+    let in_shadow = Scene::new("uk-obie-3.3", &json!({ "mode": "shadow" }));
+    let (code, judgement) = in_shadow.judge(&by_request, &own);
+    assert_eq!((code, &judgement["signature"]), (0, &json!(of(&PKI.tpp.signing))), "{judgement}");
+
+    let (_, judgement) = scene.judge(&scene.request(|request| request.without("jti")), &own);
+    assert_eq!((&judgement["rule"], &judgement["signature"]), (&json!("RQ-04"), &Value::Null));
+}
+
+#[test]
+fn members_that_are_nearly_known_ones_are_named() {
+    let scene = Scene::new("uk-obie-3.3", &json!({}));
+    let request = scene.request(|request| {
+        let scope = request.claims()["scope"].clone();
+        request.without("scope").claim("scopes", scope).claim("subject_type", "public").claim("software_logo", "x")
+    });
+    let (code, judgement) = scene.judge(&request, &["--certificate", "own.pem"]);
+    assert_eq!((code, &judgement["verdict"]), (0, &json!("accepted")), "{judgement}");
+    assert_eq!(judgement["not_understood"], json!(["scopes:scope", "subject_type"]));
+
+    let text = scene.judge_as_text(&request);
+    let expected = "\n\naccepted\nnot understood: scopes; did you mean scope?\n\
+                    not understood: subject_type; this profile does not register it\n";
+    assert!(text.ends_with(expected), "{text}");
+
+    let text = scene.judge_as_text(&scene.request(|request| request));
+    assert!(text.ends_with("\n\naccepted\n"), "{text}");
+}
+
+#[test]
+fn a_file_is_judged_with_its_line_end_as_a_gateway_gets_it() {
+    let scene = Scene::new("uk-obie-3.3", &json!({}));
+    let good = scene.request(|request| request);
+    for padded in [format!("{good}\n"), format!("{good}\r\n"), format!(" {good}")] {
+        let (code, judgement) = scene.judge(&padded, &["--certificate", "own.pem"]);
+        assert_eq!((code, &judgement["rule"]), (1, &json!("JO-01")), "{padded:?}: {judgement}");
+        assert!(scene.said(&["--certificate", "own.pem"]).contains("curl --data @FILE"), "{padded:?}");
+    }
+    scene.judge(&good, &["--certificate", "own.pem"]);
+    assert_eq!(scene.said(&["--certificate", "own.pem"]), "", "there is nothing to say about a good file");
+
+    // JSON may have white space around it.
+    let scene = Scene::new("br-openfinance", &json!({}));
+    let padded = format!("{}\n", scene.request(|request| request));
+    let (code, judgement) = scene.judge(&padded, &["--certificate", "own.pem"]);
+    assert_eq!((code, &judgement["verdict"]), (0, &json!("accepted")), "{judgement}");
+    assert_eq!(scene.said(&["--certificate", "own.pem"]), "");
+}
+
 /// Real tokens and certificates are beside the project's folder, and not a part of it.
 #[test]
 fn every_verdict_set_by_hand_comes_out_of_the_command() {
@@ -328,15 +428,16 @@ fn every_verdict_set_by_hand_comes_out_of_the_command() {
         let signature = |signature: &&Value| signature["file"] == verdict["file"];
         let kind = &expected["signatures"].as_array().unwrap().iter().find(signature).unwrap()["kind"];
         let path = |file: &str| vectors.join(file).to_str().unwrap().to_owned();
-        let (certificate, keys, file) =
-            (path(verdict["transport"].as_str().unwrap_or(any)), path("jwks.json"), path(text("file")));
+        let (certificate, keys) = (path(verdict["transport"].as_str().unwrap_or(any)), path("jwks.json"));
+        // The files end in a line end, and the requests did not.
+        folder.write("document", read(text("file")).trim());
         let at = verdict["at"].to_string();
         let mut arguments = vec!["--json", "--config", "gate.yaml", "--jwks", &keys, "--certificate", &certificate];
         arguments.extend(["--at", &at]);
         if kind == "client_assertion" {
             arguments.extend(["--client", "client.json"]);
         }
-        arguments.push(&file);
+        arguments.push("document");
         let output = folder.check(&arguments);
         let judgement: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{verdict}: {}", String::from_utf8_lossy(&output.stderr)));

@@ -85,6 +85,18 @@ fn a_statement_goes_into_a_request_that_inspect_finds_complete() {
     let kid = std::fs::read_to_string(folder.0.join("keys/tpp/signing.kid")).unwrap();
     assert_eq!(inspected.pointer("/header/kid").unwrap(), &kid);
     assert_eq!(inspected.pointer("/claims/aud").unwrap(), "https://bank.example");
+
+    let pki = dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap();
+    for (file, set) in [("tpp.jwks", pki.tpp.key_set()), ("directory.jwks", pki.directory_key_set())] {
+        std::fs::write(folder.0.join(file), set.unwrap().to_string()).unwrap();
+    }
+    let verified = folder.out(&["inspect", "-", "--jwks", "tpp.jwks", "--jwks", "directory.jwks"], &request);
+    assert!(verified.starts_with(&format!("registration request (verifies with the key {kid:?})")), "{verified}");
+    assert!(verified.contains("Inside it: software statement (verifies with the key "), "{verified}");
+    std::fs::write(folder.0.join("empty.json"), "{}").unwrap();
+    let refused = folder.dcr(&["inspect", "-", "--jwks", "empty.json"], &request);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("empty.json: is no key set"), "{refused:?}");
 }
 
 #[test]
@@ -158,6 +170,31 @@ fn a_registration_with_its_own_token_is_managed_by_it() {
 
     assert_eq!(act(&[&["retrieve"], &client[..]].concat(), ""), Some(1));
     assert_eq!(server.seen().request, "POST /token", "forgotten, so an access token is asked for");
+}
+
+#[test]
+fn register_names_members_that_are_nearly_known_ones() {
+    let folder = Folder::new();
+    let server = Server::start(&dcr_cli::pki::Pki::read(&folder.0.join("keys")).unwrap());
+    let statement = folder.out(&["ssa", "--pki", "keys"], "");
+    let register = [
+        &["register", "--ssa", "-", "--url", server.url(), "--profile", "au-cdr", "--clients", "clients"][..],
+        &["--cacert", "keys/ca.pem", "--cert", "keys/tpp/transport.pem", "--key", "keys/tpp/transport.key"],
+        &["--signing-key", "keys/tpp/signing.key"],
+    ]
+    .concat();
+    for (claims, said) in [
+        (&[][..], ""),
+        (&["--claim", "scopes=openid"], "dcr: not understood: scopes; did you mean scope?\n"),
+        (
+            &["--claim", "require_auth_time=true"],
+            "dcr: not understood: require_auth_time; this profile does not register it\n",
+        ),
+    ] {
+        let output = folder.dcr(&[&register[..], claims].concat(), &statement);
+        assert_eq!(output.status.code(), Some(0), "{claims:?}: {output:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said, "{claims:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `dcr check`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use dcr_policy::catalogue::Level;
 use dcr_x509::Certificate;
 use serde_json::{Value, json};
 
-use super::{Outcome, print, read_input};
+use super::{Outcome, print, read_input, read_json};
 
 /// Judge a registration request, or a client assertion, by the gateway's own policy, without a gateway
 ///
@@ -45,10 +46,11 @@ pub(crate) struct Check {
     /// token_endpoint_auth_method and software_statement
     #[arg(long, value_name = "FILE")]
     client: Option<PathBuf>,
-    /// Print JSON: the verdict and the rules, and for a refusal its status, error, error_description, rule and reason
+    /// Print JSON: the verdict and the rules, for a refusal its status, error, error_description, rule and reason, and why a signature does
+    /// not verify
     #[arg(long)]
     json: bool,
-    /// A file with the request or the assertion, or - for the standard input
+    /// A file with the request or the assertion, judged as it is, or - for the standard input, of which white space around is left off
     #[arg(value_name = "DOCUMENT")]
     document: PathBuf,
 }
@@ -63,9 +65,14 @@ Examples:
 Exits with 0 if the gateway would accept, 1 if it would refuse, 2 if the document cannot be judged: a file cannot be read, or a key set
 is not given.";
 
+/// What to do about white space around a JWT.
+const PADDED: &str = "\
+the file has a line end or other white space around the JWT, and a gateway refuses that. Write the file without it, as in
+printf %s \"$(cat FILE)\" > NEW, or send it with curl --data @FILE, which leaves line ends off. To judge only the JWT, write - < FILE";
+
 impl Check {
     pub(crate) fn run(self) -> Outcome {
-        let document = read_input(&self.document)?;
+        let document = read_document(&self.document)?;
         let case = Case {
             config: read_config(&self.config)?,
             certificate: self.certificate.as_deref().map(read_certificate).transpose()?,
@@ -76,9 +83,8 @@ impl Check {
             Some(client) => case.judge_assertion(&read_json(client)?, &document)?,
             None => case.judge_registration(&document)?,
         };
-        if document.trim_end() != document {
-            // A JWT with a line end is another text, and curl sends a file as it is.
-            eprintln!("dcr: the document ends in white space and is judged with it, as a gateway would get it");
+        if is_padded_jwt(&document) {
+            eprintln!("dcr: {PADDED}");
         }
         print(&if self.json { as_json(&judgement).to_string() } else { as_text(&judgement) });
         Ok(match judgement.verdict {
@@ -102,7 +108,9 @@ fn as_text(judgement: &Judgement) -> String {
     };
     let heading = format!("{:<12} {:<6} {:<9} {:<21} reason, where broken\n", "outcome", "rule", "level", "document");
     let rules: String = judgement.rules.iter().map(line).collect();
-    format!("{heading}{rules}\n{}{}", verdict_as_text(judgement), not_understood(judgement))
+    let (verdict, members) = (verdict_as_text(judgement), not_understood(judgement));
+    let signature = judgement.signature.as_ref().map_or(String::new(), |said| format!("\n\nsignature: {said}"));
+    format!("{heading}{rules}\n{verdict}{members}{signature}")
 }
 
 fn not_understood(judgement: &Judgement) -> String {
@@ -149,9 +157,12 @@ fn as_json(judgement: &Judgement) -> Value {
     };
     let rules: Vec<Value> = judgement.rules.iter().map(rule).collect();
     match &judgement.verdict {
-        Verdict::Accepted => {
-            json!({ "verdict": "accepted", "not_understood": judgement.not_understood, "rules": rules })
-        }
+        Verdict::Accepted => json!({
+            "verdict": "accepted",
+            "not_understood": judgement.not_understood,
+            "signature": judgement.signature,
+            "rules": rules,
+        }),
         Verdict::Refused { refusal, error } => json!({
             "verdict": "refused",
             "status": refusal.status(),
@@ -159,14 +170,25 @@ fn as_json(judgement: &Judgement) -> Value {
             "error_description": refusal.description(),
             "rule": refusal.rule.id,
             "reason": refusal.rule.reason,
+            "signature": judgement.signature,
             "rules": rules,
         }),
     }
 }
 
-fn read_json(path: &Path) -> Result<Value, Error> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|error| Error::Content { path: path.into(), problem: format!("is no JSON: {error}") })
+/// A file as it is: Envoy gets it as `curl --data-binary @FILE` sends it. Of the standard input, the line end that a command prints behind
+/// its result is left off.
+fn read_document(path: &Path) -> Result<String, Error> {
+    if path == Path::new("-") {
+        return read_input(path);
+    }
+    fs::read_to_string(path).map_err(|source| Error::File { path: path.into(), source })
+}
+
+/// Whether there is white space around a JWT. Around a JSON object it has no meaning.
+fn is_padded_jwt(document: &str) -> bool {
+    let token = document.trim();
+    token != document && !token.starts_with('{')
 }
 
 fn read_config(path: &Path) -> Result<Config, Error> {

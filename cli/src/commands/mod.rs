@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use dcr_cli::pki::files::read_text;
 use dcr_mint::Error;
 use dcr_policy::profile::{Profile, UnknownProfile};
+use serde_json::Value;
 
 /// The result of a command. Exit code 0 means done or accepted, 1 refused by the gateway, and 2 an error.
 pub(crate) type Outcome = Result<ExitCode, dcr_cli::Error>;
@@ -45,4 +46,10 @@ pub(crate) fn read_input(path: &Path) -> Result<String, Error> {
     let text = std::io::read_to_string(std::io::stdin());
     let text = text.map_err(|source| Error::File { path: "standard input".into(), source })?;
     Ok(text.trim().to_string())
+}
+
+/// Reads a file of JSON.
+pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| Error::Content { path: path.into(), problem: format!("is no JSON: {error}") })
 }

@@ -41,14 +41,8 @@ pub(super) fn expectations(token: &Inspected, profile: &Profile, now: u64) -> Ve
         Kind::SoftwareStatement => of_statement(&token.claims, profile, now),
         Kind::RegistrationRequest => of_request(token, profile, now),
         Kind::ClientAssertion => of_assertion(profile, now),
-        Kind::Other => Vec::new(),
+        Kind::RequestObject | Kind::AccessToken | Kind::IdentityToken | Kind::Other => Vec::new(),
     }
-}
-
-/// How many of the claims in the profile's statements are missing in this one.
-pub(super) fn mismatches(statement: &Map<String, Value>, profile: &Profile) -> usize {
-    let expectations = of_statement(statement, profile, u64::MAX);
-    expectations.iter().filter(|wish| wish.demanded && !statement.contains_key(&wish.claim)).count()
 }
 
 fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec<Wish> {

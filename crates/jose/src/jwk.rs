@@ -113,6 +113,11 @@ impl KeySet {
         if self.listed.iter().all(Option::is_some) { Ok(false) } else { Err(UnreadableEntry) }
     }
 
+    /// The keys that can verify signatures, in the order of the set.
+    pub fn keys(&self) -> &[VerificationKey] {
+        &self.keys
+    }
+
     /// How many entries can verify signatures.
     pub fn usable(&self) -> usize {
         self.keys.len()
@@ -251,6 +256,14 @@ impl VerificationKey {
     /// The `kid` of the JWK.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// The numbers of an RSA key. `None` for a key of another type.
+    pub fn rsa(&self) -> Option<&RsaPublicKey> {
+        match &self.material {
+            Material::Rsa(key) => Some(key),
+            Material::P256(_) | Material::Ed25519(_) => None,
+        }
     }
 
     /// Which key it is, for asking whether it is revoked.

@@ -146,7 +146,7 @@ impl Unverified {
             .ss_02_rq_01_ca_13_signer(candidates, before_each)
             // The token names no kid. It may be signed with a key that was published after the last fetch.
             .ok_or_else(|| refuse(rule, kid.is_none()))
-            .map_err(|unverifiable| match self.ss_02_rq_01_ca_13_form() {
+            .map_err(|unverifiable| match ss_02_rq_01_ca_13_form(self.algorithm, self.jws.signature()) {
                 Some(detail) => Unverifiable { refusal: unverifiable.refusal.detail(detail), ..unverifiable },
                 None => unverifiable,
             })?;
@@ -163,23 +163,6 @@ impl Unverified {
             before_each();
             key.verify_jws(&self.jws).is_ok()
         })
-    }
-
-    /// What is wrong with the form of the signature, if no key could verify a signature of this form.
-    fn ss_02_rq_01_ca_13_form(&self) -> Option<&'static str> {
-        let signature = self.jws.signature();
-        match (self.algorithm, signature.len()) {
-            (Algorithm::Es256 | Algorithm::EdDsa, 64) => None,
-            (Algorithm::Es256, _) if signature.first() == Some(&DER_SEQUENCE) => {
-                Some("this signature is DER, but ES256 in a JWS has the 64 octets of R and S (RFC 7518 section 3.4)")
-            }
-            (Algorithm::Es256 | Algorithm::EdDsa, _) => {
-                Some("a signature with this alg has 64 octets, this one does not")
-            }
-            // As many octets as the modulus of a key with 2048 to 4096 bits.
-            (Algorithm::Ps256, 256..=512) => None,
-            (Algorithm::Ps256, _) => Some("a signature with PS256 has 256 to 512 octets, this one does not"),
-        }
     }
 
     /// SHA-256 of the signed part: the whole token without its signature.
@@ -387,6 +370,20 @@ pub fn signature_rule(document: Document) -> &'static Rule {
         Document::SoftwareStatement => &SS_02,
         Document::RegistrationRequest => &RQ_01,
         Document::ClientAssertion => &CA_13,
+    }
+}
+
+/// What is wrong with the form of a signature, if no key could verify a signature of this form.
+pub fn ss_02_rq_01_ca_13_form(algorithm: Algorithm, signature: &[u8]) -> Option<&'static str> {
+    match (algorithm, signature.len()) {
+        (Algorithm::Es256 | Algorithm::EdDsa, 64) => None,
+        (Algorithm::Es256, _) if signature.first() == Some(&DER_SEQUENCE) => {
+            Some("this signature is DER, but ES256 in a JWS has the 64 octets of R and S (RFC 7518 section 3.4)")
+        }
+        (Algorithm::Es256 | Algorithm::EdDsa, _) => Some("a signature with this alg has 64 octets, this one does not"),
+        // As many octets as the modulus of a key with 2048 to 4096 bits.
+        (Algorithm::Ps256, 256..=512) => None,
+        (Algorithm::Ps256, _) => Some("a signature with PS256 has 256 to 512 octets, this one does not"),
     }
 }
 
