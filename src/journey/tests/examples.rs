@@ -328,6 +328,41 @@ fn au_cdr_the_example_of_the_standard() {
     });
 }
 
+/// The claims and members that docs/configuration.md calls not read may have any value. Those of the statement come back as they are; those
+/// of the request are gone.
+#[test]
+fn rg_09_what_is_not_read_may_have_any_value() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let unread = json!({
+            "legal_entity_id": 7,
+            "legal_entity_name": ["a"],
+            "sector_identifier_uri": "http://a.example",
+            "org_name": null,
+            "org_contacts": [{ "name": "A", "email": 7 }],
+            "software_client_id": {},
+            "software_client_description": "a\u{7}b",
+            "software_environment": 1,
+            "software_on_behalf_of_org": false,
+            "contacts": "a@b.example"
+        });
+        let mut statement = with(Value::Object(statement().claims().clone()), unread.clone());
+        statement["organisation_competent_authority_claims"]["authorisations"] =
+            json!([{ "member_state": 7, "roles": "none" }]);
+        let signed = Token::of(statement.clone()).sign(&PKI.directory).unwrap();
+        let request = with(Value::Object(registration().claims().clone()), json!({ "software_statement": signed }));
+        let request =
+            with(request, json!({ "contacts": [7], "sector_identifier_uri": 7, "legal_entity_id": "of the request" }));
+        let answer = register(&gate, &Token::of(request)).await;
+        assert_registered(&answer, &unread);
+        let claim = "organisation_competent_authority_claims";
+        assert_eq!((&body(&answer)[claim], &body(&answer)["software_statement"]), (&statement[claim], &json!(signed)));
+        let stored = host.store.borrow().clients.values().next().unwrap().clone();
+        assert!(stored.to_string().contains(&signed), "the record has the whole statement");
+        assert!(!stored.to_string().contains("of the request"));
+    });
+}
+
 /// The statement of Open Finance Brasil DCR (1.0 ID3 and 2.0), section 8.1.
 fn brazil_statement() -> Value {
     let software = "https://keystore.directory.openbankingbrasil.org.br/b961c4eb-509d-4edf-afeb-35642b38185d/\
