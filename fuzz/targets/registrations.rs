@@ -65,8 +65,8 @@ fn judge(body: &[u8], settings: &Settings, evaluation: &Evaluation) -> Result<Ap
     let statement = SoftwareStatement::check(statement, directory, skew, NOW, evaluation)?;
     let request = match request {
         UnverifiedRequest::Signed(request) => {
-            let request = request.verify(keys, || ()).unwrap();
-            RegistrationRequest::check(request, &statement, settings, NOW, evaluation)?
+            let verified = request.verify(keys, || ()).unwrap();
+            RegistrationRequest::check(verified, request.digest(), &statement, settings, NOW, evaluation)?
         }
         UnverifiedRequest::Unsigned(claims) => RegistrationRequest::unsigned(claims),
     };

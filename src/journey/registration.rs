@@ -138,10 +138,11 @@ async fn signed<H: Host, S: ClientStore>(
     directory: &Directory,
     evaluation: &Evaluation,
 ) -> Result<RegistrationRequest, Refusal> {
+    let digest = request.digest();
     let request = signature::verify(gate, request, software_keys(gate, statement), evaluation).await?;
     let (software_id, revoked_keys) = (statement.software_id(), statement.revoked_key_set_uri());
     signature::ss_14_not_revoked(gate, &request, directory, software_id, revoked_keys, evaluation).await?;
-    RegistrationRequest::check(request, statement, &gate.config.settings, gate.host.now(), evaluation)
+    RegistrationRequest::check(request, digest, statement, &gate.config.settings, gate.host.now(), evaluation)
 }
 
 /// The key set of the statement's software.

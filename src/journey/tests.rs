@@ -2,6 +2,7 @@
 
 mod caches;
 mod dialects;
+mod examples;
 mod management;
 mod modes;
 mod profiles;

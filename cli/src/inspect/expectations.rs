@@ -107,7 +107,8 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
             Wish::demanded("aud", "RQ-03", &format!("the bank: {}", named(&profile.registration.audiences)), audience),
             Wish::demanded("iat", "RQ-05", "when it was signed, not in the future", signed_by(now, None)),
             Wish::demanded("exp", "JW-03", "in the future", after(now)),
-            Wish::demanded("jti", "RQ-04", "an identifier used once", text),
+            Wish::optional("jti", "RQ-04", "an identifier used once", text)
+                .demanded_if(profile.registration.jti_required),
             Wish::optional("software_id", "MD-13", "the statement's software_id", move |value| {
                 Some(value) == issuer.as_ref()
             }),
@@ -136,7 +137,8 @@ fn of_request(request: &Inspected, profile: &Profile, now: u64) -> Vec<Wish> {
             text(value) && by_certificate
         })
         .demanded_if(by_certificate),
-        Wish::demanded("grant_types", "MD-10", &rules.grant_types.join(", "), all_of(&rules.grant_types)),
+        Wish::optional("grant_types", "MD-10", &rules.grant_types.join(", "), all_of(&rules.grant_types))
+            .demanded_if(rules.default_grant_types.is_empty()),
         Wish::optional("response_types", "MD-11", &rules.response_types.join(", "), all_of(&rules.response_types)),
         scope(profile),
         Wish::optional(

@@ -213,6 +213,9 @@ pub struct Ciba {
     /// Never true in the profiles that have CIBA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_user_code_parameter: Option<bool>,
+    /// The name that the data dictionary of Open Banking UK gives to the same member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backchannel_user_code_parameter_supported: Option<bool>,
 }
 
 json_struct!(Ciba {
@@ -220,6 +223,7 @@ json_struct!(Ciba {
     backchannel_client_notification_endpoint,
     backchannel_authentication_request_signing_alg,
     backchannel_user_code_parameter,
+    backchannel_user_code_parameter_supported,
     ..
 });
 
@@ -614,6 +618,8 @@ impl Metadata<'_> {
             backchannel_authentication_request_signing_alg: self
                 .md_25_text("backchannel_authentication_request_signing_alg")?,
             backchannel_user_code_parameter: self.boolean("backchannel_user_code_parameter", &MD_25)?,
+            backchannel_user_code_parameter_supported: self
+                .boolean("backchannel_user_code_parameter_supported", &MD_25)?,
         };
         if !grant_types.iter().any(|grant| grant == CIBA_GRANT) {
             let unused = asked_for == Ciba::default();
@@ -633,6 +639,9 @@ impl Metadata<'_> {
         }
         if asked_for.backchannel_user_code_parameter == Some(true) {
             return Err(self.refuse(&MD_23, "backchannel_user_code_parameter"));
+        }
+        if asked_for.backchannel_user_code_parameter_supported == Some(true) {
+            return Err(self.refuse(&MD_23, "backchannel_user_code_parameter_supported"));
         }
         Ok(asked_for)
     }

@@ -7,7 +7,7 @@ use super::profile::SubjectMember;
 use super::settings::Settings;
 
 /// The members that a request can have in every profile.
-const KNOWN: [&str; 42] = [
+const KNOWN: [&str; 43] = [
     "iss",
     "sub",
     "aud",
@@ -49,6 +49,7 @@ const KNOWN: [&str; 42] = [
     "backchannel_client_notification_endpoint",
     "backchannel_authentication_request_signing_alg",
     "backchannel_user_code_parameter",
+    "backchannel_user_code_parameter_supported",
     "webhook_uris",
 ];
 

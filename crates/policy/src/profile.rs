@@ -115,6 +115,8 @@ pub struct RegistrationProfile {
     pub media_types: Vec<String>,
     /// The names of the gateway that `aud` may contain (RQ-03).
     pub audiences: Vec<Audience>,
+    /// Whether a request must have a `jti` (RQ-04). The store remembers a request without one by the digest of its signed part.
+    pub jti_required: bool,
     /// The longest time between now and `exp` (JW-06).
     pub max_lifetime: Duration,
     /// The longest time that a `jti` is remembered. It is for requests that live longer than the store keeps a `jti`. After this time, a
@@ -132,6 +134,7 @@ json_struct!(RegistrationProfile {
     body,
     media_types,
     audiences,
+    jti_required,
     max_lifetime,
     danger_forget_jti_after,
     management_token,

@@ -69,12 +69,14 @@ impl UnverifiedRequest {
 }
 
 impl RegistrationRequest {
-    /// Checks the claims of a request that the software of the statement signed (RQ-02 to RQ-05, JW-04, JW-05).
+    /// Checks the claims of a request that the software of the statement signed (RQ-02 to RQ-05, JW-04, JW-05). `digest` is the SHA-256 of
+    /// its signed part. It is the id of a request without `jti`, if the profile allows such requests.
     ///
     /// # Errors
     /// The first broken rule.
     pub fn check(
         verified: Verified,
+        digest: &[u8; 32],
         statement: &SoftwareStatement,
         settings: &Settings,
         now: Timestamp,
@@ -88,7 +90,7 @@ impl RegistrationRequest {
         evaluation.require(&[&JW_03], claims.jw_03_not_expired(now))?;
         evaluation.check(&[&RQ_02], rq_02_issuer(claims, statement))?;
         evaluation.check(&[&JW_07, &RQ_03], rq_03_audience(claims, settings))?;
-        let jti = evaluation.require(&[&RQ_04], rq_04_jti(claims))?;
+        let jti = evaluation.require(&[&RQ_04], rq_04_jti(claims, digest, settings))?;
         Ok(Self { claims: verified.into_claims(), single_use: Some(Jti { jti, expires_at }) })
     }
 
@@ -155,7 +157,13 @@ fn rq_03_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
     }
 }
 
-fn rq_04_jti(claims: &Claims) -> Result<String, Refusal> {
+/// The id by which the store remembers the request. Whoever sends a request again cannot change what was signed, so the digest of that part
+/// is an id too.
+fn rq_04_jti(claims: &Claims, digest: &[u8; 32], settings: &Settings) -> Result<String, Refusal> {
+    if claims.get("jti").is_none() && !settings.profile.registration.jti_required {
+        let digits: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        return Ok(format!("sha-256:{digits}"));
+    }
     single_use_id(claims).ok_or_else(|| claims.refuse(&RQ_04, "jti"))
 }
 

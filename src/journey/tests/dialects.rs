@@ -211,6 +211,29 @@ fn ss_08_a_single_use_statement_is_consumed_with_the_request() {
 }
 
 #[test]
+fn ss_04_ss_08_a_dialect_may_do_without_the_id_of_a_statement() {
+    run(0, |host| async move {
+        let without_id = request_with(&statement().without("jti"));
+        let answer = register(&gate(&host), &without_id).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_claim_missing");
+
+        let mut config = config();
+        config["profile"] = json!({
+            "extends": "uk-obie-3.3",
+            "name": "another-directory",
+            "software_statement": { "required_claims": ["software_id", "iss", "iat"] }
+        });
+        assert_eq!(register(&gate_with(&host, config.clone()), &without_id).await.status, 201);
+
+        // A statement that is used once is remembered by its id.
+        config["directories"][0]["statements"] = json!({ "single_use": true, "max_age": "10m" });
+        let answer = register(&gate_with(&host, config), &without_id).await;
+        assert_refused(&host, &answer, 400, "invalid_software_statement", "statement_claim_missing");
+        assert_eq!(refusal(&host).claim.as_deref(), Some("jti"));
+    });
+}
+
+#[test]
 fn ss_12_a_live_endpoint_refuses_a_statement_for_tests() {
     run(0, |host| async move {
         let gate = demanding(&host, json!({ "modes": ["Live"] }));

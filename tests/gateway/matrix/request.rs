@@ -20,7 +20,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
         cases.extend(objects(profile));
     } else {
         cases.extend(signed());
-        cases.extend(claims());
+        cases.extend(claims(profile));
         cases.extend(audiences(profile));
     }
     cases.extend(distinguished_name(profile));
@@ -134,11 +134,13 @@ fn media_types(profile: &Profile) -> Vec<Case> {
     cases
 }
 
-fn claims() -> Vec<Case> {
+fn claims(profile: &Profile) -> Vec<Case> {
     vec![
         broken("iss is not the software_id", "request_issuer", |token| token.claim("iss", "foo.is/invalid")),
         broken("iss is empty", "request_issuer", |token| token.claim("iss", "")),
-        broken("no jti", "request_jti", |token| token.without("jti")),
+        broken("no jti", "request_jti", |token| token.without("jti"))
+            .accepted_where(!profile.registration.jti_required, 201),
+        broken("a jti that is a number", "request_jti", |token| token.claim("jti", 7)),
         broken("a jti of 129 characters", "request_jti", |token| token.claim("jti", "j".repeat(129))),
         broken("a control character in jti", "request_jti", |token| token.claim("jti", "a\u{0}b")),
         broken("no iat", "request_dates", |token| token.without("iat")),

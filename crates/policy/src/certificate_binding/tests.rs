@@ -34,12 +34,16 @@ fn certificate(subject: &[(DnType, &str)]) -> Certificate {
 }
 
 fn certificate_of(name: DistinguishedName) -> Certificate {
+    Certificate::from_der(&der_of(name)).unwrap()
+}
+
+fn der_of(name: DistinguishedName) -> Vec<u8> {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = name;
     parameters.not_before = date_time_ymd(2021, 1, 1);
     parameters.not_after = date_time_ymd(2021, 12, 31);
     let key = KeyPair::generate().unwrap();
-    Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
+    parameters.self_signed(&key).unwrap().der().to_vec()
 }
 
 fn ob_transport(common_name: &str, unit: &str) -> Certificate {
@@ -107,6 +111,52 @@ fn cb_04_cb_05_a_second_value_that_cannot_be_read_counts() {
     }
     let beside = with(&[own, (identifier, unreadable())]);
     assert_eq!(check(&binding(), &beside, "uk-obie-3.3", WITHIN), Ok(()), "the form that it fulfils has no identifier");
+}
+
+/// The directory of Open Banking UK checks that a certificate request has the org_id as its OU, so its certificates have one. Which of
+/// several OUs the authority has checked is unknown. A subject with all of them must not pass for one with the right one.
+#[test]
+fn cb_04_several_units_in_one_set_are_ambiguous() {
+    let units = |units: &[&str]| ob_transport_with_set(&units_in_one_set(units));
+    assert_eq!(check(&binding(), &units(&[ORGANISATION]), "uk-obie-3.3", WITHIN), Ok(()));
+    for several in [
+        ["a", "b", ORGANISATION],
+        [ORGANISATION, "a", "b"],
+        ["a", ORGANISATION, "b"],
+        [ORGANISATION, ORGANISATION, ORGANISATION],
+    ] {
+        let certificate = units(&several);
+        assert_eq!(certificate.subject().values(&Attribute::OrganizationalUnit), several);
+        refused(&certificate, WITHIN, "transport_certificate_of_another");
+    }
+}
+
+/// DER of a relative distinguished name: a set of units. `rcgen` writes one attribute in each set.
+fn units_in_one_set(units: &[&str]) -> Vec<u8> {
+    let tagged = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).ok().filter(|length| *length < 128).unwrap();
+        [&[tag, length], content].concat()
+    };
+    let unit = |unit: &&str| tagged(0x30, &[&[0x06, 3, 0x55, 0x04, 0x0b], &*tagged(0x0c, unit.as_bytes())].concat());
+    tagged(0x31, &units.iter().flat_map(unit).collect::<Vec<u8>>())
+}
+
+/// A certificate of the software with this set in its subject. A unit of the same length is made first and then replaced, so that no length
+/// around it changes. The signature is not looked at.
+fn ob_transport_with_set(set: &[u8]) -> Certificate {
+    let placeholder = "x".repeat(set.len() - units_in_one_set(&[""]).len());
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationalUnitName, placeholder.as_str());
+    name.push(DnType::CommonName, SOFTWARE);
+    let mut certificate = der_of(name);
+    let placeholder = units_in_one_set(&[&placeholder]);
+    let places: Vec<usize> =
+        (0..certificate.len()).filter(|place| certificate[*place..].starts_with(&placeholder)).collect();
+    assert_eq!(places.len(), 2, "the names of the issuer and of the subject");
+    for place in places {
+        certificate[place..place + set.len()].copy_from_slice(set);
+    }
+    Certificate::from_der(&certificate).unwrap()
 }
 
 #[test]

@@ -421,6 +421,7 @@ fn md_23_backchannel_members_go_with_their_grant() {
         ("backchannel_client_notification_endpoint", json!("https://harbour.example/ciba")),
         ("backchannel_authentication_request_signing_alg", json!("RS256")),
         ("backchannel_user_code_parameter", json!(true)),
+        ("backchannel_user_code_parameter_supported", json!(true)),
     ] {
         refused(&with(ciba.clone(), member, value), "ciba_metadata");
     }
@@ -444,6 +445,7 @@ fn md_25_members_have_their_types() {
         ("software_id", json!(null)),
         ("jwks_uri", json!({})),
         ("backchannel_user_code_parameter", json!("false")),
+        ("backchannel_user_code_parameter_supported", json!("false")),
     ] {
         refused(&with(request(), member, value), "metadata_type");
     }

@@ -14,7 +14,7 @@ const METADATA: &str = "invalid_client_metadata";
 fn checked(claims: &Value) -> Result<RegistrationRequest, Refusal> {
     let statement = statement_of(&statement(), &settings()).unwrap();
     let verified = verified(Document::RegistrationRequest, claims);
-    RegistrationRequest::check(verified, &statement, &settings(), NOW, &evaluation())
+    RegistrationRequest::check(verified, &[0xa5; 32], &statement, &settings(), NOW, &evaluation())
 }
 
 #[track_caller]
@@ -111,6 +111,25 @@ fn jw_07_rq_03_the_request_is_for_this_server() {
 fn rq_04_a_request_has_an_id() {
     for jti in [json!(null), json!(""), json!(7), json!("j".repeat(129)), json!("a\u{0}b")] {
         refused(&with(request(), "jti", jti), "request_jti");
+    }
+}
+
+#[test]
+fn rq_04_a_profile_may_do_without_the_id() {
+    let mut settings = settings();
+    settings.profile.registration.jti_required = false;
+    let id = |claims: &Value| {
+        let statement = statement_of(&crate::tests::statement(), &settings).unwrap();
+        let verified = verified(Document::RegistrationRequest, claims);
+        let checked = RegistrationRequest::check(verified, &[0xa5; 32], &statement, &settings, NOW, &evaluation());
+        checked.map(|request| request.single_use().unwrap().jti.clone())
+    };
+    let digest = format!("sha-256:{}", "a5".repeat(32));
+    assert_eq!(id(&without(request(), "jti")), Ok(digest.clone()));
+    assert_eq!(id(&with(request(), "jti", json!(null))), Ok(digest));
+    assert_eq!(id(&request()).unwrap(), "request-1");
+    for jti in [json!(""), json!(7), json!("j".repeat(129))] {
+        assert_refused(id(&with(request(), "jti", jti)), 400, METADATA, "request_jti");
     }
 }
 
