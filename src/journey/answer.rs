@@ -1,7 +1,7 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
 use dcr_json as json;
-use dcr_policy::catalogue::{AT_05, CA_03_BASIC, JO_19_MALFORMED, SS_14_UNREADABLE};
+use dcr_policy::catalogue::{AT_05, CA_03_BASIC, GW_05, JO_19_MALFORMED, SS_14_UNREADABLE};
 use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
@@ -98,7 +98,7 @@ impl Answer {
             _ => None,
         };
         // What only somebody else can mend is not mended in a moment.
-        let is_lasting = [&JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
+        let is_lasting = [&GW_05, &JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
         if error == ErrorCode::TemporarilyUnavailable && !is_lasting {
             answer.headers.push(("retry-after", RETRY_AFTER));
         }

@@ -227,6 +227,7 @@ fn rg_01_gw_05_a_certificate_that_cannot_be_read_is_not_a_missing_one() {
         assert_refused(&host, &answer, 401, "invalid_client", "client_certificate_unreadable");
         let answer = answered(&gate, &Endpoint::Register, &over(TransportCertificate::OutOfSight)).await;
         assert_refused(&host, &answer, 503, "temporarily_unavailable", "certificate_out_of_sight");
+        assert!(!answer.headers.iter().any(|(name, _)| *name == "retry-after"), "only the operator can mend it");
     });
 }
 
