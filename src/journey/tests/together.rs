@@ -106,8 +106,9 @@ fn a_call_has_at_most_64_elements_and_several_calls_may_be_under_way() {
 
 #[test]
 fn an_answer_without_an_outcome_for_each_request_is_an_error() {
-    // The list of outcomes, made from one outcome that fits both requests.
-    let answers: [(&str, fn(Value) -> Value, [u16; 2]); 14] = [
+    /// Makes the list of outcomes from one outcome that fits both requests.
+    type Outcomes = fn(Value) -> Value;
+    let answers: [(&str, Outcomes, [u16; 2]); 14] = [
         ("both", |issued| json!([issued, issued]), [200, 200]),
         ("one missing", |issued| json!([issued]), [503, 503]),
         ("one more", |issued| json!([issued, issued, issued]), [503, 503]),
