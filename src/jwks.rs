@@ -261,7 +261,7 @@ impl<H: Host> KeySets<H> {
     async fn slot(&self, source: &Source) -> Option<Slot> {
         let (most, longest) = (self.config.fetches_per_host, self.longest_fetch());
         for _ in 0..self.glances() {
-            let slot = self.slots.take(&source.authority, most, self.host.now(), longest);
+            let slot = self.slots.take(source, most, self.host.now(), longest);
             if slot.is_some() {
                 return slot;
             }

@@ -17,7 +17,8 @@ pub struct JwksConfig {
     pub stale_if_error: Duration,
     /// The shortest time between two fetches that unknown kids cause (JO-19).
     pub refetch_interval: Duration,
-    /// How many fetches one host may hold up at a time in each VM. Others wait, so that a slow host leaves room for the other hosts.
+    /// How many fetches one host may hold up at a time in each VM, over one cluster. Others wait, so that a slow host leaves room for the
+    /// other hosts.
     pub fetches_per_host: usize,
     /// How many key sets each VM keeps.
     pub cached_sets: usize,

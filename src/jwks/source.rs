@@ -6,8 +6,8 @@ use dcr_policy::url::KeySetUrl;
 
 use crate::config::Config;
 
-/// The place of a key set: a URL, and the Envoy cluster that reaches it. It also knows whose key set it is, for the log. Only [`Source::of_directory`] and [`Source::of_software`] make
-/// one, so no other URL is ever fetched.
+/// The place of a key set: a URL, and the Envoy cluster that reaches it. It also knows whose key set it is, for the log. Only
+/// [`Source::of_directory`] and [`Source::of_software`] make one, so no other URL is ever fetched.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub(super) authority: String,

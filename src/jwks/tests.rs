@@ -265,6 +265,11 @@ fn a_host_that_does_not_answer_holds_up_a_few_fetches_and_no_other_host() {
         assert_eq!(host.calls_to("directory"), 2);
         assert!(join_all(quick.iter().map(|source| key_sets.current(source))).await.iter().all(Result::is_ok));
         assert_eq!(host.calls_to("directory"), 7);
+        // Nor does it hold up what is fetched from it over another cluster.
+        let own = Source::new("https://slow.example/own.jwks", "directory_itself", "a directory", None).unwrap();
+        assert!(futures_util::poll!(Box::pin(key_sets.current(&own)).as_mut()).is_pending());
+        settle(&host).await;
+        assert_eq!(host.calls_to("directory_itself"), 1);
 
         let mut given_up = 0;
         for waits in &mut held_up {
