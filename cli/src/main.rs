@@ -59,7 +59,7 @@ enum Command {
     Update(gateway::Update),
     /// Delete a registration (DELETE)
     Delete(gateway::Delete),
-    /// Show what is in a JWT, without verifying it
+    /// Show what is in a JWT, and verify its signatures if keys are given
     Inspect(inspect::Inspect),
     Check(check::Check),
     /// The ecosystems' rules as data
