@@ -6,7 +6,6 @@
 mod fetch;
 mod flight;
 mod shared;
-mod slots;
 mod source;
 
 use std::cell::RefCell;
@@ -22,7 +21,6 @@ use sha2::{Digest, Sha256};
 use self::fetch::{Failure, fetch};
 use self::flight::Flights;
 use self::shared::{Claim, Outcome, SharedSets};
-use self::slots::{Slot, Slots};
 pub use self::source::Source;
 use crate::cache::{Bounds, Cache};
 use crate::config::{Config, JwksConfig};
@@ -69,7 +67,6 @@ pub struct KeySets<H> {
     json_depth: usize,
     entries: Rc<RefCell<Cache<Source, Entry>>>,
     flights: Flights<Option<Held>>,
-    slots: Slots,
     shared: Rc<SharedSets<H>>,
 }
 
@@ -108,7 +105,8 @@ const FAILURE_PAUSE: u64 = 2;
 /// A fetch counts as lost when it has not ended this long after its timeout.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// How often a VM checks whether it may fetch: whether the fetch of another VM has ended, and whether a slot of the host is free.
+/// How often a VM checks whether it may fetch: whether the fetch of another VM has ended, and whether the host holds up
+/// fewer fetches than it may.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<H: Host> KeySets<H> {
@@ -122,7 +120,6 @@ impl<H: Host> KeySets<H> {
             json_depth: config.settings.limits.json_depth,
             entries: Rc::new(RefCell::new(Cache::new(bounds))),
             flights: Flights::default(),
-            slots: Slots::default(),
         }
     }
 
@@ -207,9 +204,9 @@ impl<H: Host> KeySets<H> {
 
     /// Fetches a set. While another VM fetches it, waits for that fetch instead, but no longer than `jwks.timeout`.
     async fn bring(&self, source: &Source) -> Brought {
-        let Some(_slot) = self.slot(source).await else {
+        if !self.begins(source).await {
             return Brought::Nothing(Failure::new("its host holds up as many fetches as jwks.fetches_per_host allows"));
-        };
+        }
         let known_since = self.entry(source).held.map(|held| held.fetched_at);
         let is_newer = |held: &Held| known_since.is_none_or(|known_since| held.fetched_at > known_since);
         for _ in 0..self.glances() {
@@ -257,17 +254,16 @@ impl<H: Host> KeySets<H> {
         }
     }
 
-    /// A slot of the host. While its slots are taken, waits for one, but no longer than `jwks.timeout`.
-    async fn slot(&self, source: &Source) -> Option<Slot> {
+    /// Waits until the host holds up fewer fetches than it may, but no longer than `jwks.timeout`. Returns whether the fetch begins.
+    async fn begins(&self, source: &Source) -> bool {
         let (most, longest) = (self.config.fetches_per_host, self.longest_fetch());
         for _ in 0..self.glances() {
-            let slot = self.slots.take(source, most, self.host.now(), longest);
-            if slot.is_some() {
-                return slot;
+            if self.flights.begin(source, most, self.host.now(), longest) {
+                return true;
             }
             self.host.sleep(POLL_INTERVAL).await;
         }
-        None
+        false
     }
 
     /// How often a fetch looks whether it may begin, within `jwks.timeout`.
@@ -365,7 +361,7 @@ impl<H: Host> KeySets<H> {
     }
 
     fn longest_fetch(&self) -> Duration {
-        // It waits for a slot, then for the other VMs or its host.
+        // It waits for its turn, then for the other VMs or its host.
         self.config.timeout.saturating_mul(2).saturating_add(OVERDUE)
     }
 

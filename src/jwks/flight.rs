@@ -17,6 +17,8 @@ pub(super) struct Flights<T>(Rc<RefCell<Vec<Flight<T>>>>);
 struct Flight<T> {
     source: Source,
     begun_at: Timestamp,
+    /// Whether the host of the set may be asked. Until then the fetch waits for others from the same host.
+    has_begun: bool,
     brings: SharedOnce<T>,
 }
 
@@ -35,12 +37,27 @@ impl<T> Flights<T> {
             let is_lost = now.abs_diff(flight.begun_at) > longest.as_secs();
             if is_lost {
                 flight.begun_at = now;
+                flight.has_begun = false;
             }
             return (flight.brings.clone(), is_lost);
         }
         let brings = SharedOnce::default();
-        flights.push(Flight { source: source.clone(), begun_at: now, brings: brings.clone() });
+        flights.push(Flight { source: source.clone(), begun_at: now, has_begun: false, brings: brings.clone() });
         (brings, true)
+    }
+
+    /// Whether the fetch of this source may begin: its host holds up fewer than `most` others over the same cluster, so that a slow host
+    /// leaves room for other hosts. Fetches older than `longest` are lost and do not count.
+    pub(super) fn begin(&self, source: &Source, most: usize, now: Timestamp, longest: Duration) -> bool {
+        let mut flights = self.0.borrow_mut();
+        let is_held_up = |flight: &&Flight<T>| {
+            flight.has_begun && flight.source.has_host_of(source) && now.abs_diff(flight.begun_at) <= longest.as_secs()
+        };
+        let may_begin = flights.iter().filter(is_held_up).count() < most;
+        if let Some(flight) = flights.iter_mut().find(|flight| flight.source == *source).filter(|_| may_begin) {
+            flight.has_begun = true;
+        }
+        may_begin
     }
 
     /// Delivers `brought` to all that wait, and ends the fetch.

@@ -70,6 +70,11 @@ impl Source {
         }
     }
 
+    /// Whether the other set is fetched from the same host, over the same cluster.
+    pub(super) fn has_host_of(&self, other: &Self) -> bool {
+        (&self.cluster, &self.authority) == (&other.cluster, &other.authority)
+    }
+
     fn place(&self) -> (&str, &str, &str) {
         (&self.cluster, &self.authority, &self.path)
     }
