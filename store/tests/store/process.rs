@@ -279,5 +279,5 @@ async fn in_flight(store: &Process, length: usize) -> TcpStream {
 /// Waits until the store accepts no more connections.
 async fn refusing(store: &Process) {
     let address = store.address().to_owned();
-    until("the store to stop accepting", || std::net::TcpStream::connect(&address).is_err().then_some(())).await;
+    until("the store to stop accepting", async || std::net::TcpStream::connect(&address).is_err().then_some(())).await;
 }

@@ -275,7 +275,7 @@ impl Process {
         let ready = folder.join("ready");
         drop(std::fs::remove_file(&ready)); // a killed store leaves its own behind
         let mut child = command.arg("--ready-file").arg(&ready).spawn().unwrap();
-        let url = until("the ready file", || {
+        let url = until("the ready file", async || {
             assert_eq!(child.try_wait().unwrap(), None, "the store ended: {}", log(folder));
             std::fs::read_to_string(&ready).ok()
         })
@@ -311,15 +311,12 @@ impl Process {
 
     /// Asks again and again until the answer has this status. It gives up after half a minute.
     pub(crate) async fn answers(&self, path: &str, status: u16) {
-        let started = Instant::now();
-        while self.send(Request::get(path).body(Body::empty()).unwrap()).await.status != status {
-            assert!(started.elapsed() < Duration::from_secs(30), "waited in vain for {status} of {path}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let ask = async || self.send(Request::get(path).body(Body::empty()).unwrap()).await.status == status;
+        until(&format!("{status} of {path}"), async || ask().await.then_some(())).await;
     }
 
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        until("the store's end", || self.child.try_wait().unwrap()).await
+        until("the store's end", async || self.child.try_wait().unwrap()).await
     }
 }
 
@@ -352,10 +349,10 @@ pub(crate) fn log(folder: &Path) -> String {
 }
 
 /// Asks again and again until there is a value. It gives up after half a minute.
-pub(crate) async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = ask() {
+        if let Some(found) = ask().await {
             return found;
         }
         assert!(started.elapsed() < Duration::from_secs(30), "waited in vain for {what}");

@@ -46,9 +46,8 @@ impl DatabaseThread {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        let (reply, replied) = oneshot::channel();
-        let job = QueuedOperation { operation: Some(operation), result: None, reply };
-        match timeout(BUSY_TIMEOUT, self.queue.send(Message::Run(Box::new(job)))).await {
+        let (job, replied) = job(operation);
+        match timeout(BUSY_TIMEOUT, self.queue.send(Message::Run(job))).await {
             Ok(Ok(())) => replied.await.unwrap_or(Err(Failure::Closed)),
             Ok(Err(_)) => Err(Failure::Closed),
             Err(_) => Err(Failure::Overloaded),
@@ -94,10 +93,9 @@ impl FastLane {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        let (reply, replied) = oneshot::channel();
-        let job = QueuedOperation { operation: Some(operation), result: None, reply };
+        let (job, replied) = job(operation);
         let done = async {
-            self.jobs.send(Box::new(job)).await.map_err(|_| Failure::Closed)?;
+            self.jobs.send(job).await.map_err(|_| Failure::Closed)?;
             self.thread.wake();
             replied.await.unwrap_or(Err(Failure::Closed))
         };
@@ -123,6 +121,16 @@ pub(super) trait Job: Send {
 
     /// Gives the caller its result. It is called after the transaction has ended.
     fn reply(self: Box<Self>, transaction: Result<(), Arc<rusqlite::Error>>);
+}
+
+/// A job that runs `operation`, and where its result arrives.
+fn job<T, F>(operation: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, Failure>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+{
+    let (reply, replied) = oneshot::channel();
+    (Box::new(QueuedOperation { operation: Some(operation), result: None, reply }), replied)
 }
 
 struct QueuedOperation<T, F> {
