@@ -79,12 +79,11 @@ impl Case {
     /// [`Error::Content`] if a key set is missing or unusable, so that the gateway would answer 503. [`Error::Key`] if the policy waits for
     /// something that never comes, which is a fault of this program.
     pub fn judge_registration(self, request: &str) -> Result<Judgement, Error> {
-        let key_sets = self.key_sets.clone();
-        let judgement = self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None)?;
-        Ok(judgement.about_signature(&key_sets, |document| match document {
+        let token = |document| match document {
             Document::SoftwareStatement => statement_of(request),
             Document::RegistrationRequest | Document::ClientAssertion => Some(request.to_owned()),
-        }))
+        };
+        self.judge(Kind::Registration, &Endpoint::Register, media_type(request), request, None, token)
     }
 
     /// Judges the client assertion of a token request for `client_credentials`. `registration` is the gateway's answer to the registration
@@ -101,9 +100,8 @@ impl Case {
         ];
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let media_type = "application/x-www-form-urlencoded";
-        let key_sets = self.key_sets.clone();
-        let judgement = self.judge(Kind::ClientAssertion, &Endpoint::Token, media_type, &form, Some(client))?;
-        Ok(judgement.about_signature(&key_sets, |_| Some(assertion.to_owned())))
+        let token = |_| Some(assertion.to_owned());
+        self.judge(Kind::ClientAssertion, &Endpoint::Token, media_type, &form, Some(client), token)
     }
 
     fn judge(
@@ -113,6 +111,7 @@ impl Case {
         media_type: &str,
         body: &str,
         client: Option<RegisteredClient>,
+        token: impl FnOnce(Document) -> Option<String>,
     ) -> Result<Judgement, Error> {
         let surroundings = Surroundings {
             now: self.at,
@@ -153,28 +152,26 @@ impl Case {
         });
         let rules = list(kind, &gate.config.settings, &evaluation.checked(), verdict == Verdict::Accepted);
         let not_understood = host.0.not_understood.take();
-        Ok(Judgement { verdict, rules, not_understood, signature: None })
+        let signature = about_signature(&rules, &host.0.key_sets, token);
+        Ok(Judgement { verdict, rules, not_understood, signature })
     }
 }
 
-impl Judgement {
-    /// Adds why the signature of a document does not verify, if a rule about signatures is broken. `token` is the document as it was sent.
-    fn about_signature(
-        mut self,
-        key_sets: &[(Option<String>, Value)],
-        token: impl FnOnce(Document) -> Option<String>,
-    ) -> Self {
-        let is_broken = |document: &Document| {
-            let is_it = |judged: &&JudgedRule| judged.rule == signature_rule(*document);
-            let outcome = self.rules.iter().find(is_it).map(|judged| judged.outcome);
-            matches!(outcome, Some(Outcome::Failed | Outcome::Shadow))
-        };
-        let documents = [Document::SoftwareStatement, Document::RegistrationRequest, Document::ClientAssertion];
-        let token = documents.into_iter().find(is_broken).and_then(token);
-        let verification = token.map(|token| signature::verify(&token, key_sets.iter().map(|(_, key_set)| key_set)));
-        self.signature = verification.filter(|found| !found.verifies).map(|found| found.said);
-        self
-    }
+/// Why the signature of a document does not verify, if a rule about signatures is broken. `token` is the document as it was sent.
+fn about_signature(
+    rules: &[JudgedRule],
+    key_sets: &[(Option<String>, Value)],
+    token: impl FnOnce(Document) -> Option<String>,
+) -> Option<String> {
+    let is_broken = |document: &Document| {
+        let is_it = |judged: &&JudgedRule| judged.rule == signature_rule(*document);
+        let outcome = rules.iter().find(is_it).map(|judged| judged.outcome);
+        matches!(outcome, Some(Outcome::Failed | Outcome::Shadow))
+    };
+    let documents = [Document::SoftwareStatement, Document::RegistrationRequest, Document::ClientAssertion];
+    let token = documents.into_iter().find(is_broken).and_then(token)?;
+    let verification = signature::verify(&token, key_sets.iter().map(|(_, key_set)| key_set));
+    (!verification.verifies).then_some(verification.said)
 }
 
 fn statement_of(request: &str) -> Option<String> {
