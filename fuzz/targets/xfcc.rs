@@ -1,5 +1,5 @@
-//! Reads any input as `x-forwarded-client-cert`. Whatever a client has written, the element that the trusted proxy adds behind it is the last
-//! one, and the elements before it do not change.
+//! Reads any input as `x-forwarded-client-cert`. The input is what a client wrote. The element that the trusted proxy adds behind it is the
+//! last one, and the elements before it do not change.
 
 #![no_main]
 

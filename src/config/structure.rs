@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn members_have_one_order_whatever_the_message_has() {
+    fn the_order_of_members_does_not_depend_on_the_message() {
         let (a, b) = (encoded(&json!({ "a": 1 })), encoded(&json!({ "b": 2 })));
         let (forwards, backwards) = ([a.clone(), b.clone()].concat(), [b, a].concat());
         assert_eq!(parse(&forwards, 2).unwrap().to_string(), parse(&backwards, 2).unwrap().to_string());
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// protobuf merges two values of one field. What an operator would have meant by that nobody knows.
+    /// protobuf merges two values of one field. It does not say which of them an operator means.
     #[test]
     fn a_repeated_field_of_a_member_or_a_value_is_refused() {
         let field =

@@ -2,6 +2,8 @@
 
 use dcr_json as json;
 use dcr_policy::catalogue::{AT_05, CA_03_BASIC, GW_05, JO_19_MALFORMED, SS_14_UNREADABLE};
+use dcr_policy::client_metadata::SERVER_MEMBERS;
+use dcr_policy::jwt::TOKEN_CLAIMS;
 use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
 use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
@@ -14,9 +16,6 @@ use crate::config::Config;
 
 /// How many seconds a caller should wait before it tries again, if a service behind the gate was not reachable.
 const RETRY_AFTER: &str = "5";
-
-/// The claims of a statement that describe the statement itself, as a token, and not the software.
-const TOKEN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +96,7 @@ impl Answer {
             ErrorCode::InvalidClient if refusal.rule == &CA_03_BASIC => Some("Basic".to_owned()),
             _ => None,
         };
-        // What only somebody else can mend is not mended in a moment.
+        // The operator or the publisher has to mend these faults, and that takes time.
         let is_lasting = [&GW_05, &JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
         if error == ErrorCode::TemporarilyUnavailable && !is_lasting {
             answer.headers.push(("retry-after", RETRY_AFTER));
@@ -157,13 +156,3 @@ fn named_metadata(record: &Record, profile: &Profile) -> Map<String, Value> {
     let named = |name: String| if name == SubjectMember::Dn.name() { subject.to_owned() } else { name };
     metadata.into_iter().map(|(name, value)| (named(name), value)).collect()
 }
-
-/// Members that only this server may set (RFC 7591 section 3.2.1, RFC 7592 section 3).
-pub(super) const SERVER_MEMBERS: [&str; 6] = [
-    "client_id",
-    "client_id_issued_at",
-    "client_secret",
-    "client_secret_expires_at",
-    "registration_access_token",
-    "registration_client_uri",
-];

@@ -1,10 +1,10 @@
 //! Update (RFC 7592 section 2.2): PUT a whole new request. Values that it leaves out are removed. Tokens stay valid (CM-10).
 
 use dcr_policy::catalogue::{CM_08, CM_09, RG_02, RG_02_JSON, RG_13, RQ_04_REPLAY, RQ_07};
+use dcr_policy::client_metadata::SERVER_MEMBERS;
 use dcr_policy::jwt::Claims;
 use dcr_policy::{Evaluation, Refusal};
 
-use super::answer::SERVER_MEMBERS;
 use super::management::{Authorised, authorise};
 use super::registration::{Approved, Occasion, gw_01_gw_04_gw_06_md_26_refused_by_store, judge, rg_02_media_type};
 use super::{Answer, Decision, Gate, Request};

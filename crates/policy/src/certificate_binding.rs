@@ -32,15 +32,16 @@ json_struct!(Binding { software_id, organisation_id, registration_ids, authority
 impl Binding {
     /// The binding that a statement gives to the certificates of its software.
     pub fn of(statement: &SoftwareStatement) -> Self {
+        let (registration_ids, authority_ids) = statement
+            .registrations()
+            .iter()
+            .map(|registration| (registration.id.clone(), registration.authority_id.clone()))
+            .unzip();
         Self {
             software_id: statement.software_id().to_owned(),
             organisation_id: statement.organisation_id().to_owned(),
-            registration_ids: statement.registrations().iter().map(|registration| registration.id.clone()).collect(),
-            authority_ids: statement
-                .registrations()
-                .iter()
-                .map(|registration| registration.authority_id.clone())
-                .collect(),
+            registration_ids,
+            authority_ids,
         }
     }
 

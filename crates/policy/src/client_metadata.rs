@@ -1,6 +1,9 @@
 //! Client metadata (RFC 7591 section 2): the values that the registration request asks for, within the limits of the statement and the
 //! profile.
 
+mod descriptive;
+mod further;
+
 use dcr_jose::Algorithm;
 use dcr_json::{FromJson, ReadError, json_enum, json_struct};
 use dcr_x509::{Certificate, DistinguishedName, NameError};
@@ -10,7 +13,7 @@ use serde_json::{Map, Value};
 use super::catalogue::{
     DN_01, MD_04, MD_05, MD_06, MD_06_CERTIFICATE, MD_06_FIRST, MD_06_LENGTH, MD_06_MISSING, MD_07, MD_08, MD_10,
     MD_11, MD_12, MD_12_IMPLICIT, MD_13, MD_14, MD_15, MD_17, MD_19, MD_20, MD_21, MD_21_ENC, MD_22, MD_23, MD_24,
-    MD_25, MD_27, MD_28, SS_16,
+    MD_25, MD_27, SS_16,
 };
 use super::certificate_subject::CertificateSubject;
 use super::dialect::{Dialect, ScopesFrom};
@@ -18,70 +21,23 @@ use super::jwt::Claims;
 use super::profile::{ClientMetadataProfile, PRIVATE_KEY_JWT, SubjectMember, TLS_CLIENT_AUTH};
 use super::settings::Settings;
 use super::software_statement::{SoftwareStatement, strings};
-use super::url::{host, is_https, is_public_https};
+use super::url::{is_https, is_public_https};
 use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
+pub(super) use descriptive::DESCRIPTIVE_MEMBERS;
+use descriptive::ss_16_hosts;
+pub(super) use further::FURTHER_MEMBERS;
 
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
-/// Members that only describe the client to people (RFC 7591 section 2).
-const DESCRIPTIVE_MEMBERS: [&str; 6] =
-    ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri", "software_version"];
-
-/// Members that only some ecosystems have; a profile names those that it registers.
-pub(super) const FURTHER_MEMBERS: [(&str, MemberKind); 11] = [
-    ("subject_type", MemberKind::SubjectType),
-    ("authorization_encrypted_response_alg", MemberKind::EncryptionAlg("authorization_encrypted_response_enc")),
-    ("authorization_encrypted_response_enc", MemberKind::EncryptionEnc),
-    ("request_object_encryption_alg", MemberKind::EncryptionAlg("request_object_encryption_enc")),
-    ("request_object_encryption_enc", MemberKind::EncryptionEnc),
-    ("userinfo_signed_response_alg", MemberKind::SigningAlg),
-    ("userinfo_encrypted_response_alg", MemberKind::EncryptionAlg("userinfo_encrypted_response_enc")),
-    ("userinfo_encrypted_response_enc", MemberKind::EncryptionEnc),
-    ("require_signed_request_object", MemberKind::Boolean),
-    ("require_pushed_authorization_requests", MemberKind::Boolean),
-    ("require_auth_time", MemberKind::Boolean),
+/// Members that only the server may set (RFC 7591 section 3.2.1, RFC 7592 section 3).
+pub const SERVER_MEMBERS: [&str; 6] = [
+    "client_id",
+    "client_id_issued_at",
+    "client_secret",
+    "client_secret_expires_at",
+    "registration_access_token",
+    "registration_client_uri",
 ];
-
-/// The values that a further member may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum MemberKind {
-    /// A signing algorithm of the profile (MD-20).
-    SigningAlg,
-    /// A key management algorithm of JWE, with the member of the content encryption that belongs to it (MD-21).
-    EncryptionAlg(&'static str),
-    /// A content encryption of JWE.
-    EncryptionEnc,
-    /// `public` or `pairwise` (MD-28).
-    SubjectType,
-    /// True or false.
-    Boolean,
-}
-
-/// Key management algorithms of JWE that need the recipient's public key only (RFC 7518 section 4.1, RFC 8017). `RSA1_5` is not among them
-/// (FAPI 1.0 Advanced section 8.6.1).
-const ENCRYPTION_ALGS: [&str; 8] = [
-    "RSA-OAEP",
-    "RSA-OAEP-256",
-    "RSA-OAEP-384",
-    "RSA-OAEP-512",
-    "ECDH-ES",
-    "ECDH-ES+A128KW",
-    "ECDH-ES+A192KW",
-    "ECDH-ES+A256KW",
-];
-
-/// Content encryption algorithms of JWE (RFC 7518 section 5.1).
-const ENCRYPTION_ENCS: [&str; 6] = ["A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM"];
-
-/// How something is encrypted for the client.
-#[derive(Debug, Default)]
-struct Encryption {
-    alg: Option<String>,
-    enc: Option<String>,
-}
-
-/// The longest descriptive member kept, in bytes.
-const DESCRIPTIVE_BYTES: usize = 2048;
 
 /// The registered metadata, in the form of the answer and of the record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -522,65 +478,6 @@ impl Metadata<'_> {
         Algorithm::from_name(alg).is_some_and(|alg| self.algorithms.contains(&alg))
     }
 
-    /// How a token or a request object is encrypted. Only algorithms that need the client's public key are known: a client has no secret.
-    fn md_21_encryption(&self, alg_member: &'static str, enc_member: &'static str) -> Result<Encryption, Refusal> {
-        let (alg, enc) = (self.md_25_text(alg_member)?, self.md_25_text(enc_member)?);
-        if alg.as_deref().is_some_and(|alg| !ENCRYPTION_ALGS.contains(&alg)) {
-            return Err(self.refuse(&MD_21, alg_member));
-        }
-        if enc.as_deref().is_some_and(|enc| !ENCRYPTION_ENCS.contains(&enc)) {
-            return Err(self.refuse(&MD_21, enc_member));
-        }
-        if enc.is_some() && alg.is_none() {
-            return Err(self.refuse(&MD_21_ENC, enc_member));
-        }
-        Ok(Encryption { alg, enc })
-    }
-
-    /// The members of [`FURTHER_MEMBERS`] that the profile has.
-    fn further(&self, evaluation: &Evaluation) -> Result<Map<String, Value>, Refusal> {
-        let mut further = Map::new();
-        let mut put = |member: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                further.insert(member.to_owned(), value);
-            }
-        };
-        let has = |member: &str| self.rules.further_members.iter().any(|known| known == member);
-        for (member, kind) in FURTHER_MEMBERS.into_iter().filter(|(member, _)| has(member)) {
-            match kind {
-                MemberKind::Boolean => {
-                    let value = evaluation.require(&[&MD_25], self.boolean(member, &MD_25))?;
-                    put(member, value.map(Value::from));
-                }
-                MemberKind::SigningAlg => {
-                    let alg = self.md_20_signing_alg(member);
-                    put(member, evaluation.check_or(&[&MD_25, &MD_20], alg, || None)?.map(Value::from));
-                }
-                MemberKind::EncryptionAlg(enc_member) => {
-                    let encryption = self.md_21_encryption(member, enc_member);
-                    let rules = [&MD_25, &MD_21, &MD_21_ENC];
-                    let Encryption { alg, enc } = evaluation.check_or(&rules, encryption, Default::default)?;
-                    put(member, alg.map(Value::from));
-                    put(enc_member, enc.map(Value::from));
-                }
-                // It is read together with its alg.
-                MemberKind::EncryptionEnc => {}
-                MemberKind::SubjectType => {
-                    let subject_type = evaluation.require(&[&MD_25, &MD_28], self.md_28_subject_type())?;
-                    put(member, subject_type.map(Value::from));
-                }
-            }
-        }
-        Ok(further)
-    }
-
-    fn md_28_subject_type(&self) -> Result<Option<String>, Refusal> {
-        match self.md_25_text("subject_type")? {
-            Some(kind) if !self.rules.subject_types.contains(&kind) => Err(self.refuse(&MD_28, "subject_type")),
-            kind => Ok(kind),
-        }
-    }
-
     /// The URIs for notifications: those that the statement lists, and all of them; without the member, the client gets no notifications
     /// (Open Finance Brasil DCR, section 7.1, items 16 and 17).
     fn md_27_webhook_uris(
@@ -651,31 +548,6 @@ impl Metadata<'_> {
         self.boolean("tls_client_certificate_bound_access_tokens", &MD_24).map(|_| ())
     }
 
-    /// The descriptions of the client for people. The statement's value comes first, because the directory wrote it. The request's value is
-    /// used only if the statement has none and the text is safe to show: an attacker must not choose the text of a consent page.
-    fn ss_15_descriptive(&self, statement: &SoftwareStatement, dialect: &Dialect) -> Map<String, Value> {
-        let of_statement = |member: &str| {
-            let name = dialect.claims.descriptive.get(member).map_or(member, String::as_str);
-            match statement.claims().get(name).or_else(|| statement.claims().get(member))? {
-                Value::String(text) => Some(text.clone()),
-                // The directory of Open Banking UK writes a version as a number; RFC 7591 section 2 has a string.
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            }
-        };
-        let of_request =
-            |member: &str| self.claims.text(member).filter(|text| text.len() <= DESCRIPTIVE_BYTES).map(str::to_owned);
-        let shown = |member: &str, text: String| presentable(member, &text);
-        DESCRIPTIVE_MEMBERS
-            .into_iter()
-            .filter_map(|member| {
-                let text = of_statement(member).and_then(|text| shown(member, text));
-                let text = text.or_else(|| of_request(member).and_then(|text| shown(member, text)))?;
-                Some((member.to_owned(), Value::from(text)))
-            })
-            .collect()
-    }
-
     /// The text of a member, which must be a string if it is present. Null is a wrong type (MD-25).
     fn md_25_text(&self, member: &'static str) -> Result<Option<String>, Refusal> {
         match self.claims.members().get(member) {
@@ -739,39 +611,6 @@ fn md_17_md_18_allowed<'a>(statement: &'a SoftwareStatement, dialect: &'a Dialec
     }
     Ok(allowed)
 }
-
-/// The URIs that people see in the description of a client are on the hosts of its redirect URIs (SS-16).
-fn ss_16_hosts(descriptive: &Map<String, Value>, redirect_uris: &[String], dialect: &Dialect) -> Result<(), Refusal> {
-    if !dialect.uris_on_redirect_hosts {
-        return Ok(());
-    }
-    let known: Vec<String> = redirect_uris.iter().filter_map(|uri| host(uri)).collect();
-    let is_known = |uri: &str| host(uri).is_some_and(|host| known.contains(&host));
-    let member = DESCRIPTIVE_MEMBERS
-        .into_iter()
-        .filter(|member| member.ends_with("_uri"))
-        .find(|member| descriptive.get(*member).and_then(Value::as_str).is_some_and(|uri| !is_known(uri)));
-    match member {
-        Some(member) => Err(Refusal::by(&SS_16).claim(member)),
-        None => Ok(()),
-    }
-}
-
-/// The text as people may see it: without control and format characters and without those that a reader does not see, because they hide or
-/// reorder others. `None` if nothing is left, or if it is a URI and not https.
-fn presentable(member: &str, text: &str) -> Option<String> {
-    let text: String = text.chars().filter(|c| !is_unseen(*c)).collect();
-    let is_fit = !text.trim().is_empty() && (!member.ends_with("_uri") || is_https(&text));
-    is_fit.then_some(text)
-}
-
-/// Whether a character has no shape of its own (Unicode: default ignorable, format, control, line and paragraph separators).
-fn is_unseen(character: char) -> bool {
-    UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&character))
-}
-
-// The ranges of these characters, from the Unicode data of the crate regex-syntax (`build.rs`).
-include!(concat!(env!("OUT_DIR"), "/unseen.rs"));
 
 /// What a caller can do about a name that cannot be read.
 fn dn_01_detail(error: NameError) -> &'static str {

@@ -361,6 +361,9 @@ const SHAPE: [&Rule; 13] = [
     &JW_02_FRACTION,
 ];
 
+/// The claims that describe a JWT itself (RFC 7519 section 4.1).
+pub const TOKEN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+
 /// The first octet of a DER SEQUENCE.
 const DER_SEQUENCE: u8 = 0x30;
 

@@ -1,23 +1,15 @@
 //! Members of a registration request that have no meaning here. RFC 7591 section 2 has a server ignore them, so a request with `scopes` in
 //! place of `scope` is registered with the default. The gateway says which members it did not understand, for the operator and the developer.
 
-use super::client_metadata::FURTHER_MEMBERS;
-use super::jwt::Claims;
+use super::client_metadata::{DESCRIPTIVE_MEMBERS, FURTHER_MEMBERS, SERVER_MEMBERS};
+use super::jwt::{Claims, TOKEN_CLAIMS};
 use super::profile::SubjectMember;
 use super::settings::Settings;
 
 /// The members that a request can have in every profile.
-const KNOWN: [&str; 43] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
+const OTHERS: [&str; 24] = [
     "software_statement",
     "software_id",
-    "software_version",
     "redirect_uris",
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
@@ -25,17 +17,6 @@ const KNOWN: [&str; 43] = [
     "response_types",
     "application_type",
     "scope",
-    "client_id",
-    "client_id_issued_at",
-    "client_secret",
-    "client_secret_expires_at",
-    "registration_access_token",
-    "registration_client_uri",
-    "client_name",
-    "client_uri",
-    "logo_uri",
-    "tos_uri",
-    "policy_uri",
     "jwks",
     "jwks_uri",
     "contacts",
@@ -52,6 +33,11 @@ const KNOWN: [&str; 43] = [
     "backchannel_user_code_parameter_supported",
     "webhook_uris",
 ];
+
+/// The members and claims of a request that every profile knows.
+fn known() -> impl Iterator<Item = &'static str> {
+    TOKEN_CLAIMS.into_iter().chain(OTHERS).chain(SERVER_MEMBERS).chain(DESCRIPTIVE_MEMBERS)
+}
 
 /// The most members that are told.
 const MOST: usize = 8;
@@ -76,7 +62,7 @@ pub fn of_request(claims: &Claims, settings: &Settings) -> Vec<NotUnderstood> {
     let mut found = Vec::new();
     for member in claims.members().keys() {
         let member = member.as_str();
-        if KNOWN.contains(&member) || SubjectMember::ALL.iter().any(|known| known.name() == member) {
+        if known().any(|known| known == member) || SubjectMember::ALL.iter().any(|known| known.name() == member) {
             continue;
         }
         let is_further = FURTHER_MEMBERS.iter().any(|(known, _)| *known == member);
@@ -93,13 +79,13 @@ pub fn of_request(claims: &Claims, settings: &Settings) -> Vec<NotUnderstood> {
 
 /// The same as one text of letters, digits and `_-:,.`, for an access log: `scopes:scope,redirect_uri:redirect_uris`.
 pub fn told(claims: &Claims, settings: &Settings) -> String {
-    let plain = |name: &str| {
+    let printed = |name: &str| {
         let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-.".contains(*c);
         name.chars().filter(is_plain).take(LONGEST_NAME).collect::<String>()
     };
     let one = |found: NotUnderstood| match found.likely {
-        Some(likely) => format!("{}:{likely}", plain(&found.member)),
-        None => plain(&found.member),
+        Some(likely) => format!("{}:{likely}", printed(&found.member)),
+        None => printed(&found.member),
     };
     of_request(claims, settings).into_iter().map(one).collect::<Vec<_>>().join(",")
 }
@@ -112,7 +98,7 @@ fn likely(member: &str) -> Option<&'static str> {
     let member = plain(member);
     let most = if member.len() < 8 { 1 } else { 2 };
     let further = FURTHER_MEMBERS.iter().map(|(name, _)| *name);
-    let names = KNOWN.into_iter().chain(further).filter(|name| name.len() > SHORTEST);
+    let names = known().chain(further).filter(|name| name.len() > SHORTEST);
     let distances = names.filter_map(|name| {
         let plain = plain(name);
         // Names of too different lengths need no closer look.

@@ -2,6 +2,7 @@
 //! object.
 
 use dcr_json as json;
+use dcr_x509::hex_text;
 use serde_json::Value;
 
 use super::catalogue::{JW_02, JW_03, JW_04, JW_05, JW_06, JW_07, JW_08, RQ_02, RQ_03, RQ_04, RQ_05, RQ_06, SS_01};
@@ -157,12 +158,11 @@ fn rq_03_audience(claims: &Claims, settings: &Settings) -> Result<(), Refusal> {
     }
 }
 
-/// The id by which the store remembers the request. Whoever sends a request again cannot change what was signed, so the digest of that part
-/// is an id too.
+/// The id by which the store remembers the request. A caller that sends a request again cannot change what was signed, so the digest of that
+/// part is an id too.
 fn rq_04_jti(claims: &Claims, digest: &[u8; 32], settings: &Settings) -> Result<String, Refusal> {
     if claims.get("jti").is_none() && !settings.profile.registration.jti_required {
-        let digits: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        return Ok(format!("sha-256:{digits}"));
+        return Ok(format!("sha-256:{}", hex_text(digest)));
     }
     single_use_id(claims).ok_or_else(|| claims.refuse(&RQ_04, "jti"))
 }

@@ -28,6 +28,11 @@ pub use name::{Attribute, DistinguishedName, NameError};
 pub use psd2::Psd2Role;
 pub use public_key::PublicKey;
 
+/// Octets as hexadecimal text: two lower-case digits for each octet.
+pub fn hex_text(octets: &[u8]) -> String {
+    hex::encode(octets)
+}
+
 /// The octets of hexadecimal text: two digits of either case for each octet, with or without colons between octets. `None` for other text.
 pub fn hex_octets(text: &str) -> Option<Vec<u8>> {
     hex::decode(&text.replace(':', ""))

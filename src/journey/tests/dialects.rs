@@ -58,7 +58,7 @@ fn one_gateway_reads_statements_of_two_ecosystems() {
         let answer = post(of_brazil(&signed_in_brazil(&brazilian_statement())), &PKI.tpp.brcac).await;
         assert_eq!((answer.status, &body(&answer)["scope"]), (201, &json!("openid consents")));
 
-        // The key of a directory verifies only the statements of that directory, whatever issuer a statement names.
+        // The key of a directory verifies only the statements of that directory. The issuer that a statement names does not change this.
         let key_of_the_other = brazilian_statement().sign(&PKI.directory).unwrap();
         let answer = post(of_brazil(&key_of_the_other), &PKI.tpp.brcac).await;
         assert_refused(&host, &answer, 400, "invalid_software_statement", "kid_unknown");

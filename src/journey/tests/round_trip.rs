@@ -1,5 +1,5 @@
-//! What a registration is answered with can be sent back as an update (RFC 7592 section 2.2), in every profile and whatever members the
-//! request left out.
+//! The answer to a registration can be sent back as an update (RFC 7592 section 2.2), in every profile and with any of the optional members
+//! left out.
 
 use dcr_mint::ecosystem::Ecosystem;
 use dcr_policy::profile::{ManagementToken, Profile, RequestBody, SubjectMember};

@@ -61,8 +61,7 @@ impl DistinguishedName {
     /// Whether both names are the same by distinguishedNameMatch (DN-03, RFC 4517 section 4.2.15).
     ///
     /// They must have equally many RDNs, in the same order, and each pair of RDNs must hold the same set of attribute values. Text is
-    /// compared by caseIgnoreMatch, whatever its ASN.1 string type; it does not matter whether letters with accents are one character or
-    /// two. Other values are compared by their DER octets.
+    /// compared by caseIgnoreMatch. Its ASN.1 string type does not matter, nor whether letters with accents are one character or two. Other values are compared by their DER octets.
     ///
     /// One attribute may be anywhere (DN-06): an RDN with only an `organizationIdentifier`. Go prints it last and Revolut's guide prints
     /// it first, whatever its place in the certificate, and TPPs register the text that they see there. It must still be present with the

@@ -99,7 +99,7 @@ fn what_is_malformed_grants_no_role() {
     }
     let good = psd2(&[good]);
     assert_malformed(&[der::qc_statements(&[good.clone(), good.clone()])], "two statements");
-    assert_malformed(&[der::qc_statements(&[good.clone(), tlv(UTF8, b"")])], "a statement that is none");
+    assert_malformed(&[der::qc_statements(&[good.clone(), tlv(UTF8, b"")])], "a text in place of a statement");
     let extension = der::qc_statements(&[good]);
     assert_malformed(&[extension.clone(), extension], "two extensions");
     let not_a_list = sequence(&[oid("1.3.6.1.5.5.7.1.3"), tlv(0x04, b"")]);
