@@ -123,7 +123,8 @@ $(TARGET)/shipped/%.wasm: Makefile
 		--strip-debug --strip-producers \
 		--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 		--enable-reference-types --enable-sign-ext --enable-simd --enable-relaxed-simd \
-		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_response_*' --remove-exports='proxy_on_*stream_*' \
+		--remove-exports='proxy_on_grpc_*' --remove-exports='proxy_on_*stream_*' \
+		--remove-exports=proxy_on_response_body --remove-exports=proxy_on_response_trailers \
 		--remove-exports=proxy_on_new_connection --remove-exports=proxy_on_foreign_function --remove-exports=proxy_on_log \
 		--remove-exports=proxy_on_done \
 		$(filter %.wasm,$^) -o $@

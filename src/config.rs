@@ -48,6 +48,8 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// Whether the gateway refuses or passes token requests for grants that it does not serve.
     pub other_grants: OtherGrants,
+    /// When the upstream gets the headers of a request with a body.
+    pub headers: Headers,
     /// Members merged into the metadata document.
     pub discovery: Map<String, Value>,
     /// The names of the values that widen what the standards allow. The filter logs a warning for each at start.
@@ -115,6 +117,18 @@ pub enum OtherGrants {
 }
 
 json_enum!(OtherGrants { "refuse" => Refuse, "pass" => Pass });
+
+/// When the upstream gets the headers of a request that has a body and is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Headers {
+    /// After the decision. Envoy must have `allow_on_headers_stop_iteration` for that, otherwise it withholds the body from the filter.
+    #[default]
+    Hold,
+    /// At once. The body follows after the decision, and the upstream's answer waits for it.
+    Forward,
+}
+
+json_enum!(Headers { "hold" => Hold, "forward" => Forward });
 
 /// A fault in a configuration: its place, and the correct value.
 #[derive(Debug, Clone, PartialEq, Eq)]

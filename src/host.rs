@@ -121,6 +121,8 @@ pub enum Event {
         /// Why it would have been refused. The caller would have received the first.
         refusals: Vec<Refusal>,
     },
+    /// A request to a gate in shadow mode went to the upstream before it was judged, because that took too long.
+    ShadowTimedOut,
     /// A request was refused.
     Denied {
         /// The endpoint's name.

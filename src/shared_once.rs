@@ -27,6 +27,11 @@ impl<T> SharedOnce<T> {
         waiting.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether the value is there.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.borrow().value.is_some()
+    }
+
     /// Whether there is another handle besides the caller's.
     pub(crate) fn is_shared(&self) -> bool {
         Rc::strong_count(&self.0) > 1

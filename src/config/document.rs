@@ -14,8 +14,8 @@ use dcr_x509::{DistinguishedName, Thumbprint, hex_octets};
 use serde_json::{Map, Value};
 
 use super::{
-    CacheConfig, CertificateSource, Config, ConfigError, DirectoryKeySets, JwksConfig, KeySetHost, OtherGrants,
-    StoreConfig, override_with, wrong,
+    CacheConfig, CertificateSource, Config, ConfigError, DirectoryKeySets, Headers, JwksConfig, KeySetHost,
+    OtherGrants, StoreConfig, override_with, wrong,
 };
 
 /// The document as the operator writes it. `None` stands for the value of the profile.
@@ -37,6 +37,7 @@ pub(super) struct Document {
     client_assertion: AssertionDocument,
     access_token: AccessTokenDocument,
     other_grants: OtherGrants,
+    headers: Headers,
     clock_skew: Option<Duration>,
     limits: Limits,
     discovery: Map<String, Value>,
@@ -45,7 +46,7 @@ pub(super) struct Document {
 json_struct!(Document {
     profile, danger_profile_values = Map::new(), issuer, gateway_url, mode = Mode::default(),
     danger_rules = ByName::new(), paths, directories, store, jwks, cache, certificate, registration, client_assertion,
-    access_token, other_grants = OtherGrants::default(), clock_skew, limits, discovery = Map::new(),
+    access_token, other_grants = OtherGrants::default(), headers = Headers::default(), clock_skew, limits, discovery = Map::new(),
 });
 
 #[derive(Default)]
@@ -215,6 +216,7 @@ impl Document {
             digest: [0; 32],
             certificate: self.certificate.complete()?,
             other_grants: self.other_grants,
+            headers: self.headers,
             discovery: self.discovery,
             dangers,
         };

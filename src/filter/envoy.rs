@@ -100,6 +100,11 @@ impl Host for Envoy {
                 let line = format!("dcr-gate has no new key set from {url}, the key set of {owner}: {problem}{status}");
                 hostcalls::log(LogLevel::Warn, &line);
             }
+            Event::ShadowTimedOut => hostcalls::log_sometimes(
+                LogLevel::Warn,
+                "shadow timed out",
+                "dcr-gate: a request in shadow mode was passed on after a second, before it was judged",
+            ),
             Event::NotUnderstood(members) => hostcalls::set_filter_state("dcr.not_understood", &members),
             Event::StoreFailed(problem) => {
                 hostcalls::log_sometimes(LogLevel::Warn, problem, &format!("dcr-gate: the store {problem}"));

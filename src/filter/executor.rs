@@ -40,16 +40,28 @@ const TICK: Duration = Duration::from_millis(20);
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
+/// Headers of a request that its calls carry on. They are read once, because a request that goes on to the upstream has none any more.
+pub(super) type PassedOn = Vec<(&'static str, String)>;
+
+/// A task that is not being polled.
+struct Waiting {
+    work: Work,
+    passed_on: PassedOn,
+}
+
 #[derive(Default)]
 struct Executor {
-    work: InOrder<Task, Work>,
+    work: InOrder<Task, Waiting>,
     calls: InOrder<u32, PendingCall>,
     /// Background work that waits for the next callback of its root.
     not_started: Vec<Task>,
     numbers: u64,
     sleepers: InOrder<u64, Sleeper>,
-    /// The task being polled.
+    /// The roots that have ticks.
+    ticking: Vec<u32>,
+    /// The task being polled, and what its calls carry on.
     current: Option<Task>,
+    passed_on: PassedOn,
 }
 
 /// A task that sleeps.
@@ -114,11 +126,12 @@ impl Wake for TaskWaker {
     }
 }
 
-/// Starts `work` as `task` and polls it until it must wait. `own` is the context whose callback is running.
-pub(super) fn run(task: Task, work: Work, own: u32) {
-    EXECUTOR.with_borrow_mut(|executor| executor.work.insert(task, work));
+/// Starts `work` for the stream whose callback is running, and polls it until it must wait. Its calls have the headers `passed_on`.
+pub(super) fn run(context_id: u32, work: Work, passed_on: PassedOn) {
+    let task = Task::Stream(context_id);
+    EXECUTOR.with_borrow_mut(|executor| executor.work.insert(task, Waiting { work, passed_on }));
     READY.with_borrow_mut(|ready| ready.push_back(task));
-    run_ready(own);
+    run_ready(context_id);
 }
 
 /// Takes background work for `root`. It starts in the next callback of the root. A call belongs to the context that sends it, and the calls
@@ -127,7 +140,7 @@ pub(super) fn take_background(root: u32, work: Background) {
     EXECUTOR.with_borrow_mut(|executor| {
         executor.numbers += 1;
         let task = Task::Background { root, number: executor.numbers };
-        executor.work.insert(task, work);
+        executor.work.insert(task, Waiting { work, passed_on: PassedOn::new() });
         executor.not_started.push(task);
     });
 }
@@ -169,31 +182,35 @@ pub(super) fn call_answered(token: u32, body_size: usize, own: u32) {
 pub(super) fn run_ready(own: u32) {
     let mut effective = own;
     while let Some(task) = READY.with_borrow_mut(VecDeque::pop_front) {
-        let Some(work) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task)) else { continue };
+        let Some(waiting) = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task)) else { continue };
         if task.context_id() != effective {
             if !hostcalls::enter(task.context_id()) {
                 // The request has ended. Dropping the future drops its calls.
-                drop(work);
+                drop(waiting);
                 continue;
             }
             effective = task.context_id();
         }
-        poll(task, work);
+        poll(task, waiting);
     }
     if effective != own {
         hostcalls::enter(own);
     }
 }
 
-fn poll(task: Task, mut work: Work) {
-    let outer = EXECUTOR.with_borrow_mut(|executor| executor.current.replace(task));
+fn poll(task: Task, mut waiting: Waiting) {
+    let outer = EXECUTOR.with_borrow_mut(|executor| {
+        std::mem::swap(&mut executor.passed_on, &mut waiting.passed_on);
+        executor.current.replace(task)
+    });
     let waker = Waker::from(Arc::new(TaskWaker(task)));
-    let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+    let polled = waiting.work.as_mut().poll(&mut Context::from_waker(&waker));
     NOW.set(None);
     EXECUTOR.with_borrow_mut(|executor| {
         executor.current = outer;
+        std::mem::swap(&mut executor.passed_on, &mut waiting.passed_on);
         if polled.is_pending() {
-            executor.work.insert(task, work);
+            executor.work.insert(task, waiting);
         }
     });
 }
@@ -208,17 +225,16 @@ pub(super) fn now() -> Timestamp {
 /// Drops a task whose request has ended.
 pub(super) fn forget(task: Task) {
     // Dropped outside the borrow: dropping the future drops its calls, and they borrow the executor too.
-    let work = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task));
-    drop(work);
+    let waiting = EXECUTOR.with_borrow_mut(|executor| executor.work.remove(task));
+    drop(waiting);
 }
 
 /// Sends a call for the task that is polled, and awaits its response.
 pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
-    let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent::Refused)?;
-    if matches!(task, Task::Stream(_)) {
-        // The store logs this id, so that an entry in its log can be matched with Envoy's.
-        call.headers.extend(hostcalls::request_id().map(|id| ("x-request-id", id)));
-    }
+    let task = EXECUTOR.with_borrow(|executor| {
+        call.headers.extend(executor.passed_on.iter().cloned());
+        executor.current.ok_or(CallNotSent::Refused)
+    })?;
     let token = hostcalls::dispatch(&call)?;
     EXECUTOR.with_borrow_mut(|executor| {
         executor.calls.insert(token, PendingCall { task, response: None, waiting: None });
@@ -242,14 +258,20 @@ pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
 /// Sleeps about `time`, at least one tick, for a task of `root` or of one of its streams.
 pub(super) async fn sleep(root: u32, time: Duration) {
     let ticks = time.as_millis() / TICK.as_millis();
-    let number = EXECUTOR.with_borrow_mut(|executor| {
+    let (number, ticks_begin) = EXECUTOR.with_borrow_mut(|executor| {
         executor.numbers += 1;
         let sleeper = Sleeper { root, ticks: ticks.max(1), waiting: None };
         executor.sleepers.insert(executor.numbers, sleeper);
-        executor.numbers
+        let ticks_begin = !executor.ticking.contains(&root);
+        if ticks_begin {
+            executor.ticking.push(root);
+        }
+        (executor.numbers, ticks_begin)
     });
     let _asleep = Asleep(number);
-    hostcalls::set_tick(TICK);
+    if ticks_begin {
+        hostcalls::set_tick(TICK);
+    }
     poll_fn(|context| {
         EXECUTOR.with_borrow_mut(|executor| match executor.sleepers.get_mut(number) {
             Some(sleeper) if sleeper.ticks > 0 => {
@@ -271,6 +293,9 @@ pub(super) fn tick(root: u32) {
             sleeper.ticks = sleeper.ticks.saturating_sub(1);
             all_awake &= sleeper.ticks == 0;
             due.extend(sleeper.waiting.take_if(|_| sleeper.ticks == 0));
+        }
+        if all_awake {
+            executor.ticking.retain(|ticking| *ticking != root);
         }
         (due, all_awake)
     });

@@ -15,7 +15,7 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, Status};
 use super::local_reply;
 use crate::cache::{Bounds, Cache};
 use crate::config::CertificateSource;
-use crate::host::{self, Call, CallNotSent, CallResponse, Shared};
+use crate::host::{Call, CallNotSent, CallResponse, Shared};
 use crate::journey::{Answer, Changes, Outcome, TransportCertificate};
 
 /// The longest response to a call that is read, in bytes. It equals the largest `jwks.bytes` that can be configured.
@@ -69,12 +69,6 @@ pub(super) fn request_headers() -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
 }
 
-/// The request's id; `None` if it must not be passed on.
-pub(super) fn request_id() -> Option<String> {
-    let id = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "x-request-id").ok().flatten()?;
-    host::request_id(&id).map(str::to_owned)
-}
-
 /// At most `size` bytes of the buffered request body.
 pub(super) fn request_body(size: usize) -> Vec<u8> {
     buffer(BufferType::HttpRequestBody, size)
@@ -125,6 +119,29 @@ pub(super) fn resume() {
     if hostcalls::resume_http_request().is_err() {
         close();
     }
+}
+
+/// Continues the response of the effective context to the caller.
+pub(super) fn resume_response() {
+    if hostcalls::resume_http_response().is_err() {
+        close();
+    }
+}
+
+/// How many bytes of the request's body Envoy has received, whether or not the filter has got them. `headers` are the request's headers:
+/// Envoy counts them in the size of the request.
+pub(super) fn received_body(headers: &[(String, Vec<u8>)]) -> u64 {
+    let size = property(&["request", "total_size"]).and_then(|size| size.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let of_headers: usize = headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+    size.saturating_sub(u64::try_from(of_headers).unwrap_or(u64::MAX))
+}
+
+/// Whether the response that passes is Envoy's own end of this stream: the request was too long for its buffer, or took too long. All
+/// other responses come from the upstream, or from a filter behind this one.
+pub(super) fn ends_the_stream() -> bool {
+    const ENDS: [&[u8]; 4] =
+        [b"request_payload_too_large", b"request_overall_timeout", b"stream_idle_timeout", b"max_duration_timeout"];
+    property(&["response", "code_details"]).is_some_and(|details| ENDS.contains(&details.as_slice()))
 }
 
 /// Changes the request before it continues to the upstream. If Envoy refuses a change, the request is closed, because the upstream must not

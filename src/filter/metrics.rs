@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     cache: Counters<(CacheName, CacheEvent)>,
     signature_checks: Counters<Algorithm>,
     assertion_audience: Counters<AudienceName>,
+    shadow_timed_out: u32,
     key_set_fetched: u32,
     key_set_fetch_failed: u32,
     store_failed: u32,
@@ -52,6 +53,7 @@ impl Metrics {
             assertion_audience: Counters::define("assertion_audience", AudienceName::ALL.into_iter(), |audience| {
                 audience.name().to_owned()
             })?,
+            shadow_timed_out: hostcalls::define_counter("dcr.shadow_timed_out")?,
             key_set_fetched: hostcalls::define_counter("dcr.jwks_fetch_success")?,
             key_set_fetch_failed: hostcalls::define_counter("dcr.jwks_fetch_failed")?,
             store_failed: hostcalls::define_counter("dcr.store_failed")?,
@@ -70,6 +72,7 @@ impl Metrics {
                 self.requests.increment((endpoint, Outcome::of(refusal).name()));
                 self.denied.increment(refusal.rule);
             }
+            Event::ShadowTimedOut => hostcalls::increment(self.shadow_timed_out),
             Event::KeySetFetched => hostcalls::increment(self.key_set_fetched),
             Event::KeySetFetchFailed { .. } => hostcalls::increment(self.key_set_fetch_failed),
             Event::StoreFailed(_) => hostcalls::increment(self.store_failed),

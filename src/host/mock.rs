@@ -145,8 +145,11 @@ impl Host for MockHost {
         }
     }
 
-    async fn sleep(&self, _time: Duration) {
-        one_turn().await;
+    /// Takes one turn for every 20 milliseconds, the filter's tick.
+    async fn sleep(&self, time: Duration) {
+        for _ in 0..(time.as_millis() / 20).max(1) {
+            one_turn().await;
+        }
     }
 
     fn random(&self) -> u64 {

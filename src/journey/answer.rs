@@ -1,7 +1,7 @@
 //! Answers. A refusal becomes an HTTP answer here and nowhere else.
 
 use dcr_json as json;
-use dcr_policy::catalogue::{AT_05, CA_03_BASIC, GW_05, JO_19_MALFORMED, SS_14_UNREADABLE};
+use dcr_policy::catalogue::{AT_05, CA_03_BASIC, GW_05, GW_07, GW_08, JO_19_MALFORMED, SS_14_UNREADABLE};
 use dcr_policy::client_metadata::SERVER_MEMBERS;
 use dcr_policy::jwt::TOKEN_CLAIMS;
 use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
@@ -97,7 +97,7 @@ impl Answer {
             _ => None,
         };
         // The operator or the publisher has to mend these faults, and that takes time.
-        let is_lasting = [&GW_05, &JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
+        let is_lasting = [&GW_05, &GW_07, &GW_08, &JO_19_MALFORMED, &SS_14_UNREADABLE].contains(&refusal.rule);
         if error == ErrorCode::TemporarilyUnavailable && !is_lasting {
             answer.headers.push(("retry-after", RETRY_AFTER));
         }

@@ -4,18 +4,25 @@ use std::rc::Rc;
 
 use crate::shared_once::SharedOnce;
 
-/// The body is larger than the endpoint accepts.
+/// Why a journey does not get the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge;
+pub enum BodyError {
+    /// It is larger than the endpoint accepts.
+    TooLarge,
+    /// The gateway received it and does not hand it over.
+    Withheld,
+    /// The upstream, which has the headers, gave its whole answer first. The gateway drops the rest of the request then.
+    CutOff,
+}
 
 /// The journey's handle of the body.
 #[derive(Debug, Clone, Default)]
-pub struct Body(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
+pub struct Body(SharedOnce<Result<Rc<[u8]>, BodyError>>);
 
 /// The filter's handle, by which it delivers the body. Only the first call counts: a body that was too large remains too large, even if a
 /// part of it is delivered later.
 #[derive(Debug, Clone)]
-pub struct BodySender(SharedOnce<Result<Rc<[u8]>, TooLarge>>);
+pub struct BodySender(SharedOnce<Result<Rc<[u8]>, BodyError>>);
 
 impl Body {
     /// The two handles of a body that has not arrived yet.
@@ -27,9 +34,14 @@ impl Body {
     /// Waits for the whole body. It can be called again.
     ///
     /// # Errors
-    /// [`TooLarge`] if the body is larger than the endpoint accepts.
-    pub async fn read(&self) -> Result<Rc<[u8]>, TooLarge> {
+    /// [`BodyError`] if there is no body to read.
+    pub async fn read(&self) -> Result<Rc<[u8]>, BodyError> {
         self.0.get().await
+    }
+
+    /// Whether [`Self::read`] returns at once.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_set()
     }
 }
 
@@ -41,7 +53,22 @@ impl BodySender {
 
     /// Reports that the body is too large.
     pub fn too_large(&self) {
-        self.0.set(Err(TooLarge));
+        self.0.set(Err(BodyError::TooLarge));
+    }
+
+    /// Whether neither the body nor the reason why there is none has been delivered.
+    pub fn is_awaited(&self) -> bool {
+        !self.0.is_set()
+    }
+
+    /// Reports that the upstream's answer came first.
+    pub fn cut_off(&self) {
+        self.0.set(Err(BodyError::CutOff));
+    }
+
+    /// Reports that the gateway does not hand the body over.
+    pub fn withheld(&self) {
+        self.0.set(Err(BodyError::Withheld));
     }
 }
 
@@ -56,6 +83,6 @@ mod tests {
         let (sender, body) = Body::channel();
         sender.too_large();
         sender.complete(b"a part of it".to_vec());
-        assert_eq!(body.read().now_or_never(), Some(Err(TooLarge)));
+        assert_eq!(body.read().now_or_never(), Some(Err(BodyError::TooLarge)));
     }
 }

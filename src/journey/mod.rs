@@ -17,14 +17,18 @@ mod signature;
 mod token;
 mod update;
 
+use std::pin::pin;
+use std::time::Duration;
+
 pub use answer::Answer;
-pub use body::{Body, BodySender, TooLarge};
+pub use body::{Body, BodyError, BodySender};
 use dcr_policy::catalogue::{RG_15, RG_16};
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::mode::Mode;
 use dcr_policy::{Evaluation, Refusal};
 use dcr_x509::Certificate;
 pub use decision::{Changes, Decision, Outcome};
+use futures_util::future::{Either, select};
 pub use request::{Head, Request, TransportCertificate};
 pub use route::{Endpoint, Route, Routes};
 pub use signature::SignatureCache;
@@ -36,6 +40,9 @@ use crate::config::Config;
 use crate::host::{Event, Host};
 use crate::jwks::KeySets;
 use crate::store_client::StoreClient;
+
+/// How long a gate in shadow mode may delay a request.
+const SHADOW_WAIT: Duration = Duration::from_secs(1);
 
 /// Everything a journey works with.
 #[derive(Debug)]
@@ -71,9 +78,23 @@ impl<H: Host, S: ClientStore> Gate<H, S> {
         Self { config, routes, host, key_sets, signature_cache, store }
     }
 
-    /// Decides one request to an endpoint of the gate.
+    /// Decides one request to an endpoint of the gate. In shadow mode this takes a second at most, unless a single rule is enforced: then
+    /// a slow caller could get past that rule.
     pub async fn serve(&self, endpoint: &Endpoint, request: &Request) -> Decision {
-        self.follow(endpoint, request, &Evaluation::new(self.config.settings.modes.clone())).await
+        let modes = &self.config.settings.modes;
+        let evaluation = Evaluation::new(modes.clone());
+        let judged = self.follow(endpoint, request, &evaluation);
+        if modes.general != Mode::Shadow || modes.of_rules.iter().any(|(_, mode)| *mode == Mode::Enforce) {
+            return judged.await;
+        }
+        match select(pin!(judged), pin!(self.host.sleep(SHADOW_WAIT))).await {
+            Either::Left((decision, _)) => decision,
+            Either::Right(_) => {
+                self.host.record(Event::ShadowTimedOut);
+                self.host.record(Event::Passed { endpoint: endpoint.name() });
+                Decision::hand_on_unchanged()
+            }
+        }
     }
 
     /// The same as [`Self::serve`]. It records the checks in `evaluation`.

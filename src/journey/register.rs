@@ -44,6 +44,6 @@ async fn approve<H: Host, S: ClientStore>(
 ) -> Result<Approved, Refusal> {
     evaluation.require(&[&RG_02, &RG_02_JSON], rg_02_media_type(gate, request))?;
     let certificate = evaluation.require(&[&RG_01, &RG_01_UNREADABLE], request.rg_01_gw_05_certificate())?;
-    let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;
+    let body = evaluation.require(&[&RG_13], request.rg_13_gw_07_gw_08_body(&RG_13).await)?;
     judge(gate, occasion, certificate, Some(certificate), &body, evaluation).await
 }

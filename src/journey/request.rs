@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use dcr_policy::catalogue::{GW_03, GW_05, RG_01, RG_01_UNREADABLE, RG_15, RG_16};
+use dcr_policy::catalogue::{GW_03, GW_05, GW_07, GW_08, RG_01, RG_01_UNREADABLE, RG_15, RG_16};
 use dcr_policy::profile::{InteractionId, Profile};
 use dcr_policy::{Refusal, Rule};
 use dcr_x509::Certificate;
 
-use super::body::Body;
+use super::body::{Body, BodyError};
 use crate::host::{media_type, request_id};
 
 /// The part of a request that arrives before the body.
@@ -23,6 +23,14 @@ pub struct Head {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The transport certificate.
     pub certificate: TransportCertificate,
+}
+
+impl Head {
+    /// `content-length`, in bytes. Envoy refuses a request whose body has another length.
+    pub fn content_length(&self) -> Option<u64> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == "content-length")?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    }
 }
 
 /// What is known about the transport certificate of a request.
@@ -142,8 +150,13 @@ impl Request {
     /// Waits for the body and checks its length (RG-13).
     ///
     /// # Errors
-    /// `too_large`: the row of RG-13 for this endpoint.
-    pub async fn rg_13_body(&self, too_large: &'static Rule) -> Result<Rc<[u8]>, Refusal> {
-        self.body.read().await.map_err(|_| Refusal::by(too_large))
+    /// `too_large`: the row of RG-13 for this endpoint. GW-07 if the gateway does not hand the body over, GW-08 if the upstream's answer
+    /// came before it.
+    pub async fn rg_13_gw_07_gw_08_body(&self, too_large: &'static Rule) -> Result<Rc<[u8]>, Refusal> {
+        self.body.read().await.map_err(|error| match error {
+            BodyError::TooLarge => Refusal::by(too_large),
+            BodyError::Withheld => Refusal::by(&GW_07),
+            BodyError::CutOff => Refusal::by(&GW_08),
+        })
     }
 }

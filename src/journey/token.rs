@@ -79,7 +79,7 @@ async fn judge<H: Host, S: ClientStore>(
 ) -> Result<Grant, Refusal> {
     evaluation.require(&[&CA_01, &CA_01_AMBIGUOUS], ca_01_form(request))?;
     let certificate = evaluation.require(&[&RG_01, &RG_01_UNREADABLE], request.rg_01_gw_05_certificate())?;
-    let body = evaluation.require(&[&RG_13_FORM], request.rg_13_body(&RG_13_FORM).await)?;
+    let body = evaluation.require(&[&RG_13_FORM], request.rg_13_gw_07_gw_08_body(&RG_13_FORM).await)?;
     let form = evaluation.require(&[&CA_01, &CA_01_AMBIGUOUS], TokenRequest::ca_01_parse(&body))?;
 
     evaluation.require(&[&CA_20, &CA_20_UNKNOWN], form.ca_20_grant())?;
@@ -213,7 +213,7 @@ pub(super) async fn is_for_upstream<H: Host, S: ClientStore>(gate: &Gate<H, S>, 
         return false;
     }
     let admitted = ca_01_form(request).is_ok() && request.rg_01_gw_05_certificate().is_ok();
-    let body = request.rg_13_body(&RG_13_FORM).await;
+    let body = request.rg_13_gw_07_gw_08_body(&RG_13_FORM).await;
     let form = body.and_then(|body| TokenRequest::ca_01_parse(&body));
     admitted && form.is_ok_and(|form| form.names_another_grant())
 }

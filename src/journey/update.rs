@@ -20,7 +20,7 @@ pub(super) async fn update<H: Host, S: ClientStore>(
     evaluation.require(&[&RG_02, &RG_02_JSON], rg_02_media_type(gate, request))?;
     let Authorised { client, registration_access_token } = authorise(gate, request, client_id, evaluation).await?;
     let certificate = request.rg_01_gw_05_certificate()?;
-    let body = evaluation.require(&[&RG_13], request.rg_13_body(&RG_13).await)?;
+    let body = evaluation.require(&[&RG_13], request.rg_13_gw_07_gw_08_body(&RG_13).await)?;
 
     // A client announces its next certificate over the registered one, so the request may name the subject of another certificate (CM-11).
     let may_announce = gate.config.settings.profile.client_metadata.subject_changes_over_old_certificate;

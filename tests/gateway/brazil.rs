@@ -22,7 +22,7 @@ struct Brazil {
 
 impl Brazil {
     async fn open() -> Self {
-        let builder = Gateway::builder(PKI.clone()).plugin(json!({ "profile": "br-openfinance" }));
+        let builder = crate::gateway().plugin(json!({ "profile": "br-openfinance" }));
         let builder = builder.directory(json!({ "issuer": mint::BRAZIL_DIRECTORY_ISSUER }));
         Self { gateway: builder.start().await.unwrap() }
     }
@@ -243,7 +243,7 @@ async fn what_two_readers_would_read_differently_is_no_request() {
 
 #[tokio::test]
 async fn where_requests_are_signed_an_object_is_none() {
-    let gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let gateway = crate::gateway().start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let claims = gateway.registration_request(&PKI.tpp).unwrap().to_json();
     for (media_type, rule) in

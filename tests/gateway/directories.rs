@@ -35,7 +35,7 @@ fn assert_registered(answer: &Answer, of: &str) -> String {
 #[tokio::test]
 async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
     let statements = json!({ "modes": ["Live"], "uris_on_redirect_hosts": true, "single_use": true, "max_age": "5m" });
-    let gateway = Gateway::builder(PKI.clone()).directory(json!({ "statements": statements })).start().await.unwrap();
+    let gateway = crate::gateway().directory(json!({ "statements": statements })).start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let live = || gateway.software_statement(&PKI.tpp).claim("software_mode", "Live");
     let signed = |statement: Token| statement.sign(&PKI.directory).unwrap();
@@ -91,7 +91,7 @@ async fn an_operator_asks_more_of_statements_than_their_dialect_does() {
 
 /// A gateway with these demands on statements.
 async fn asking(statements: Value) -> Gateway {
-    let builder = Gateway::builder(PKI.clone()).plugin(json!({ "jwks": { "max_age": "1s" } }));
+    let builder = crate::gateway().plugin(json!({ "jwks": { "max_age": "1s" } }));
     builder.directory(json!({ "statements": statements })).start().await.unwrap()
 }
 
@@ -242,7 +242,7 @@ fn der(tag: u8, content: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
     let values = json!({ "answers": { "interaction_id": "require" } });
-    let builder = Gateway::builder(PKI.clone()).plugin(json!({ "danger_profile_values": values }));
+    let builder = crate::gateway().plugin(json!({ "danger_profile_values": values }));
     let gateway = builder.start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let send = async |id: Option<&str>| {
@@ -265,7 +265,7 @@ async fn rg_15_an_interaction_id_is_demanded_and_comes_back() {
 
 /// A gateway with this profile that accepts the directories of Open Banking and of Open Finance Brasil. Each has its own key.
 async fn with_two_directories(profile: &str) -> (Gateway, SigningKey) {
-    let (builder, brazil) = two_directories(Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile })));
+    let (builder, brazil) = two_directories(crate::gateway().plugin(json!({ "profile": profile })));
     let gateway = builder.start().await.unwrap();
     gateway.directory().publish(BRAZILIAN_KEY_SET, json!({ "keys": [brazil.public_jwk()] }));
     (gateway, brazil)
@@ -384,7 +384,7 @@ async fn two_directories_in_two_dialects_and_neither_speaks_for_the_other() {
 #[tokio::test]
 async fn cm_08_a_registration_does_not_move_to_another_directory() {
     // Both directories have a software product with the same ids. The second directory writes in the dialect of the first.
-    let (builder, second) = two_directories(Gateway::builder(PKI.clone()));
+    let (builder, second) = two_directories(crate::gateway());
     let builder = builder.envoy(|envoy| {
         envoy.plugin_configuration()?["directories"][1]["dialect"] = Value::from("uk-obie-3.3");
         Ok(())

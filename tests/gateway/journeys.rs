@@ -33,7 +33,7 @@ async fn token(gateway: &Gateway, client_id: &str) -> String {
 
 #[tokio::test]
 async fn a_third_party_registers_gets_a_token_retrieves_updates_and_deletes() {
-    let gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let gateway = crate::gateway().start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
 
     let request = gateway.registration_request(&PKI.tpp).unwrap();
@@ -74,7 +74,7 @@ async fn a_third_party_registers_gets_a_token_retrieves_updates_and_deletes() {
 
 #[tokio::test]
 async fn an_ed25519_key_registers_and_authenticates_under_fapi_2() {
-    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "profile": "fapi2" })).start().await.unwrap();
+    let gateway = crate::gateway().plugin(json!({ "profile": "fapi2" })).start().await.unwrap();
     let mut tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let metadata = gateway.client(None).unwrap().discover().await.unwrap();
     tpp.endpoints.registration = metadata.member("registration_endpoint").unwrap();
@@ -107,7 +107,7 @@ async fn an_ed25519_key_registers_and_authenticates_under_fapi_2() {
 
 #[tokio::test]
 async fn cm_03_a_foreign_client_id_is_as_unknown_as_any_and_ends_the_token() {
-    let gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let gateway = crate::gateway().start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let mut ids = Vec::new();
     for _ in 0..2 {
@@ -128,7 +128,7 @@ async fn cm_03_a_foreign_client_id_is_as_unknown_as_any_and_ends_the_token() {
 
 #[tokio::test]
 async fn discovery_is_readable_without_a_certificate() {
-    let gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let gateway = crate::gateway().start().await.unwrap();
     let answer = gateway.client(None).unwrap().discover().await.unwrap();
     let metadata = answer.json();
     assert_eq!((answer.status, metadata["issuer"].as_str()), (200, Some(gateway.url())));
@@ -145,7 +145,7 @@ async fn discovery_is_readable_without_a_certificate() {
 
 #[tokio::test]
 async fn a_registration_survives_the_death_of_the_store() {
-    let mut gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let mut gateway = crate::gateway().start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let request = signed(&gateway.registration_request(&PKI.tpp).unwrap());
     let client_id = tpp.register(&request).await.unwrap().member("client_id").unwrap();
@@ -161,7 +161,7 @@ async fn a_registration_survives_the_death_of_the_store() {
 
 #[tokio::test]
 async fn jo_19_nothing_passes_while_the_directory_is_down() {
-    let gateway = Gateway::builder(PKI.clone()).start().await.unwrap();
+    let gateway = crate::gateway().start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let register = async || tpp.register(&signed(&gateway.registration_request(&PKI.tpp).unwrap())).await.unwrap();
     let path = dcr_cli::directory::DIRECTORY_KEY_SET;
@@ -186,7 +186,7 @@ async fn jo_19_nothing_passes_while_the_directory_is_down() {
 async fn settings_that_narrow_what_the_profile_allows() {
     let narrow = json!({ "registration": { "single_registration": true } });
     let aging = json!({ "statements": { "max_age": "60s" } });
-    let gateway = Gateway::builder(PKI.clone()).plugin(narrow).directory(aging).start().await.unwrap();
+    let gateway = crate::gateway().plugin(narrow).directory(aging).start().await.unwrap();
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     let register = async |iat: u64| {
         let statement = gateway.software_statement(&PKI.tpp).claim("iat", iat).sign(&PKI.directory).unwrap();
@@ -210,7 +210,7 @@ async fn each_profile_serves_where_its_metadata_says() {
     for profile in Profile::names() {
         let in_brazil = profile == "br-openfinance";
         let issuer = if in_brazil { mint::BRAZIL_DIRECTORY_ISSUER } else { mint::DIRECTORY_ISSUER };
-        let builder = Gateway::builder(PKI.clone()).plugin(json!({ "profile": profile }));
+        let builder = crate::gateway().plugin(json!({ "profile": profile }));
         let gateway = builder.directory(json!({ "issuer": issuer })).start().await.unwrap();
         let metadata = gateway.client(None).unwrap().discover().await.unwrap();
         let endpoint = |name| metadata.member(name).unwrap();
@@ -262,7 +262,7 @@ async fn each_profile_serves_where_its_metadata_says() {
 
 #[tokio::test]
 async fn other_grants_go_to_the_authorization_server_where_the_operator_says_so() {
-    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "other_grants": "pass" })).start().await.unwrap();
+    let gateway = crate::gateway().plugin(json!({ "other_grants": "pass" })).start().await.unwrap();
     let form = [
         ("grant_type", "authorization_code"),
         ("code", "a code"),
@@ -277,13 +277,13 @@ async fn other_grants_go_to_the_authorization_server_where_the_operator_says_so(
     }
     gateway.access_logged(|line| line["dcr_outcome"] == "passed").await.unwrap();
 
-    let reached = gateway.backend().requests().len();
+    let reached = crate::forwarded::reached(&gateway);
     let tpp = gateway.client(Some(&PKI.tpp.transport)).unwrap();
     assert_refused(&gateway.client(None).unwrap().token(&form).await.unwrap(), 401, "invalid_client", "RG-01");
     assert_refused(&tpp.token(&[("code", "a code")]).await.unwrap(), 400, "invalid_request", "CA-20");
     let ours = [("grant_type", "client_credentials"), ("client_id", "unknown")];
     assert_refused(&tpp.token(&ours).await.unwrap(), 401, "invalid_client", "CA-17");
-    assert_eq!(gateway.backend().requests().len(), reached, "what is ours or broken does not pass");
+    assert_eq!(crate::forwarded::reached(&gateway), reached, "what is ours or broken does not pass");
 }
 
 fn form_length(form: &[(&str, &str)]) -> usize {

@@ -12,6 +12,7 @@
 mod brazil;
 mod clients;
 mod directories;
+mod forwarded;
 mod journeys;
 mod matrix;
 mod mistakes;
@@ -23,6 +24,13 @@ mod traps;
 use std::sync::{Arc, LazyLock};
 
 use dcr_cli::pki::Pki;
+use dcr_dev::{Gateway, GatewayBuilder};
 
 /// The keys and certificates of all tests.
 static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));
+
+/// A gateway that hands headers over as this run of the tests wants it: see [`forwarded`].
+fn gateway() -> GatewayBuilder {
+    let builder = Gateway::builder(PKI.clone());
+    if *forwarded::IS_ON { forwarded::without_the_flag(builder) } else { builder }
+}

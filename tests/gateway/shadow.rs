@@ -68,7 +68,7 @@ fn requests(gateway: &Gateway) -> Vec<Sample> {
 async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_have_refused() {
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let plugin = json!({ "mode": "shadow", "danger_rules": { "MD-01": "enforce" } });
-        let gateway = Gateway::builder(PKI.clone()).plugin(plugin).start().await.unwrap();
+        let gateway = crate::gateway().plugin(plugin).start().await.unwrap();
         let tpp = gateway.client_speaking(Some(&PKI.tpp.transport), version).unwrap();
         let mut denied = 0;
         for sample in requests(&gateway) {
@@ -89,12 +89,12 @@ async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_
         assert_eq!(counted(&gateway, "requests_total.*\\.denied").await, 0);
 
         // This rule is enforced, although the others are not.
-        let reached = gateway.backend().requests().len();
+        let reached = crate::forwarded::reached(&gateway);
         let thief =
             gateway.registration_request(&PKI.tpp).unwrap().claim("redirect_uris", json!(["https://thief.example/"]));
         let refused = tpp.register(&thief.sign(&PKI.tpp.signing).unwrap()).await.unwrap();
         assert_eq!((refused.status, refused.member("error").as_deref()), (400, Some("invalid_redirect_uri")));
-        assert_eq!(gateway.backend().requests().len(), reached);
+        assert_eq!(crate::forwarded::reached(&gateway), reached);
         assert_eq!(
             in_store(&gateway).await,
             ["dcr_store_clients 0", "dcr_store_live_tokens 0", "dcr_store_jti_kept 0"]
@@ -105,7 +105,7 @@ async fn a_gate_in_shadow_lets_every_request_pass_whole_and_tells_what_it_would_
 #[tokio::test]
 async fn single_rules_are_watched_or_off_and_all_others_refuse() {
     let rules = json!({ "MD-15": "shadow", "MD-23": "off", "CB-04": "shadow" });
-    let gateway = Gateway::builder(PKI.clone()).plugin(json!({ "danger_rules": rules })).start().await.unwrap();
+    let gateway = crate::gateway().plugin(json!({ "danger_rules": rules })).start().await.unwrap();
     for (id, mode) in [("MD-15", "shadow"), ("MD-23", "off"), ("CB-04", "shadow")] {
         gateway.envoy_logged(&format!("danger_rules.{id}: {mode}")).await.unwrap();
     }

@@ -196,6 +196,10 @@ catalogue! {
         "this gateway cannot see transport certificates, so it can decide nothing; its operator has to mend it";
     GW_06 "GW-06" clocks_apart Fixed(503, TemporarilyUnavailable), "P M" Binding in [Store], "gateway",
         "the clocks of this gateway and of its store differ, so nothing was changed; its operator has to set them";
+    GW_07 "GW-07" request_body_withheld Fixed(503, TemporarilyUnavailable), "P M" Binding in [Message], "gateway",
+        "this gateway does not hand request bodies to its rules, so it can decide nothing; its operator has to mend it";
+    GW_08 "GW-08" upstream_answered_first Fixed(503, TemporarilyUnavailable), "P M" Binding in [Message], "gateway",
+        "the server behind this gateway answered before the request was complete, so nothing was decided; the gateway's operator has to mend it";
 
     // The HTTP form of a request to the registration endpoint.
     RG_01 "RG-01" client_certificate_missing Fixed(401, InvalidClient), "UK M, AU M, BR M, P M" Binding in [Registration, Management, TokenRequest, ClientAssertion], "RFC 8705 section 2; OBUK DCR 3.3 Authentication",

@@ -1,10 +1,15 @@
 //! Shadow mode, for the whole gate or for single rules, and rules that are off.
 
+use std::pin::pin;
+
 use dcr_mint::keys::SigningKey;
 use dcr_policy::catalogue::{RULES, Waivability};
+use futures_util::future::{Either, select};
 
 use super::*;
+use crate::host::Host;
 use crate::host::mock::run;
+use crate::journey::SHADOW_WAIT;
 
 fn with(member: &str, value: Value) -> Value {
     let mut config = config();
@@ -50,6 +55,24 @@ fn a_gate_in_shadow_mode_passes_every_request_and_writes_nothing() {
         assert!(
             gate.refuse("register", Refusal::by(&dcr_policy::catalogue::RG_14), None) == Decision::hand_on_unchanged()
         );
+    });
+}
+
+#[test]
+fn a_gate_in_shadow_mode_waits_a_second_for_what_it_needs_and_then_passes_the_request() {
+    run(0, |host| async move {
+        let gate = gate_with(&host, with("mode", json!("shadow")));
+        let (_sender, never) = Body::channel();
+        let mut stuck = request("application/jwt", Some(&PKI.tpp.transport), "");
+        stuck.body = never;
+        assert_eq!(gate.serve(&Endpoint::Register, &stuck).await, Decision::hand_on_unchanged());
+        assert_eq!(*host.events.borrow(), [Event::ShadowTimedOut, Event::Passed { endpoint: "register" }]);
+
+        let mut document = with("mode", json!("shadow"));
+        document["danger_rules"] = json!({ "MD-01": "enforce" });
+        let gate = gate_with(&host, document);
+        let (mut waits, enough) = (pin!(gate.serve(&Endpoint::Register, &stuck)), host.sleep(SHADOW_WAIT * 10));
+        assert!(matches!(select(&mut waits, pin!(enough)).await, Either::Right(_)), "no slow caller gets past MD-01");
     });
 }
 

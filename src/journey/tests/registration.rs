@@ -345,6 +345,31 @@ fn rg_13_a_body_too_large_is_refused() {
 }
 
 #[test]
+fn gw_07_gw_08_a_body_that_the_gateway_does_not_get_is_its_own_fault() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        for (endpoint, content_type) in
+            [(Endpoint::Register, "application/jwt"), (Endpoint::Token, "application/x-www-form-urlencoded")]
+        {
+            for reason in ["request_body_withheld", "upstream_answered_first"] {
+                let (sender, received) = Body::channel();
+                if reason == "request_body_withheld" {
+                    sender.withheld()
+                } else {
+                    sender.cut_off()
+                }
+                let mut request = request(content_type, Some(&PKI.tpp.transport), "");
+                request.body = received;
+                let answer = answered(&gate, &endpoint, &request).await;
+                assert_refused(&host, &answer, 503, "temporarily_unavailable", reason);
+                let again = answer.headers.iter().any(|(name, _)| *name == "retry-after");
+                assert!(!again, "it lasts until the operator acts");
+            }
+        }
+    });
+}
+
+#[test]
 fn jo_13_a_new_key_is_fetched_once() {
     run(0, |host| async move {
         let gate = gate(&host);

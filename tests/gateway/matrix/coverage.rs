@@ -15,6 +15,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("key_set_unavailable", "journeys: a directory that is down"),
     ("key_set_malformed", "src/journey/tests/registration.rs: a directory that answers with something else"),
     ("clocks_apart", "src/journey/tests/registration.rs: a store whose clock is ahead"),
+    (
+        "request_body_withheld",
+        "tests/gateway/traps/withheld.rs: an Envoy that keeps bodies until the headers may continue",
+    ),
+    ("upstream_answered_first", "tests/gateway/traps/forward.rs: an upstream that answers before the body"),
     ("certificate_out_of_sight", "src/journey/tests/registration.rs: an Envoy that does not show certificates"),
     ("client_certificate_unreadable", "src/journey/tests/registration.rs: the TLS layer refuses most of them first"),
     ("header_repeated", "src/journey/tests/registration.rs: Envoy joins what is repeated before the filter sees it"),

@@ -78,7 +78,7 @@ impl Scene {
             "registration": { "danger_multiple_registrations": true }
         });
         let directory = json!({ "issuer": dialect.directory() });
-        let builder = Gateway::builder(PKI.clone()).plugin(plugin).directory(directory);
+        let builder = crate::gateway().plugin(plugin).directory(directory);
         let gateway = builder.start().await.map_err(|error| error.to_string())?;
         for (path, keys) in KEY_SETS {
             gateway.directory().publish(path, json!({ "keys": keys() }));

@@ -12,6 +12,7 @@ use super::{
     assert_nothing_upstream, assert_passed, assert_refused_by_envoy, assert_registered, good_request, run, signed,
     text,
 };
+use crate::forwarded::IS_ON;
 
 const JWS_TOO_LONG: Refused = Refused(400, "invalid_client_metadata", "JO-01", "jws_too_long");
 const FORM_TOO_LARGE: Refused = Refused(413, "invalid_request", "RG-13", "form_too_large");
@@ -84,6 +85,9 @@ fn a_request_of_headers_only_is_refused_and_does_not_hang() {
         ];
         let mut http1 = doors.http1(SHIPPED, Some(&PKI.tpp.transport)).await;
         let http2 = doors.http2(SHIPPED, Some(&PKI.tpp.transport)).await;
+        // Where Envoy keeps bodies, the filter learns it from a body with content.
+        let answer = http2.request("POST", REGISTRATION, &[JWT], After::Body(b"a".into())).await;
+        NOT_A_JWS.check(&doors.gateway, &answer, "a body of one octet").await;
         for (method, path, media_type, refused) in cases {
             let media_type_line = format!("{}: {}", media_type.0, media_type.1);
             let answer = http1.request(&format!("{method} {path}"), &[media_type_line.as_bytes()], b"").await;
@@ -124,8 +128,10 @@ fn a_body_over_envoys_buffer_is_envoys_own_413() {
         let line = format!("POST {REGISTRATION}");
         let headers: [&[u8]; 1] = [b"content-type: application/jwt"];
         let answer = connection.request(&line, &headers, &[b'a'; BODY_BYTES]).await;
-        assert_refused_by_envoy(&doors.gateway, &answer, 413, "request_payload_too_large", "a body over the buffer")
-            .await;
+        // An Envoy that keeps bodies from the filter reads no further when its buffer is full, and waits.
+        let (status, details) =
+            if *IS_ON { (408, "request_overall_timeout") } else { (413, "request_payload_too_large") };
+        assert_refused_by_envoy(&doors.gateway, &answer, status, details, "a body over the buffer").await;
 
         let good = signed(&good_request(&doors.gateway));
         let answer = connection.request(&line, &headers, good.as_bytes()).await;
@@ -171,7 +177,7 @@ fn a_body_that_never_ends_is_not_waited_for() {
     });
 }
 
-async fn client_with_token(doors: &Doors, door: &str) -> (String, String) {
+pub(super) async fn client_with_token(doors: &Doors, door: &str) -> (String, String) {
     let tpp = doors.tpp(door, Some(&PKI.tpp.transport));
     let answer = tpp.register(&signed(&good_request(&doors.gateway))).await.unwrap();
     let client_id = assert_registered(&doors.gateway, &answer, "the client").await;

@@ -16,7 +16,7 @@ const JWT: (&str, &str) = ("content-type", "application/jwt");
 const CONNECTIONS: usize = 32;
 
 pub(super) async fn gateway(workers: u32, plugin: Value) -> Gateway {
-    Gateway::builder(PKI.clone()).workers(workers).plugin(plugin).start().await.unwrap()
+    crate::gateway().workers(workers).plugin(plugin).start().await.unwrap()
 }
 
 pub(super) async fn connect(gateway: &Gateway) -> Http2 {
@@ -191,7 +191,7 @@ pub(super) async fn signature_checks(gateway: &Gateway) -> u64 {
 fn cheap_refusals_are_cheap() {
     run(async {
         let statements = json!({ "max_age": "1h" });
-        let gateway = Gateway::builder(PKI.clone())
+        let gateway = crate::gateway()
             .workers(1)
             .envoy(move |envoy| {
                 envoy.plugin_configuration()?["directories"][0]["statements"] = statements;

@@ -14,6 +14,7 @@ use rcgen::{DistinguishedName, DnType};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::forward::{EARLY_ANSWER, EARLY_ANSWER_WITH_TRAILERS, early_upstream};
 use super::scripted_store::ScriptedStore;
 use super::wire::{Http1, Http2};
 use super::{PKI, empty_folder};
@@ -61,6 +62,33 @@ pub(super) const SILENT_STORE: &str = "silent_store";
 /// The store is [`Doors::store`].
 pub(super) const SCRIPTED_STORE: &str = "scripted_store";
 
+/// Envoy keeps the body of a request until the filter lets the headers continue.
+pub(super) const WITHHOLDING: &str = "withholding";
+
+/// The same, with the gate in shadow mode.
+pub(super) const WITHHOLDING_SHADOW: &str = "withholding_shadow";
+
+/// The filter lets the headers continue before it decides ([`forward`]).
+pub(super) const FORWARD: &str = "forward";
+
+/// The same, with the gate in shadow mode.
+pub(super) const FORWARD_SHADOW: &str = "forward_shadow";
+
+/// Like [`FORWARD`], with an upstream that answers as soon as it has the headers.
+pub(super) const FORWARD_EARLY: &str = "forward_early";
+
+/// Like [`FORWARD`], in an Envoy that can hold the headers.
+pub(super) const FORWARD_AND_HOLD: &str = "forward_and_hold";
+
+/// Like [`FORWARD_EARLY`], with the gate in shadow mode.
+pub(super) const FORWARD_EARLY_SHADOW: &str = "forward_early_shadow";
+
+/// Like [`FORWARD_EARLY`], with an answer that ends with trailers.
+pub(super) const FORWARD_EARLY_TRAILERS: &str = "forward_early_trailers";
+
+/// Like [`FORWARD`], without an upstream.
+pub(super) const FORWARD_LOST: &str = "forward_lost";
+
 /// The filter's configuration is a StringValue holding JSON.
 pub(super) const STRING_VALUE: &str = "string_value";
 
@@ -101,11 +129,27 @@ impl Doors {
         let (store, scripted) = ScriptedStore::start().await;
         let silent_store = TcpListener::bind("127.0.0.1:0").unwrap();
         let silent = silent_store.local_addr().unwrap().port();
+        let early = early_upstream(EARLY_ANSWER).await;
+        let early_trailers = early_upstream(EARLY_ANSWER_WITH_TRAILERS).await;
 
-        let builder = Gateway::builder(PKI.clone()).folder(empty_folder("doors")).envoy(move |envoy| {
-            for (name, port) in [(NO_STORE, 1), (SILENT_STORE, silent), (SCRIPTED_STORE, scripted)] {
+        let builder = crate::gateway().folder(empty_folder("doors")).envoy(move |envoy| {
+            for (name, port) in [
+                (NO_STORE, 1),
+                (SILENT_STORE, silent),
+                (SCRIPTED_STORE, scripted),
+                (FORWARD_EARLY, early),
+                (FORWARD_EARLY_TRAILERS, early_trailers),
+                (FORWARD_LOST, 1),
+            ] {
                 add_cluster(envoy, name, port)?;
             }
+            // By default Envoy drops the trailers of HTTP/1.1.
+            envoy.cluster(FORWARD_EARLY_TRAILERS)?["typed_extension_protocol_options"] = json!({
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+                }
+            });
             let shipped = envoy.listener(SHIPPED)?.clone();
             let copies = DOORS.iter().map(|(name, change)| copy(&shipped, name, change));
             envoy.document["static_resources"]["listeners"].as_array_mut().unwrap().extend(copies);
@@ -155,6 +199,15 @@ impl Listener {
         merge(&mut self.plugin()["configuration"]["value"], &patch);
     }
 
+    fn may_stop_at_headers(&mut self, may: bool) {
+        self.plugin()["allow_on_headers_stop_iteration"] = may.into();
+    }
+
+    fn route_to(&mut self, cluster: &str) {
+        let route = "/route_config/virtual_hosts/0/routes/0/route/cluster";
+        *self.manager().pointer_mut(route).unwrap() = cluster.into();
+    }
+
     fn own_key_set(&mut self, door: &str) {
         let configuration = &mut self.plugin()["configuration"]["value"];
         let shipped = configuration["directories"][0]["jwks_uri"].as_str().unwrap();
@@ -162,6 +215,12 @@ impl Listener {
         assert_ne!(own, shipped);
         configuration["directories"][0]["jwks_uri"] = own.into();
     }
+}
+
+/// What Istio and Envoy Gateway configure: there is no field for the flag.
+fn forward(door: &mut Listener) {
+    door.may_stop_at_headers(false);
+    door.configure(json!({ "headers": "forward", "other_grants": "pass" }));
 }
 
 type Change = fn(&mut Listener);
@@ -198,6 +257,43 @@ const DOORS: &[(&str, Change)] = &[
         let document = door.plugin()["configuration"]["value"].to_string();
         door.plugin()["configuration"] =
             json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": document });
+    }),
+    (WITHHOLDING, |door| {
+        door.may_stop_at_headers(false);
+        door.configure(json!({ "headers": "hold" }));
+        // Only the filter ends what waits here.
+        door.manager()["request_timeout"] = "0s".into();
+    }),
+    (WITHHOLDING_SHADOW, |door| {
+        door.may_stop_at_headers(false);
+        door.manager()["request_timeout"] = "0s".into();
+        door.configure(json!({ "headers": "hold", "mode": "shadow" }));
+    }),
+    (FORWARD, forward),
+    (FORWARD_SHADOW, |door| {
+        forward(door);
+        door.configure(json!({ "mode": "shadow" }));
+    }),
+    (FORWARD_EARLY, |door| {
+        forward(door);
+        door.route_to(FORWARD_EARLY);
+    }),
+    (FORWARD_AND_HOLD, |door| {
+        forward(door);
+        door.may_stop_at_headers(true);
+    }),
+    (FORWARD_EARLY_SHADOW, |door| {
+        forward(door);
+        door.configure(json!({ "mode": "shadow" }));
+        door.route_to(FORWARD_EARLY);
+    }),
+    (FORWARD_EARLY_TRAILERS, |door| {
+        forward(door);
+        door.route_to(FORWARD_EARLY_TRAILERS);
+    }),
+    (FORWARD_LOST, |door| {
+        forward(door);
+        door.route_to(FORWARD_LOST);
     }),
     (LOST_STARTER, |door| {
         door.own_key_set(LOST_STARTER);

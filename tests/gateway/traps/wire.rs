@@ -145,6 +145,8 @@ pub(super) struct Http2 {
 pub(super) enum After {
     /// Nothing: the headers end the stream.
     Nothing,
+    /// The beginning of a body. The rest does not come.
+    Beginning(Vec<u8>),
     /// A body, which ends the stream.
     Body(Vec<u8>),
     /// A body and trailers. The trailers end the stream.
@@ -185,6 +187,7 @@ impl Http2 {
         // Sending fails if the gateway has answered and closed the stream already. The answer shows the result.
         match after {
             After::Nothing => {}
+            After::Beginning(body) => drop(stream.send_data(body.into(), false)),
             After::Body(body) => drop(stream.send_data(body.into(), true)),
             After::BodyAndTrailers(body) => {
                 let trailers =
