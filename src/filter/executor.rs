@@ -216,8 +216,10 @@ pub(super) fn forget(task: Task) {
 pub(super) async fn call(mut call: Call) -> Result<CallResponse, CallNotSent> {
     let task = EXECUTOR.with_borrow(|executor| executor.current).ok_or(CallNotSent::Refused)?;
     if matches!(task, Task::Stream(_)) {
-        // The store logs this id, so that an entry in its log can be matched with Envoy's.
+        // The store logs this id, so that an entry in its log can be matched with Envoy's, and its spans belong to the request's trace.
+        // Background work belongs to no request, so fetches of key sets carry neither.
         call.headers.extend(hostcalls::request_id().map(|id| ("x-request-id", id)));
+        call.headers.extend(hostcalls::traceparent().map(|parent| ("traceparent", parent)));
     }
     let token = hostcalls::dispatch(&call)?;
     EXECUTOR.with_borrow_mut(|executor| {

@@ -75,6 +75,12 @@ pub(super) fn request_id() -> Option<String> {
     host::request_id(&id).map(str::to_owned)
 }
 
+/// The request's `traceparent`; `None` if it must not be passed on. Envoy joins several with commas, and that is no `traceparent`.
+pub(super) fn traceparent() -> Option<String> {
+    let parent = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "traceparent").ok().flatten()?;
+    host::traceparent(&parent).map(str::to_owned)
+}
+
 /// At most `size` bytes of the buffered request body.
 pub(super) fn request_body(size: usize) -> Vec<u8> {
     buffer(BufferType::HttpRequestBody, size)
