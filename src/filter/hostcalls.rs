@@ -75,10 +75,12 @@ pub(super) fn request_id() -> Option<String> {
     host::request_id(&id).map(str::to_owned)
 }
 
-/// The request's `traceparent`; `None` if it must not be passed on. Envoy joins several with commas, and that is no `traceparent`.
+/// The request's `traceparent`; `None` if it must not be passed on, or if there are several.
 pub(super) fn traceparent() -> Option<String> {
-    let parent = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "traceparent").ok().flatten()?;
-    host::traceparent(&parent).map(str::to_owned)
+    let first = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "traceparent").ok().flatten()?;
+    let parent = host::traceparent(&first)?;
+    let number = request_headers().iter().filter(|(name, _)| name == "traceparent").count();
+    (number == 1).then(|| parent.to_owned())
 }
 
 /// At most `size` bytes of the buffered request body.
