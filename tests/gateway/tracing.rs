@@ -56,7 +56,8 @@ impl Collector {
 }
 
 fn octets(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    let all = u128::from_str_radix(hex, 16).unwrap().to_be_bytes();
+    all[all.len() - hex.len() / 2..].to_vec()
 }
 
 fn traceparent([trace, span]: [&str; 2]) -> String {

@@ -233,28 +233,19 @@ impl Query {
     }
 
     /// The selectors: a name and braces. Each name of a metric has braces behind it, so that none is overlooked.
-    fn selectors(&self) -> Vec<&str> {
+    fn selectors(&self) -> Vec<String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut found = Vec::new();
-        let mut quoted = false;
-        let mut begin = 0;
-        let text = self.expression.as_str();
-        for (at, c) in text.char_indices() {
-            quoted ^= c == '"';
-            match c {
-                '{' if !quoted => {
-                    let name = text[begin..at].rfind(|c| !is_name(c)).map_or(begin, |before| begin + before + 1);
-                    begin = name;
-                }
-                '}' if !quoted => {
-                    found.push(&text[begin..=at]);
-                    begin = at + 1;
-                }
-                _ => {}
-            }
+        let mut rest = self.expression.as_str();
+        while let Some((before, from)) = rest.split_once('{') {
+            let name = before.rsplit(|c| !is_name(c)).next().unwrap();
+            let (matchers, behind) = from.split_once('}').unwrap();
+            found.push(format!("{name}{{{matchers}}}"));
+            rest = behind;
         }
         let labels = self.labels.iter().map(String::as_str);
-        let without = found.iter().copied().chain(labels).fold(text.to_owned(), |text, known| text.replace(known, ""));
+        let known = found.iter().map(String::as_str).chain(labels);
+        let without = known.fold(self.expression.clone(), |text, known| text.replace(known, ""));
         assert!(!without.contains("dcr_") && !without.contains("envoy_"), "{}: write braces: {without}", self.of);
         found
     }
@@ -328,7 +319,7 @@ impl Prometheus {
         self.ask("query", "query", expression).await;
         let mut seen = BTreeSet::new();
         for selector in query.selectors() {
-            let series = self.ask("series", "match[]", selector).await;
+            let series = self.ask("series", "match[]", &selector).await;
             let series = series.as_array().unwrap();
             assert!(!series.is_empty(), "{of}: nothing is {selector}");
             seen.extend(series.iter().flat_map(|series| series.as_object().unwrap().keys().cloned()));
