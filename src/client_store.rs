@@ -22,13 +22,13 @@ const RECORD_DEPTH: usize = 32;
 /// nothing.
 pub trait ClientStore {
     /// Consumes the ids and creates a client. With `single`, a second registration of the same software is refused. With `with_token`, the
-    /// client also gets a token that manages the registration (RFC 7592 section 3). `request_id` names the request in the store's log.
+    /// client also gets a token that manages the registration (RFC 7592 section 3).
     ///
     /// # Errors
     /// `Replayed`, `DuplicateSoftware`, `Unavailable`.
     fn create(
         &self,
-        request_id: Option<&str>,
+        origin: Origin<'_>,
         record: Record,
         single_uses: Vec<SingleUse>,
         single: bool,
@@ -69,14 +69,13 @@ pub trait ClientStore {
     fn delete(&self, client_id: &str) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Issues a token that is valid for `lifetime` seconds and bound to the certificate with this `thumbprint`. It consumes the id of the
-    /// client assertion, if there is one. It issues no token if the client was changed since it was read. `request_id` names the request in
-    /// the store's log.
+    /// client assertion, if there is one. It issues no token if the client was changed since it was read.
     ///
     /// # Errors
     /// `Replayed`, `UnknownClient`, `VersionMismatch`, `Unavailable`. After each of them, the next read of the client asks the store again.
     fn issue_token(
         &self,
-        request_id: Option<&str>,
+        origin: Origin<'_>,
         client: &TokenClient,
         scope: &str,
         lifetime: u64,
@@ -95,6 +94,15 @@ pub trait ClientStore {
     /// # Errors
     /// `Unavailable`.
     fn revoke(&self, token: &str) -> impl Future<Output = Result<(), StoreError>>;
+}
+
+/// What names a request of a caller in the store's log and in its trace. Both texts are harmless.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// Envoy's id of the request.
+    pub request_id: Option<&'a str>,
+    /// The trace that the request belongs to (W3C Trace Context).
+    pub traceparent: Option<&'a str>,
 }
 
 /// A registered client.

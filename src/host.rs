@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dcr_jose::Algorithm;
 use dcr_policy::{Refusal, Timestamp};
-use dcr_store_protocol::is_request_id;
+use dcr_store_protocol::{is_request_id, is_traceparent};
 
 #[cfg(test)]
 pub(crate) mod mock;
@@ -67,6 +67,11 @@ pub fn media_type(value: &[u8]) -> Option<String> {
 /// The id of a request. `None` if it must not be passed on or logged: see [`is_request_id`].
 pub fn request_id(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|id| is_request_id(id))
+}
+
+/// The trace that a request belongs to, as its `traceparent` says. `None` if it must not be passed on: see [`is_traceparent`].
+pub fn traceparent(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|parent| is_traceparent(parent))
 }
 
 /// Why a call could not be sent.

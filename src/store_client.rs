@@ -15,7 +15,9 @@ use serde_json::Value;
 
 use self::batcher::Batcher;
 use crate::cache::{Bounds, Cache};
-use crate::client_store::{Client, ClientStore, FoundClient, IssuedToken, Record, SingleUse, StoreError, TokenClient};
+use crate::client_store::{
+    Client, ClientStore, FoundClient, IssuedToken, Origin, Record, SingleUse, StoreError, TokenClient,
+};
 use crate::config::{Config, StoreConfig};
 use crate::host::{CacheEvent, CacheName, Call, CallResponse, Event, Host};
 
@@ -115,7 +117,7 @@ impl<H: Host> StoreClient<H> {
 impl<H: Host> ClientStore for StoreClient<H> {
     async fn create(
         &self,
-        request_id: Option<&str>,
+        Origin { request_id, traceparent }: Origin<'_>,
         record: Record,
         single_uses: Vec<SingleUse>,
         single: bool,
@@ -123,6 +125,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
     ) -> Result<Client, StoreError> {
         let element = NewClient {
             request_id,
+            traceparent,
             software: record.software(),
             single_registration: single,
             registration_access_token: with_token,
@@ -191,7 +194,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
 
     async fn issue_token(
         &self,
-        request_id: Option<&str>,
+        Origin { request_id, traceparent }: Origin<'_>,
         client: &TokenClient,
         scope: &str,
         lifetime: u64,
@@ -201,6 +204,7 @@ impl<H: Host> ClientStore for StoreClient<H> {
         let jti: Vec<SingleUse> = jti.into_iter().collect();
         let element = NewToken {
             request_id,
+            traceparent,
             client_id: client.client_id.as_str(),
             version: Some(signed(client.version)),
             scope,

@@ -186,6 +186,7 @@ async fn template(gateway: &Gateway, client_id: &str) -> Result<NewClient<Value>
     let client: Client<Value> = serde_json::from_value(tpp.send(tpp.request(Method::GET, &url)).await?.json())?;
     Ok(NewClient {
         request_id: None,
+        traceparent: None,
         software: client.software,
         single_registration: false,
         registration_access_token: false,

@@ -252,8 +252,10 @@ impl HttpContext for Stream {
             sender.complete(Vec::new());
         }
         let request = Request { head: Head { method, path, query, headers, certificate }, body };
-        // The store logs this id, so that an entry in its log can be matched with Envoy's.
-        let passed_on = request.request_id().map(|id| ("x-request-id", id.to_owned())).into_iter().collect();
+        // The store logs the id, so that an entry in its log can be matched with Envoy's, and its spans belong to the request's trace.
+        let origin = request.origin();
+        let passed_on = [("x-request-id", origin.request_id), ("traceparent", origin.traceparent)];
+        let passed_on = passed_on.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
         let progress = self.begin(sender.clone());
         let work = async move {
             let decision = {

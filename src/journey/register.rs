@@ -19,8 +19,8 @@ pub(super) async fn register<H: Host, S: ClientStore>(
     let rules = &gate.config.settings.profile.registration;
     let with_token = rules.management_token == ManagementToken::RegistrationAccessToken;
     let single_uses = approved.rq_04_ss_08_single_uses(gate);
-    let (id, single) = (request.request_id(), rules.single_registration);
-    let created = gate.store.create(id, approved.record, single_uses, single, with_token).await;
+    let (origin, single) = (request.origin(), rules.single_registration);
+    let created = gate.store.create(origin, approved.record, single_uses, single, with_token).await;
     let client =
         evaluation.require(&[&RQ_04_REPLAY, &MD_26], created.map_err(gw_01_gw_04_gw_06_md_26_refused_by_store))?;
     Ok(Decision::allow(Answer::registration(201, &client, &gate.config, client.registration_access_token.as_deref())))

@@ -8,7 +8,8 @@ use dcr_policy::{Refusal, Rule};
 use dcr_x509::Certificate;
 
 use super::body::{Body, BodyError};
-use crate::host::{media_type, request_id};
+use crate::client_store::Origin;
+use crate::host::{media_type, request_id, traceparent};
 
 /// The part of a request that arrives before the body.
 #[derive(Debug, Default)]
@@ -131,9 +132,14 @@ impl Request {
         std::str::from_utf8(value).ok().filter(|_| is_uuid)
     }
 
-    /// `x-request-id`. `None` if its value must not be passed on.
-    pub fn request_id(&self) -> Option<&str> {
-        self.gw_03_header("x-request-id").ok().flatten().and_then(request_id)
+    /// What names this request in the store's log and in its trace: `x-request-id` and `traceparent`. A value that must not be passed on is
+    /// left out.
+    pub fn origin(&self) -> Origin<'_> {
+        let header = |name| self.gw_03_header(name).ok().flatten();
+        Origin {
+            request_id: header("x-request-id").and_then(request_id),
+            traceparent: header("traceparent").and_then(traceparent),
+        }
     }
 
     /// The request has an interaction id, if the ecosystem requires one (RG-15).

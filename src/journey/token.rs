@@ -68,7 +68,7 @@ async fn issue<H: Host, S: ClientStore>(
 ) -> Result<IssuedToken, StoreError> {
     let lifetime = gate.config.settings.profile.access_token.lifetime.as_secs();
     let Grant { client, scope, thumbprint, jti } = grant;
-    gate.store.issue_token(request.request_id(), &client, &scope, lifetime, &thumbprint, jti).await
+    gate.store.issue_token(request.origin(), &client, &scope, lifetime, &thumbprint, jti).await
 }
 
 /// Judges a token request: first the form and the proof of the caller, then the client that the proof names.

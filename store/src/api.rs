@@ -7,6 +7,7 @@ mod readiness;
 mod request;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,20 +19,26 @@ use dcr_store_protocol::bounds::MAX_BODY;
 use dcr_store_protocol::{self as protocol, Clients, Introspection, RETURN_MINIMAL, Reply, Tokens, entity_tag, path};
 use serde_json::json;
 
+use self::observe::Observers;
 use self::problem::Problem;
 use self::readiness::Readiness;
-use self::request::{Batch, BatchItem, Checked, ClientId, IfMatch, PrefersMinimal, TokenForm};
+use self::request::{Batch, BatchItem, Checked, ClientId, IfMatch, Origin, PrefersMinimal, TokenForm};
+use crate::clock::Clock;
 use crate::credential::Credential;
 use crate::database::{Database, Failure, Refusal};
 use crate::metrics::{self, Metrics};
 use crate::model::{
     ActiveToken, Client, Confirmation, Kind, NewClient, NewToken, Replacement, TokenType, TokenUse, WrittenClient,
 };
+use crate::spans::{self, Spans};
 
 /// The whole API over a database. With a credential, each call under `/v1` must present it. `/healthz`, `/readyz` and `/metrics` stay open.
-pub fn router(database: Database, credential: Option<Credential>) -> Router {
+/// `clock` is only shown in the metrics.
+pub fn router(database: Database, clock: Clock, credential: Option<Credential>, spans: Spans) -> Router {
     let readiness = Readiness::of(database.clone());
-    let store = Arc::new(Store { database, readiness, metrics: Metrics::new(), credential });
+    let metrics = Metrics::new();
+    let observers = Observers { metrics: metrics.clone(), spans: spans.clone() };
+    let store = Arc::new(Store { database, readiness, metrics, spans, clock, credential });
     Router::new()
         .route(path::CLIENTS, post(create_clients))
         .route(path::CLIENT, get(read_client).put(replace_client).delete(delete_client))
@@ -46,7 +53,7 @@ pub fn router(database: Database, credential: Option<Credential>) -> Router {
         .fallback(async || Problem::NotFound)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(map_response(uncached))
-        .layer(from_fn_with_state(store.metrics.clone(), observe::observe))
+        .layer(from_fn_with_state(observers, observe::observe))
         .with_state(store)
 }
 
@@ -57,6 +64,8 @@ struct Store {
     database: Database,
     readiness: Readiness,
     metrics: Metrics,
+    spans: Spans,
+    clock: Clock,
     credential: Option<Credential>,
 }
 
@@ -104,21 +113,40 @@ impl Store {
         Batch(items): Batch<N>,
         all: impl AsyncFnOnce(Vec<N>) -> Result<Vec<Result<D, Refusal>>, Failure>,
     ) -> Result<Vec<Reply<D>>, Problem> {
+        let started = SystemTime::now();
         let mut new = Vec::with_capacity(items.len());
-        let checked = |item: BatchItem<N>| (item.request_id, item.new.map(|one| new.push(one)));
-        let items: Vec<(Option<String>, Result<(), Problem>)> = items.into_iter().map(checked).collect();
+        let checked = |item: BatchItem<N>| (item.origin, item.new.map(|one| new.push(one)));
+        let items: Vec<(Origin, Result<(), Problem>)> = items.into_iter().map(checked).collect();
         let mut done = all(new).await?.into_iter();
-        let replies = items.into_iter().map(|(request_id, item)| {
+        let replies = items.into_iter().map(|(origin, item)| {
             let next = |()| done.next().ok_or(Failure::Closed)?.map_err(|refusal| Failure::from(refusal).into());
             let reply = match item.and_then(next) {
                 Ok(done) => Reply::made(done),
                 Err(problem) => problem.into_reply(),
             };
             self.metrics.batch_item(kind, reply.status);
-            tracing::info!(request_id, status = reply.status, "{}", kind.singular());
+            self.tell(kind, &origin, reply.status, started);
             reply
         });
         Ok(replies.collect())
+    }
+}
+
+impl Store {
+    /// Logs one item of a batch, and writes its span.
+    fn tell(&self, kind: Kind, Origin { request_id, traceparent }: &Origin, status: u16, started: SystemTime) {
+        let trace_id = traceparent.as_deref().and_then(spans::trace_id);
+        tracing::info!(request_id, trace_id, status, "{}", kind.singular());
+        // Without a trace of its own it is told by the span of the whole request.
+        if traceparent.is_none() {
+            return;
+        }
+        if let Some(mut span) = self.spans.begin(kind.singular().to_owned(), traceparent.as_deref(), started) {
+            span.set_status(status);
+            if let Some(request_id) = request_id {
+                span.set_text("dcr.request_id", request_id.as_str());
+            }
+        }
     }
 }
 
@@ -163,6 +191,8 @@ async fn metrics_text(State(store): State<Shared>) -> Response {
         Ok(counts) => store.metrics.kept(counts),
         Err(failure) => tracing::warn!(%failure, "counting for /metrics failed"),
     }
+    store.metrics.waiting(store.database.waiting());
+    store.metrics.time(&store.clock);
     match store.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

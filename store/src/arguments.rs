@@ -8,6 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 use dcr_store::credential::{Credential, CredentialError};
 use dcr_store::server::Limits;
+use dcr_store::spans::Endpoint;
 
 /// The record of dcr-gate: registered clients, used jti and access tokens, behind a small HTTP API.
 ///
@@ -47,6 +48,10 @@ pub(crate) struct Arguments {
     /// How long a connection may wait for its next request before it is closed; longer than the callers keep unused connections (Envoy: 1h)
     #[arg(long, env = "DCR_STORE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "65m", value_parser = duration)]
     idle_timeout: Duration,
+
+    /// Send a span for each request to this collector (OpenTelemetry, OTLP over HTTP), as http://127.0.0.1:4318; without it there are none
+    #[arg(long, env = "DCR_STORE_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<Endpoint>,
 
     /// How the log on standard error is written
     #[arg(long, env = "DCR_STORE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -170,6 +175,14 @@ mod tests {
             let line = format!("dcr-store {wrong}");
             assert!(Arguments::try_parse_from(line.split_whitespace()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn spans_go_to_a_url_of_http_or_nowhere() {
+        assert_eq!(arguments("dcr-store").otlp_endpoint, None);
+        let set = arguments("dcr-store --otlp-endpoint http://127.0.0.1:4318").otlp_endpoint.unwrap();
+        assert_eq!(set.to_string(), "http://127.0.0.1:4318/v1/traces");
+        assert!(Arguments::try_parse_from(["dcr-store", "--otlp-endpoint", "https://127.0.0.1:4318"]).is_err());
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub struct Counts {
     pub jti_kept: i64,
 }
 
+/// How many operations wait for the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Operations that write.
+    pub writes: usize,
+    /// Operations that only read.
+    pub reads: usize,
+}
+
 impl Database {
     /// Opens the database at `url`, creates it if it is missing, and brings its schema up to date. The scheme of the URL selects the kind
     /// of database: `sqlite:PATH` is a SQLite file.
@@ -152,6 +161,12 @@ impl Database {
     /// Only failures of the database.
     pub async fn counts(&self) -> Result<Counts, Failure> {
         self.0.counts().await
+    }
+
+    /// Counts the operations that wait for the database. It asks only the queues, so it answers at once.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        self.0.waiting()
     }
 
     /// Waits for running transactions, then closes the database. Later operations fail.

@@ -11,6 +11,7 @@
 //! - [`metrics`]: the metrics for Prometheus
 //! - [`purge`]: the task that deletes expired rows
 //! - [`server`]: the connections, with their deadlines and their bound
+//! - [`spans`]: the spans for a collector of traces
 //! - [`clock`]: the source of the current time
 
 pub mod api;
@@ -21,5 +22,6 @@ pub mod metrics;
 pub mod model;
 pub mod purge;
 pub mod server;
+pub mod spans;
 #[cfg(test)]
 mod test_log;

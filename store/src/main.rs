@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::Parser;
 use dcr_store::clock::Clock;
 use dcr_store::database::{Database, Failure, OpenError, without_userinfo};
+use dcr_store::spans::Spans;
 use dcr_store::{api, purge, server};
+use opentelemetry_otlp::ExporterBuildError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -37,6 +39,8 @@ enum Error {
     Listen(std::net::SocketAddr, std::io::Error),
     #[error("cannot write the ready file `{}`: {error}", path.display())]
     ReadyFile { path: PathBuf, error: std::io::Error },
+    #[error("spans cannot be sent: {0}")]
+    Spans(#[from] ExporterBuildError),
     #[error("the operating system refused what the store needs: {0}")]
     System(#[from] std::io::Error),
     #[error("the database could not be closed in good order: {0}; nothing is lost, the next start reads its log")]
@@ -75,7 +79,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     let url = format!("http://{}", listener.local_addr()?);
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let app = api::router(database.clone(), credential);
+    let spans = arguments.otlp_endpoint.as_ref().map_or_else(|| Ok(Spans::none()), Spans::sent_to)?;
+    let app = api::router(database.clone(), clock.clone(), credential, spans.clone());
     let serving = tokio::spawn(server::serve(listener, app, limits, async { drop(stopped.await) }));
     let purging = tokio::spawn(purge::run(database.clone(), clock, purge::INTERVAL));
     let housekeeping = tokio::spawn(database.clone().housekeeping());
@@ -91,6 +96,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     if timeout(STOP_TIMEOUT, serving).await.is_err() {
         tracing::warn!("requests were still running after {} seconds and are cut off", STOP_TIMEOUT.as_secs());
     }
+    spans.close().await;
     timeout(CLOSE_TIMEOUT, database.close()).await.map_err(|_elapsed| Error::CloseTimeout)??;
     tracing::info!("stopped");
     Ok(())

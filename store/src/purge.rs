@@ -136,6 +136,7 @@ mod tests {
         let database = Database::open(&url, clock.clone()).await.unwrap();
         let used = |jti: &str, expires_at| NewClient {
             request_id: None,
+            traceparent: None,
             software: Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8ACBgBzinpr8oJ8B".to_owned() },
             single_registration: false,
             registration_access_token: false,

@@ -19,7 +19,9 @@ mod mistakes;
 mod probe;
 mod shadow;
 mod third_party;
+mod tracing;
 mod traps;
+mod watching;
 
 use std::sync::{Arc, LazyLock};
 

@@ -30,6 +30,9 @@ pub const THUMBPRINT_LENGTH: usize = 43;
 /// The longest request id.
 pub const MAX_REQUEST_ID: usize = 64;
 
+/// The length of a `traceparent`.
+pub const TRACEPARENT_LENGTH: usize = 55;
+
 /// The longest time in seconds for which a `jti` may be kept and an access token may live: 366 days.
 ///
 /// A gateway sends the `exp` of a request or an assertion, and the longest that any profile allows is far below this. Without a
@@ -51,6 +54,9 @@ pub const THUMBPRINT_PATTERN: &str = CLIENT_ID_PATTERN;
 /// [`is_request_id`] as a regular expression, but for the length.
 pub const REQUEST_ID_PATTERN: &str = "^[A-Za-z0-9-]+$";
 
+/// [`is_traceparent`] as a regular expression, but for ids that are zero.
+pub const TRACEPARENT_PATTERN: &str = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$";
+
 /// Whether the store can have made this `client_id`: 1 to [`MAX_CLIENT_ID`] characters of base64url.
 #[must_use]
 pub fn is_client_id(text: &str) -> bool {
@@ -62,6 +68,23 @@ pub fn is_client_id(text: &str) -> bool {
 #[must_use]
 pub fn is_request_id(text: &str) -> bool {
     (1..=MAX_REQUEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Whether this is the value of a `traceparent` header (W3C Trace Context) of version 00: the version, a trace id, the id of the calling
+/// span and flags, in lower-case hexadecimal digits. No id is zero. Values of later versions are refused: they may have more parts.
+#[must_use]
+pub fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
+    let mut parts = text.split('-');
+    let (version, trace, span, flags, more) = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
+    version == Some("00")
+        && trace.is_some_and(|trace| is_id(trace, 32))
+        && span.is_some_and(|span| is_id(span, 16))
+        && flags.is_some_and(|flags| is_hex(flags, 2))
+        && more.is_none()
 }
 
 /// Whether this can be an issuer, a software id or a `jti`: 1 to `max` bytes without control characters.
@@ -113,6 +136,36 @@ mod tests {
         }
         for bad in ["", "a b", "a\tb", "a\n", "a_b", "a.b", "{\"status\":201}", "é", &"a".repeat(65)] {
             assert!(!is_request_id(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_is_of_version_00_and_has_ids() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(good.len(), TRACEPARENT_LENGTH);
+        for good in [good, &good.replace("-01", "-00"), &good.replace("-01", "-ff")] {
+            assert!(is_traceparent(good), "{good:?}");
+        }
+        for bad in [
+            "",
+            "00",
+            &good.to_ascii_uppercase(),
+            &format!("{good} "),
+            &format!(" {good}"),
+            &format!("{good}-00"),
+            &format!("{good},{good}"),
+            &good.replacen("00-", "01-", 1),
+            &good.replacen("00-", "ff-", 1),
+            &good.replacen("00-", "", 1),
+            &good.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &good.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            &good.replace("4bf9", "4bg9"),
+            &good.replace("4bf9", "4b-9"),
+            &good.replace("-01", "-1"),
+            &good.replace("-01", "-0\n"),
+            &good.replace("-01", "-é"),
+        ] {
+            assert!(!is_traceparent(bad), "{bad:?}");
         }
     }
 

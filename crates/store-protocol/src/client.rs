@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use crate::bounds::{
     CLIENT_ID_PATTERN, MAX_CLIENT_ID, MAX_JTI, MAX_JTI_COUNT, MAX_REQUEST_ID, MAX_SOFTWARE, NAME_PATTERN,
-    REQUEST_ID_PATTERN,
+    REQUEST_ID_PATTERN, TRACEPARENT_LENGTH, TRACEPARENT_PATTERN,
 };
 
 /// The preference by which an update is answered without the record (RFC 7240 section 4.2): the value of `Prefer`.
@@ -49,6 +49,13 @@ pub struct NewClient<R, S = String, J = Vec<Jti<S>>> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_REQUEST_ID), regex(pattern = REQUEST_ID_PATTERN)))]
     pub request_id: Option<S>,
+    /// The trace of that request (W3C Trace Context, version 00), for the store's log and its spans. Any other text is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = TRACEPARENT_LENGTH, max = TRACEPARENT_LENGTH), regex(pattern = TRACEPARENT_PATTERN))
+    )]
+    pub traceparent: Option<S>,
     /// Whose registration it is.
     pub software: Software<S>,
     /// Whether to refuse when this software has a client already.
@@ -159,6 +166,7 @@ mod tests {
         assert_eq!(read.request_id, None);
         let borrowed = NewClient {
             request_id: read.request_id.as_deref(),
+            traceparent: read.traceparent.as_deref(),
             software: Software { issuer: read.software.issuer.as_str(), id: &read.software.id },
             single_registration: read.single_registration,
             registration_access_token: read.registration_access_token,

@@ -24,6 +24,7 @@
 //! let sent = Clients {
 //!     clients: vec![NewClient {
 //!         request_id: Some("7e1f0c9a"),
+//!         traceparent: None,
 //!         software: Software { issuer: "OpenBanking Ltd", id: "sgsMuc8A" },
 //!         single_registration: true,
 //!         registration_access_token: false,
@@ -49,7 +50,7 @@ pub mod path;
 mod token;
 
 pub use self::batch::{Clients, Kind, Outcome, Reply, Tokens};
-pub use self::bounds::is_request_id;
+pub use self::bounds::{is_request_id, is_traceparent};
 pub use self::client::{
     Client, Jti, NewClient, RETURN_MINIMAL, Replacement, Software, WrittenClient, entity_tag, version_of_entity_tag,
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schema")]
 use crate::bounds::{
     CLIENT_ID_PATTERN, MAX_CLIENT_ID, MAX_JTI_COUNT, MAX_LIFETIME, MAX_REQUEST_ID, MAX_SCOPE, MAX_TOKEN,
-    REQUEST_ID_PATTERN, SCOPE_PATTERN, THUMBPRINT_LENGTH, THUMBPRINT_PATTERN,
+    REQUEST_ID_PATTERN, SCOPE_PATTERN, THUMBPRINT_LENGTH, THUMBPRINT_PATTERN, TRACEPARENT_LENGTH, TRACEPARENT_PATTERN,
 };
 use crate::client::Jti;
 
@@ -18,6 +18,13 @@ pub struct NewToken<S = String, J = Vec<Jti<S>>> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_REQUEST_ID), regex(pattern = REQUEST_ID_PATTERN)))]
     pub request_id: Option<S>,
+    /// The trace of that request (W3C Trace Context, version 00), for the store's log and its spans. Any other text is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = TRACEPARENT_LENGTH, max = TRACEPARENT_LENGTH), regex(pattern = TRACEPARENT_PATTERN))
+    )]
+    pub traceparent: Option<S>,
     /// To whom.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_CLIENT_ID), regex(pattern = CLIENT_ID_PATTERN)))]
     pub client_id: S,
@@ -161,6 +168,7 @@ mod tests {
         let none: &[Jti] = &[];
         let asked = NewToken {
             request_id: None,
+            traceparent: None,
             client_id: "client",
             version: Some(2),
             scope: "accounts",

@@ -236,3 +236,26 @@ fn the_stores_log_can_distinguish_the_requests() {
         }
     });
 }
+
+#[test]
+fn the_store_learns_the_trace_of_a_request_if_it_is_well_formed() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    run(0, |host| async move {
+        let (gate, client) = gate_and_client(&host).await;
+        for (parents, sent) in [
+            (&[PARENT][..], Some(PARENT)),
+            (&[&PARENT.to_ascii_uppercase()], None),
+            (&["00-00000000000000000000000000000000-00f067aa0ba902b7-01"], None),
+            (&[PARENT, PARENT], None),
+            (&[], None),
+        ] {
+            let mut request = token_request(&mint::client_assertion(&client, ISSUER), "");
+            let headers = parents.iter().map(|parent| ("traceparent".to_owned(), parent.as_bytes().to_vec()));
+            request.head.headers.extend(headers);
+            assert_eq!(answered(&gate, &Endpoint::Token, &request).await.status, 200);
+            let calls = host.calls.borrow();
+            let asked: Value = serde_json::from_slice(&calls.last().unwrap().body).unwrap();
+            assert_eq!(asked["tokens"][0].get("traceparent").and_then(Value::as_str), sent, "{parents:?}");
+        }
+    });
+}

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use dcr_store_protocol::{ErrorBody, ErrorCode, Reply};
 
 use crate::database::{Failure, Refusal};
+use crate::metrics::NOT_READY;
 
 /// Why a request is not answered with success.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(super) enum Problem {
     Failed(Failure),
 }
 
+/// The cause of an answer that is a failure of the store, in one word. It goes with the answer to where requests are observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cause(pub(super) &'static str);
+
 /// Logs nothing: code may build a problem and then not use it. [`Problem::log`] is called where the answer is made.
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
@@ -56,6 +61,15 @@ impl Problem {
     pub(super) fn into_reply<T>(self) -> Reply<T> {
         self.log();
         Reply::refused(self.status(), self.body())
+    }
+
+    /// The cause, if the failure lies with the store.
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::NotReady => Some(Cause(NOT_READY)),
+            Self::Failed(failure) => failure.cause().map(Cause),
+            _ => None,
+        }
     }
 
     /// Logs a failure that lies with the store. What lies with the caller is in the line of the request.
@@ -110,7 +124,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.log();
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let response = (status, Json(self.body())).into_response();
+        let mut response = (status, Json(self.body())).into_response();
+        if let Some(cause) = self.cause() {
+            response.extensions_mut().insert(cause);
+        }
         match status {
             StatusCode::UNAUTHORIZED => with_header(response, header::WWW_AUTHENTICATE, "Bearer"),
             StatusCode::SERVICE_UNAVAILABLE => with_header(response, header::RETRY_AFTER, "1"),

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use dcr_store_protocol::bounds::{
     MAX_BATCH, MAX_JTI, MAX_JTI_COUNT, MAX_LIFETIME, MAX_SOFTWARE, MAX_TOKEN, is_client_id, is_name, is_request_id,
-    is_scope, is_thumbprint,
+    is_scope, is_thumbprint, is_traceparent,
 };
 use dcr_store_protocol::{self as protocol, Clients, RETURN_MINIMAL, Tokens, version_of_entity_tag};
 use serde::de::DeserializeOwned;
@@ -126,10 +126,28 @@ pub(super) struct Batch<T>(pub(super) Vec<BatchItem<T>>);
 
 /// One item of a batch.
 pub(super) struct BatchItem<T> {
-    /// The id of the request of the gateway's caller, for the log.
-    pub(super) request_id: Option<String>,
+    /// The request of the gateway's caller.
+    pub(super) origin: Origin,
     /// The request, or the problem with it.
     pub(super) new: Result<T, Problem>,
+}
+
+/// What names a request of the gateway's caller in the log and in its trace. A malformed text is left out.
+#[derive(Default)]
+pub(super) struct Origin {
+    /// Its id.
+    pub(super) request_id: Option<String>,
+    /// The trace that it belongs to.
+    pub(super) traceparent: Option<String>,
+}
+
+impl Origin {
+    fn of(request_id: &mut Option<String>, traceparent: &mut Option<String>) -> Self {
+        Self {
+            request_id: request_id.take().filter(|id| is_request_id(id)),
+            traceparent: traceparent.take().filter(|parent| is_traceparent(parent)),
+        }
+    }
 }
 
 /// A value that can be an item of a batch.
@@ -138,8 +156,8 @@ pub(super) trait FromItem: Sized {
     type Shape: DeserializeOwned;
     /// The expected form of an item, for callers that sent another one.
     const TAKES: &'static str;
-    /// Takes the id of the request out of the shape.
-    fn take_request_id(shape: &mut Self::Shape) -> Option<String>;
+    /// Takes what names the request out of the shape.
+    fn take_origin(shape: &mut Self::Shape) -> Origin;
     /// Checks what the type of the shape cannot express.
     fn check(shape: Self::Shape) -> Result<Self, Problem>;
 }
@@ -157,10 +175,10 @@ impl<T: FromItem> BatchItem<T> {
     fn read(text: &str) -> Self {
         match serde_json::from_str(text) {
             Ok(mut shape) => {
-                let request_id = T::take_request_id(&mut shape).filter(|id| is_request_id(id));
-                Self { request_id, new: T::check(shape) }
+                let origin = T::take_origin(&mut shape);
+                Self { origin, new: T::check(shape) }
             }
-            Err(_) => Self { request_id: None, new: Err(Problem::Invalid(T::TAKES)) },
+            Err(_) => Self { origin: Origin::default(), new: Err(Problem::Invalid(T::TAKES)) },
         }
     }
 }
@@ -178,15 +196,16 @@ impl FromItem for NewClient {
     type Shape = protocol::NewClient<Box<RawValue>>;
     const TAKES: &'static str = "each of `clients` must be an object with exactly `software` ({`issuer`, `id`}), `single_registration` \
         (true or false), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}), `record` (an object) and, if you like, \
-        `registration_access_token` (true or false) and `request_id` (a string)";
+        `registration_access_token` (true or false), `request_id` and `traceparent` (strings)";
 
-    fn take_request_id(shape: &mut Self::Shape) -> Option<String> {
-        shape.request_id.take()
+    fn take_origin(shape: &mut Self::Shape) -> Origin {
+        Origin::of(&mut shape.request_id, &mut shape.traceparent)
     }
 
     fn check(shape: Self::Shape) -> Result<Self, Problem> {
         let protocol::NewClient {
             request_id,
+            traceparent,
             software,
             single_registration,
             registration_access_token,
@@ -196,7 +215,15 @@ impl FromItem for NewClient {
         check_software(&software)?;
         check_jti(&consume_jti)?;
         let record = Record::of_body(record).ok_or(Problem::Invalid("`record` must be a JSON object"))?;
-        Ok(Self { request_id, software, single_registration, registration_access_token, consume_jti, record })
+        Ok(Self {
+            request_id,
+            traceparent,
+            software,
+            single_registration,
+            registration_access_token,
+            consume_jti,
+            record,
+        })
     }
 }
 
@@ -212,11 +239,11 @@ impl FromBody for Batch<NewToken> {
 impl FromItem for NewToken {
     type Shape = Self;
     const TAKES: &'static str = "each of `tokens` must be an object with exactly `client_id`, `scope` (strings), `expires_in` (seconds), \
-        `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number) and \
-        `request_id` (a string)";
+        `cnf` ({`x5t#S256`}), `consume_jti` (a list of {`issuer`, `jti`, `expires_at`}) and, if you like, `version` (a number), \
+        `request_id` and `traceparent` (strings)";
 
-    fn take_request_id(shape: &mut Self) -> Option<String> {
-        shape.request_id.take()
+    fn take_origin(shape: &mut Self) -> Origin {
+        Origin::of(&mut shape.request_id, &mut shape.traceparent)
     }
 
     fn check(shape: Self) -> Result<Self, Problem> {

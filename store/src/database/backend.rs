@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use super::identifiers::NewSecret;
-use super::{Counts, Failure, Refusal};
+use super::{Counts, Failure, Refusal, Waiting};
 use crate::model::{
     ActiveToken, Client, IssuedToken, Jti, MAX_LIFETIME, NewClient, NewToken, Replacement, WrittenClient,
 };
@@ -50,6 +50,9 @@ pub(super) trait Backend: Debug + Send + Sync {
 
     /// Counts the rows.
     fn counts(&self) -> Operation<'_, Counts>;
+
+    /// Counts the operations that wait. It must not wait for the database.
+    fn waiting(&self) -> Waiting;
 
     /// Waits for running operations, then closes. Later operations fail with [`Failure::Closed`].
     fn close(&self) -> Operation<'_, ()>;

@@ -59,6 +59,26 @@ pub enum Failure {
     Randomness(getrandom::Error),
 }
 
+impl Failure {
+    /// Every word that [`Self::cause`] can have.
+    pub const CAUSES: [&str; 6] = ["database", "overloaded", "timeout", "closed", "record", "randomness"];
+
+    /// The cause in one word, for metrics and spans. `None` if the operation was refused: then the reason lies with the caller.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        let [database, overloaded, timeout, closed, record, randomness] = Self::CAUSES;
+        match self {
+            Self::Refused(_) => None,
+            Self::Database(_) => Some(database),
+            Self::Overloaded => Some(overloaded),
+            Self::Timeout => Some(timeout),
+            Self::Closed => Some(closed),
+            Self::Record(_) => Some(record),
+            Self::Randomness(_) => Some(randomness),
+        }
+    }
+}
+
 /// Why a database could not be opened. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -24,7 +24,7 @@ use self::statements::{consume, create_client, find_access_token, find_client, f
 use self::thread::{DatabaseThread, FastLane};
 use crate::clock::Clock;
 use crate::database::backend::{Backend, ClientToCreate, Operation, TokenToIssue};
-use crate::database::{Counts, Failure, Refusal};
+use crate::database::{Counts, Failure, Refusal, Waiting};
 use crate::model::{ActiveToken, Client, IssuedToken, Replacement, WrittenClient};
 
 /// The scheme of the URLs of this database.
@@ -179,6 +179,10 @@ impl Backend for Sqlite {
                 Ok(Counts { clients: row.get(0)?, live_tokens: row.get(1)?, jti_kept: row.get(2)? })
             })?)
         }))
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting { writes: self.writer.waiting(), reads: self.reader.waiting() }
     }
 
     /// Moves the write-ahead log into the database file. If that fails, the next start reads the log.

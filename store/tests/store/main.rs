@@ -11,6 +11,8 @@ mod openapi;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod spans;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod suite;

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use dcr_store::clock::Clock;
 use dcr_store::credential::Credential;
 use dcr_store::database::Database;
+use dcr_store::spans::Spans;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -26,6 +27,9 @@ use crate::sqlite;
 
 /// The time of the routers' clocks at the start of a test.
 pub(crate) const NOW: i64 = 1_643_090_861;
+
+/// The caller's trace and span, as a header.
+pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// A complete answer. If the body is not JSON, it is `Null`; see `text`.
 #[derive(Debug)]
@@ -102,6 +106,7 @@ pub(crate) struct Rig {
     pub(crate) router: Router,
     pub(crate) database: Database,
     pub(crate) fixture: Box<dyn Fixture>,
+    clock: Clock,
     time: Arc<AtomicI64>,
 }
 
@@ -113,7 +118,7 @@ impl Rig {
 
     pub(crate) async fn with_credential(credential: Option<Credential>) -> Self {
         let mut rig = Self::new().await;
-        rig.router = dcr_store::api::router(rig.database.clone(), credential);
+        rig.router = dcr_store::api::router(rig.database.clone(), rig.clock.clone(), credential, Spans::none());
         rig
     }
 
@@ -124,9 +129,10 @@ impl Rig {
             let time = time.clone();
             move || time.load(Ordering::SeqCst)
         });
-        let fixture = Box::new(open(clock).await);
+        let fixture = Box::new(open(clock.clone()).await);
         let database = fixture.database();
-        Self { router: dcr_store::api::router(database.clone(), None), database, fixture, time }
+        let router = dcr_store::api::router(database.clone(), clock.clone(), None, Spans::none());
+        Self { router, database, fixture, clock, time }
     }
 
     pub(crate) fn set_time(&self, now: i64) {

@@ -171,6 +171,7 @@ impl Scene {
     async fn registration_token_of_the_store(&self) -> Result<String, String> {
         let client = NewClient {
             request_id: None,
+            traceparent: None,
             software: Software { issuer: "another gateway", id: "another" },
             single_registration: false,
             registration_access_token: true,

@@ -44,6 +44,7 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     let software = Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8ACBgBzinpr8oJ8B".to_owned() };
     NewClient {
         request_id: None,
+        traceparent: None,
         software,
         single_registration: false,
         registration_access_token: false,

@@ -54,6 +54,11 @@ impl DatabaseThread {
         }
     }
 
+    /// How many jobs are in the queue.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+    }
+
     /// Wakes the thread if it waits for a message. If the queue is full, the thread is not waiting.
     fn wake(&self) {
         drop(self.queue.try_send(Message::Wake));

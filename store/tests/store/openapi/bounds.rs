@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::DOCUMENT;
-use crate::support::{Rig, jti, new_client, new_token, replacement};
+use crate::support::{Rig, TRACEPARENT, jti, new_client, new_token, replacement};
 
 #[tokio::test]
 async fn the_store_has_the_bounds_of_the_document() {
@@ -15,13 +15,14 @@ async fn the_store_has_the_bounds_of_the_document() {
     for (number, attempt) in Attempt::all("NewToken", 't').into_iter().enumerate() {
         let mut token = new_token(of("token", number));
         token["client_id"] = json!(client.trim_start_matches("/v1/clients/"));
-        (token["version"], token["request_id"]) = (json!(1), json!("id"));
+        (token["version"], token["request_id"], token["traceparent"]) = (json!(1), json!("id"), json!(TRACEPARENT));
         let tokens = json!({ "tokens": [attempt.apply(token)] });
         attempt.check(rig.post("/v1/tokens", &tokens).await.of_one().status.as_u16(), 201);
     }
     for (number, attempt) in Attempt::all("NewClient", 'c').into_iter().enumerate() {
         let mut new_client = new_client(of("client", number));
         (new_client["registration_access_token"], new_client["request_id"]) = (json!(true), json!("id"));
+        new_client["traceparent"] = json!(TRACEPARENT);
         attempt.check(rig.create(&attempt.apply(new_client)).await.status.as_u16(), 201);
     }
     let mut version = 1;
@@ -77,8 +78,8 @@ impl Attempt {
 }
 
 fn collect(schema: &Value, filler: char, pointer: &str, all: &mut Vec<Attempt>) {
-    // A malformed client_id is an unknown client. A malformed request id is only left out of the log.
-    if ["/client_id", "/request_id"].contains(&pointer) {
+    // A malformed client_id is an unknown client. A malformed request id or trace is only left out of the log.
+    if ["/client_id", "/request_id", "/traceparent"].contains(&pointer) {
         return;
     }
     if let Some(reference) = schema["$ref"].as_str() {

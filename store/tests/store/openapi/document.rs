@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dcr_store_protocol::bounds::{CLIENT_ID_PATTERN, MAX_BODY, MAX_CLIENT_ID, MAX_REQUEST_ID, REQUEST_ID_PATTERN};
+use dcr_store_protocol::bounds::{
+    CLIENT_ID_PATTERN, MAX_BODY, MAX_CLIENT_ID, MAX_REQUEST_ID, REQUEST_ID_PATTERN, TRACEPARENT_PATTERN,
+};
 use dcr_store_protocol::{
     Client, Clients, ErrorBody, ErrorCode, Introspection, IssuedToken, NewClient, NewToken, RETURN_MINIMAL,
     Replacement, Reply, TokenForm, Tokens, WrittenClient, path,
@@ -67,7 +69,7 @@ fn create_clients(schemas: &mut Schemas) -> Value {
     let request = body(JSON, schemas.of::<Clients<NewClient<Record>>>());
     let answer = schemas.of::<Clients<Reply<WrittenClient>>>();
     Operation::new("createClients", "Register 1 to 64 clients, each for itself")
-        .parameters(&[request_id()])
+        .parameters(&[request_id(), traceparent()])
         .takes(request)
         .answers(200, "A reply for each client, in the order of the request", answer)
         .operation()
@@ -75,7 +77,7 @@ fn create_clients(schemas: &mut Schemas) -> Value {
 
 fn read_client(schemas: &mut Schemas) -> Value {
     Operation::new("readClient", "Read a client")
-        .parameters(&[client_id(), request_id()])
+        .parameters(&[client_id(), request_id(), traceparent()])
         .answers_with(200, "The client", schemas.of::<Client<Record>>(), json!({ "etag": etag() }))
         .refuses(&[ErrorCode::UnknownClient])
         .operation()
@@ -88,7 +90,7 @@ fn replace_client(schemas: &mut Schemas) -> Value {
     let headers = json!({ "etag": etag(), "preference-applied": applied });
     let description = "The client at its new version; without the record where `Prefer` asks for that";
     Operation::new("replaceClient", "Replace the record of a client; its tokens stay")
-        .parameters(&[client_id(), if_match(), prefer(), request_id()])
+        .parameters(&[client_id(), if_match(), prefer(), request_id(), traceparent()])
         .takes(request)
         .answers_with(200, description, answer, headers)
         .refuses(&[
@@ -104,7 +106,7 @@ fn replace_client(schemas: &mut Schemas) -> Value {
 
 fn delete_client() -> Value {
     Operation::new("deleteClient", "Delete a client and all its tokens")
-        .parameters(&[client_id(), request_id()])
+        .parameters(&[client_id(), request_id(), traceparent()])
         .answers(204, "It is deleted", Value::Null)
         .refuses(&[ErrorCode::UnknownClient])
         .operation()
@@ -114,7 +116,7 @@ fn issue_tokens(schemas: &mut Schemas) -> Value {
     let request = body(JSON, schemas.of::<Tokens<NewToken>>());
     let answer = schemas.of::<Tokens<Reply<IssuedToken>>>();
     Operation::new("issueTokens", "Issue 1 to 64 access tokens, each for itself")
-        .parameters(&[request_id()])
+        .parameters(&[request_id(), traceparent()])
         .takes(request)
         .answers(200, "A reply for each token, in the order of the request", answer)
         .operation()
@@ -124,7 +126,7 @@ fn introspect_token(schemas: &mut Schemas) -> Value {
     let request = body(FORM, schemas.of::<TokenForm>());
     let answer = schemas.of::<Introspection>();
     Operation::new("introspectToken", "What is known of a token (RFC 7662)")
-        .parameters(&[request_id()])
+        .parameters(&[request_id(), traceparent()])
         .takes(request)
         .answers(200, "What is known", answer)
         .operation()
@@ -134,7 +136,7 @@ fn revoke_token(schemas: &mut Schemas) -> Value {
     let request = body(FORM, schemas.of::<TokenForm>());
     let answer = json!({ "type": "object", "maxProperties": 0 });
     Operation::new("revokeToken", "End a token of either use (RFC 7009)")
-        .parameters(&[request_id()])
+        .parameters(&[request_id(), traceparent()])
         .takes(request)
         .answers(200, "It is not active, whether it was known or not", answer)
         .operation()
@@ -272,6 +274,12 @@ fn request_id() -> Value {
     let schema =
         json!({ "type": "string", "minLength": 1, "maxLength": MAX_REQUEST_ID, "pattern": REQUEST_ID_PATTERN });
     json!({ "name": "x-request-id", "in": "header", "description": description, "schema": schema })
+}
+
+fn traceparent() -> Value {
+    let description = "The trace that the request belongs to (W3C Trace Context), for the log and the spans. A text of another form is ignored.";
+    let schema = json!({ "type": "string", "pattern": TRACEPARENT_PATTERN });
+    json!({ "name": "traceparent", "in": "header", "description": description, "schema": schema })
 }
 
 fn if_match() -> Value {

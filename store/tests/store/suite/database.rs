@@ -156,6 +156,7 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
     let software = Software { issuer: "OpenBanking Ltd".to_owned(), id: "sgsMuc8ACBgBzinpr8oJ8B".to_owned() };
     NewClient {
         request_id: None,
+        traceparent: None,
         software,
         single_registration: false,
         registration_access_token: false,
@@ -167,6 +168,7 @@ fn new_client(consume_jti: Vec<Jti>) -> NewClient {
 fn new_token(client_id: &str, expires_in: i64) -> NewToken {
     NewToken {
         request_id: None,
+        traceparent: None,
         client_id: client_id.to_owned(),
         version: None,
         scope: "accounts".to_owned(),
