@@ -89,8 +89,9 @@ lint: wasm-target $(CHECKERS) ## formatting, clippy natively and for wasm, docum
 		else echo 'not checked: dcr-policy for wasm32-unknown-unknown, which cannot be added here' >&2; fi
 	.tools/checkers/bin/cargo-deny --log-level error check bans licenses sources
 
-docs: ## write docs/rules.md anew from the catalogue of rules
+docs: ## write docs/rules.md and docs/configuration.schema.json anew from the code
 	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-tests --test rules -- the_rules_document
+	DCR_WRITE_DOCS=1 $(CARGO) test -p dcr-gate --lib -- the_schema_in_the_documents
 
 clean: ## remove what was built and made; the installed Envoy stays
 	$(CARGO) clean

@@ -3,6 +3,8 @@
 
 mod caching;
 mod document;
+#[cfg(test)]
+mod schema;
 pub mod structure;
 
 use std::fmt;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use dcr_json::Shown;
 use dcr_json::{self as json, json_enum, json_struct};
 use dcr_policy::profile::{Audience, RequestBody};
-use dcr_policy::settings::Settings;
+use dcr_policy::settings::{Limits, Settings};
 use dcr_policy::url::{Issuer, KeySetUrl, is_authority, is_plain_path};
 use dcr_x509::Thumbprint;
 use serde_json::{Map, Value};
@@ -24,6 +26,48 @@ use crate::host::AudienceName;
 /// The largest configuration that is read, in bytes.
 const DOCUMENT_BYTES: usize = 256 * 1024;
 const DOCUMENT_DEPTH: usize = 16;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MOST_CACHED_BYTES: usize = 1 << 30;
+
+/// A setting with bounds: its path, its value, the least and the most.
+type Bounded<T> = (&'static str, fn(&Config) -> T, T, T);
+
+/// The durations whose bounds depend on nothing else.
+const TIMES: [Bounded<Duration>; 8] = [
+    ("clock_skew", |config| config.settings.profile.clock_skew, Duration::from_secs(10), Duration::from_secs(60)),
+    ("store.timeout", |config| config.store.timeout, Duration::from_millis(10), Duration::from_secs(60)),
+    ("jwks.timeout", |config| config.jwks.timeout, Duration::from_millis(10), Duration::from_secs(60)),
+    ("jwks.max_age", |config| config.jwks.max_age, SECOND, DAY),
+    ("jwks.stale_if_error", |config| config.jwks.stale_if_error, Duration::ZERO, Duration::from_secs(7 * 24 * 60 * 60)),
+    ("jwks.refetch_interval", |config| config.jwks.refetch_interval, SECOND, DAY),
+    ("cache.client_max_age", |config| config.cache.client_max_age, Duration::ZERO, Duration::from_secs(60)),
+    (
+        "client_assertion.max_lifetime",
+        |config| config.settings.profile.client_assertion.max_lifetime,
+        Duration::from_secs(60),
+        DAY,
+    ),
+];
+
+/// The sizes and numbers whose bounds depend on nothing else.
+const SIZES: [Bounded<usize>; 12] = [
+    // A record holds the metadata, and the statement as a JWT. The store accepts 256 KiB. When a record is read, the claims of its statement
+    // may be nested 32 deep.
+    ("limits.body_bytes", |config| config.settings.limits.body_bytes, 1, 96 * 1024),
+    ("limits.jwt_bytes", |config| config.settings.limits.jwt_bytes, 1, 96 * 1024),
+    ("limits.json_depth", |config| config.settings.limits.json_depth, 1, 24),
+    ("limits.redirect_uris", |config| config.settings.limits.redirect_uris, 1, 1000),
+    ("jwks.fetches_per_host", |config| config.jwks.fetches_per_host, 1, 1000),
+    ("jwks.cached_sets", |config| config.jwks.cached_sets, 1, 100_000),
+    ("jwks.bytes", |config| config.jwks.bytes, 1, 4 * 1024 * 1024),
+    ("jwks.keys", |config| config.jwks.keys, 1, 1000),
+    ("jwks.shared_bytes", |config| config.jwks.shared_bytes, 0, MOST_CACHED_BYTES),
+    ("cache.statements", |config| config.cache.statements, 0, 100_000),
+    ("cache.clients", |config| config.cache.clients, 0, 100_000),
+    ("cache.client_bytes", |config| config.cache.client_bytes, 0, MOST_CACHED_BYTES),
+];
 
 /// The configuration, complete and checked.
 #[derive(Debug, Clone)]
@@ -153,11 +197,18 @@ impl Config {
     /// # Errors
     /// The first fault, with its path.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigError> {
+        Self::from_value(Self::parse(bytes)?)
+    }
+
+    /// Reads JSON text that is to become a configuration.
+    ///
+    /// # Errors
+    /// The text is not JSON, or it is too large.
+    pub fn parse(bytes: &[u8]) -> Result<Value, ConfigError> {
         if bytes.len() > DOCUMENT_BYTES {
             return Err(wrong(".", format!("the configuration is larger than {DOCUMENT_BYTES} bytes")));
         }
-        let document = dcr_json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))?;
-        Self::from_value(document)
+        dcr_json::parse(bytes, DOCUMENT_DEPTH).map_err(|error| wrong(".", error.to_string()))
     }
 
     /// Reads the configuration from a JSON value.
@@ -215,9 +266,7 @@ impl Config {
         self.check_paths()?;
         self.check_directories()?;
         self.check_times()?;
-        self.check_limits()?;
-        self.jwks.check()?;
-        self.cache.check()?;
+        self.check_sizes()?;
         for (path, audiences) in [
             ("registration.audiences", &self.settings.registration_audiences),
             ("client_assertion.audiences", &self.settings.assertion_audiences),
@@ -342,54 +391,33 @@ impl Config {
     }
 
     fn check_times(&self) -> Result<(), ConfigError> {
-        let second = Duration::from_secs(1);
-        let day = Duration::from_secs(24 * 60 * 60);
-        let within = |path: &str, value: Duration, least: Duration, most: Duration| {
-            if value < least || value > most {
-                return Err(wrong(path, format!("must be between {} and {}", Shown(least), Shown(most))));
-            }
-            Ok(())
-        };
-        within("clock_skew", self.settings.profile.clock_skew, 10 * second, 60 * second)?;
-        within("store.timeout", self.store.timeout, Duration::from_millis(10), 60 * second)?;
-        within("jwks.timeout", self.jwks.timeout, Duration::from_millis(10), 60 * second)?;
-        within("jwks.max_age", self.jwks.max_age, second, day)?;
-        within("jwks.stale_if_error", self.jwks.stale_if_error, Duration::ZERO, 7 * day)?;
-        within("jwks.refetch_interval", self.jwks.refetch_interval, second, day)?;
-        within("cache.client_max_age", self.cache.client_max_age, Duration::ZERO, 60 * second)?;
-        within("client_assertion.max_lifetime", self.settings.profile.client_assertion.max_lifetime, 60 * second, day)?;
+        for (path, value, least, most) in TIMES {
+            within(path, value(self), least, most)?;
+        }
         let tokens = &self.settings.profile.access_token;
         within("access_token.lifetime", tokens.lifetime, tokens.least_lifetime, tokens.most_lifetime)?;
         for (i, directory) in self.settings.directories.iter().enumerate() {
             if let Some(max_age) = directory.dialect.max_age {
-                within(&format!("directories[{i}].statements.max_age"), max_age, second, 365 * day)?;
+                within(&format!("directories[{i}].statements.max_age"), max_age, SECOND, 365 * DAY)?;
             }
         }
         // The store keeps a jti for one year at most.
         let longest =
-            if self.settings.profile.registration.danger_forget_jti_after.is_some() { 36_500 * day } else { 365 * day };
-        within("registration.max_lifetime", self.settings.profile.registration.max_lifetime, 60 * second, longest)?;
-        Ok(())
+            if self.settings.profile.registration.danger_forget_jti_after.is_some() { 36_500 * DAY } else { 365 * DAY };
+        within("registration.max_lifetime", self.settings.profile.registration.max_lifetime, 60 * SECOND, longest)
     }
 
-    fn check_limits(&self) -> Result<(), ConfigError> {
-        let limits = &self.settings.limits;
-        for (path, value, most) in [
-            // A record holds the metadata, and the statement as a JWT. The store accepts 256 KiB. When a record is read, the claims of its
-            // statement may be nested 32 deep.
-            ("limits.body_bytes", limits.body_bytes, 96 * 1024),
-            ("limits.jwt_bytes", limits.jwt_bytes, 96 * 1024),
-            ("limits.json_depth", limits.json_depth, 24),
-            ("limits.redirect_uris", limits.redirect_uris, 1000),
-        ] {
-            if value == 0 || value > most {
-                return Err(wrong(path, format!("must be between 1 and {most}")));
-            }
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        for (path, value, least, most) in SIZES {
+            between(path, value(self), least, most)?;
         }
-        if limits.jwt_bytes > limits.body_bytes {
+        let Limits { body_bytes, jwt_bytes, .. } = self.settings.limits;
+        if jwt_bytes > body_bytes {
             return Err(wrong("limits.jwt_bytes", "must not exceed limits.body_bytes: such a JWT could never arrive"));
         }
-        Ok(())
+        // A set that cannot be kept would be fetched for every request.
+        let jwks = &self.jwks;
+        between("jwks.cached_bytes", jwks.cached_bytes, JwksConfig::weight(jwks.bytes, jwks.keys), MOST_CACHED_BYTES)
     }
 }
 
@@ -397,6 +425,20 @@ fn override_with<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }
+}
+
+fn within(path: &str, value: Duration, least: Duration, most: Duration) -> Result<(), ConfigError> {
+    if value < least || value > most {
+        return Err(wrong(path, format!("must be between {} and {}", Shown(least), Shown(most))));
+    }
+    Ok(())
+}
+
+fn between(path: &str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+    if value < least || value > most {
+        return Err(wrong(path, format!("must be between {least} and {most}")));
+    }
+    Ok(())
 }
 
 fn wrong(path: &str, problem: impl Into<String>) -> ConfigError {

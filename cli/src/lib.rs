@@ -4,6 +4,7 @@
 //!
 //! The tokens come from `dcr-mint` and the parties from `dcr-parties`. This crate re-exports the modules of both.
 
+pub mod configuration;
 pub mod inspect;
 pub mod judge;
 pub mod registration;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, directory, gateway, inspect, mint, pki, profile};
+use crate::commands::{check, config, directory, gateway, inspect, mint, pki, profile};
 
-/// Dynamic Client Registration from the third party's side: make keys and tokens, act on a gateway, look into a JWT.
+/// Dynamic Client Registration: make keys and tokens, act on a gateway, look into a JWT, check a gateway's configuration.
 #[derive(Parser)]
 #[command(name = "dcr", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -31,6 +31,7 @@ Without a gateway:
   dcr directory serve --pki keys                  publish the key sets on https://localhost:8444
   dcr check --config gate.yaml --jwks keys.jwks --certificate transport.pem request.jwt
                                                   what would a gateway with this configuration say?
+  dcr config check envoy.yaml                     what is wrong in a configuration, all at once
   dcr profile diff uk-obie-3.3 fapi2              where two ecosystems differ
 
 Commands that call a gateway exit with 0 only if it accepted.";
@@ -62,6 +63,9 @@ enum Command {
     /// Show what is in a JWT, and verify its signatures if keys are given
     Inspect(inspect::Inspect),
     Check(check::Check),
+    /// The gateway's configuration: check it, explain it
+    #[command(subcommand)]
+    Config(config::Command),
     /// The ecosystems' rules as data
     #[command(subcommand)]
     Profile(profile::Command),
@@ -82,6 +86,7 @@ async fn main() -> ExitCode {
         Command::Delete(command) => command.run().await,
         Command::Inspect(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Profile(command) => command.run(),
     };
     outcome.unwrap_or_else(|error| {

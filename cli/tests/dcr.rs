@@ -300,3 +300,38 @@ fn profiles_are_listed_shown_and_compared() {
     assert!(!differences.contains("clock_skew"), "{differences}");
     assert!(String::from_utf8(folder.dcr(&["profile", "show", "uk"], "").stderr).unwrap().contains("uk-obie-3.3"));
 }
+
+#[test]
+fn a_profile_in_a_file_is_shown_compared_and_inspected_with() {
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| std::fs::write(folder.0.join(name), text).unwrap();
+    write("own.yaml", "extends: fapi2\nname: own\nclient_metadata: { scope_max_chars: 99 }\n");
+    let shown: serde_json::Value = serde_json::from_str(&folder.out(&["profile", "show", "own.yaml"], "")).unwrap();
+    assert_eq!(shown["client_metadata"]["scope_max_chars"], 99);
+    assert_eq!(shown["client_assertion"]["audiences"], json!(["issuer"]), "as in fapi2");
+    let differences = folder.out(&["profile", "diff", "fapi2", "own.yaml"], "");
+    assert_eq!(differences.trim(), "client_metadata.scope_max_chars\n  - 256\n  + 99");
+    write("whole.json", &shown.to_string());
+    assert_eq!(folder.out(&["profile", "diff", "own.yaml", "whole.json"], "").trim(), "");
+
+    let statement = folder.out(&["ssa", "--pki", "keys"], "");
+    write(
+        "strict.json",
+        r#"{"extends": "uk-obie-3.3", "name": "strict", "software_statement": {"required_claims": ["birthday"]}}"#,
+    );
+    let report = folder.out(&["inspect", "--profile", "strict.json", "-"], &statement);
+    assert!(report.contains("Profile strict") && report.contains("birthday"), "{report}");
+
+    write("wrong.yaml", "extends: fapi2\nclient_metadata: { scope_max_chars: many }\n");
+    write("unknown.yaml", "extends: uk\n");
+    for (file, says) in [
+        ("wrong.yaml", "wrong.yaml: client_metadata.scope_max_chars: invalid type"),
+        ("unknown.yaml", "unknown.yaml: extends what is not a profile: there are uk-obie-3.3"),
+        ("nowhere.yaml", "is neither a profile nor a file with one: there are uk-obie-3.3"),
+    ] {
+        let refused = folder.dcr(&["profile", "show", file], "");
+        assert_eq!(refused.status.code(), Some(2), "{file}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(says), "{said}");
+    }
+}

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use dcr_json::json_struct;
 
-use super::{ConfigError, wrong};
-
 /// How key sets are fetched and kept.
 #[derive(Debug, Clone)]
 pub struct JwksConfig {
@@ -57,18 +55,6 @@ impl Default for JwksConfig {
 }
 
 impl JwksConfig {
-    /// Checks that the values can work together.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        between("jwks.fetches_per_host", self.fetches_per_host, 1, 1000)?;
-        between("jwks.cached_sets", self.cached_sets, 1, 100_000)?;
-        between("jwks.bytes", self.bytes, 1, 4 * 1024 * 1024)?;
-        between("jwks.keys", self.keys, 1, 1000)?;
-        between("jwks.shared_bytes", self.shared_bytes, 0, 1 << 30)?;
-        // A set that cannot be kept would be fetched for every request.
-        let largest_set = Self::weight(self.bytes, self.keys);
-        between("jwks.cached_bytes", self.cached_bytes, largest_set, 1 << 30)
-    }
-
     /// The memory that a set takes of `cached_bytes`, in bytes. A 4096-bit RSA key with the values for its arithmetic takes a little less
     /// than 3 KiB. The rest takes at most the length of the document and half a KiB for the entry.
     pub fn weight(bytes: usize, keys: usize) -> usize {
@@ -95,20 +81,4 @@ impl Default for CacheConfig {
     fn default() -> Self {
         Self { statements: 4096, client_max_age: Duration::from_secs(5), clients: 1000, client_bytes: 4 * 1024 * 1024 }
     }
-}
-
-impl CacheConfig {
-    /// Checks that the values can work together.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        between("cache.statements", self.statements, 0, 100_000)?;
-        between("cache.clients", self.clients, 0, 100_000)?;
-        between("cache.client_bytes", self.client_bytes, 0, 1 << 30)
-    }
-}
-
-fn between(path: &str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(wrong(path, format!("must be between {least} and {most}")))
 }

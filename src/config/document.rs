@@ -1,4 +1,4 @@
-//! The document as the operator writes it, and the conversion to a configuration.
+//! The document as the operator writes it, and the conversion to a configuration. `None` stands for the value of the profile.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,28 +18,51 @@ use super::{
     OtherGrants, StoreConfig, override_with, wrong,
 };
 
-/// The document as the operator writes it. `None` stands for the value of the profile.
+// The comments at the types and members are the descriptions in `docs/configuration.schema.json`, so they are for operators.
+
+/// The configuration of dcr-gate: a document, as the operator writes it.
 pub(super) struct Document {
+    /// The ecosystem's rules: the name of a built-in profile, or a profile of your own in the form of the files in `profiles/`.
     profile: Value,
-    /// Values that replace those of the profile, in the form of the profile's file.
+    /// Values that replace those of the profile, in the form of its file. A list replaces the whole list. The values may allow more than the
+    /// ecosystem does, so the filter logs a warning for each at start.
     danger_profile_values: Map<String, Value>,
+    /// The authorization server's issuer identifier: an https URL without user, query, fragment, or slash at the end.
     issuer: String,
+    /// Where callers reach this gateway, if that is not the issuer's origin: an https origin without a path. The endpoints in the metadata
+    /// begin with it.
     gateway_url: Option<String>,
+    /// What happens to requests that break a rule.
     mode: Mode,
+    /// The mode of single rules, by their ids. Rules that are binding can only be enforced.
     danger_rules: ByName<Mode>,
+    /// The paths of the endpoints.
     paths: PathsDocument,
+    /// The directories whose software statements are believed.
     directories: Vec<DirectoryDocument>,
+    /// The store of the client records.
     store: StoreConfig,
+    /// How key sets are fetched and kept.
     jwks: JwksConfig,
+    /// The bounds of the caches besides key sets, in each worker.
     cache: CacheConfig,
+    /// The source of the transport certificate.
     certificate: CertificateDocument,
+    /// The demands on registration requests.
     registration: RegistrationDocument,
+    /// The demands on client assertions.
     client_assertion: AssertionDocument,
+    /// The access tokens that are issued.
     access_token: AccessTokenDocument,
+    /// What the gate does with a token request for a grant that it does not serve.
     other_grants: OtherGrants,
+    /// When the upstream gets the headers of a request that has a body and is judged.
     headers: Headers,
+    /// How far in the future `iat` and `nbf` may lie (JW-04, JW-05, SS-07).
     clock_skew: Option<Duration>,
+    /// Bounds on what callers may send.
     limits: Limits,
+    /// Members to add to the metadata document, such as `authorization_endpoint` and `jwks_uri` of the authorization server behind the gate.
     discovery: Map<String, Value>,
 }
 
@@ -49,40 +72,58 @@ json_struct!(Document {
     access_token, other_grants = OtherGrants::default(), headers = Headers::default(), clock_skew, limits, discovery = Map::new(),
 });
 
+/// The paths of the endpoints.
 #[derive(Default)]
 struct PathsDocument {
+    /// The registration endpoint. A registration has the path below it, with its ClientId.
     registration: Option<String>,
+    /// The token endpoint.
     token: Option<String>,
+    /// The endpoint where a third party reads the subject of its certificate as this gateway writes it.
     distinguished_name: Option<String>,
 }
 
 json_struct!(PathsDocument { registration, token, distinguished_name } or default);
 
+/// The source of the transport certificate.
 #[derive(Default)]
 struct CertificateDocument {
+    /// Where the gate takes the client's certificate from.
     source: SourceDocument,
+    /// Only with `source: forwarded`: SHA-256 of the certificates of the proxies that may forward, 64 hexadecimal digits each.
     trusted_proxies: Vec<String>,
 }
 
 json_struct!(CertificateDocument { source, trusted_proxies } or default);
 
+/// Where the gate takes the client's certificate from.
 #[derive(Clone, Copy, Default)]
 enum SourceDocument {
+    /// The TLS connection that this Envoy terminates. Envoy 1.38 or newer.
     #[default]
     Connection,
+    /// The right-most element of the header `x-forwarded-client-cert`.
     Forwarded,
 }
 
 json_enum!(SourceDocument { "connection" => Connection, "forwarded" => Forwarded });
 
+/// A directory whose software statements are believed.
 struct DirectoryDocument {
+    /// `iss` of the directory's software statements, such as `OpenBanking Ltd`. Each issuer may be listed once.
     issuer: String,
+    /// The directory's own key set, which verifies its statements: an https URL of at most 2048 characters.
     jwks_uri: String,
+    /// The Envoy cluster that reaches the directory's key set.
     cluster: String,
+    /// The hosts on which a verified statement of this directory may name key sets (SS-13).
     software_key_sets: Vec<KeySetHost>,
+    /// The certification authorities of this directory's transport certificates (CB-01). If the list is empty, every authority that Envoy
+    /// trusts may have issued them.
     certificate_issuers: Vec<IssuerDocument>,
-    /// The profile whose dialect the statements have. `None` stands for the gateway's profile.
+    /// The profile that describes this directory's statements. Without it, it is the gateway's profile.
     dialect: Option<String>,
+    /// Further demands on the statements, beyond those of the profile.
     statements: StatementsDocument,
 }
 
@@ -90,10 +131,12 @@ json_struct!(DirectoryDocument {
     issuer, jwks_uri, cluster, software_key_sets = Vec::new(), certificate_issuers = Vec::new(), dialect, statements,
 });
 
-/// A certification authority of a directory's transport certificates.
+/// A certification authority of a directory's transport certificates. Each member that is present must fit.
 #[derive(Default)]
 struct IssuerDocument {
+    /// The authority's distinguished name, as RFC 4514 writes it.
     name: Option<String>,
+    /// The identifier of the authority's key: hexadecimal digits, as `openssl x509 -noout -ext authorityKeyIdentifier` prints them.
     authority_key_identifier: Option<String>,
 }
 
@@ -102,12 +145,19 @@ json_struct!(IssuerDocument { name, authority_key_identifier } or default);
 /// Further demands on the statements of a directory, beyond those of its dialect.
 #[derive(Default)]
 struct StatementsDocument {
+    /// The greatest age of a statement by its `iat` (SS-06). Without it, and without one in the profile, a statement of any age is believed.
     max_age: Option<Duration>,
+    /// Whether a statement can be used for only one registration or update (SS-08).
     single_use: Option<bool>,
+    /// The accepted modes of the software, such as `Live` (SS-12).
     modes: Option<Vec<String>>,
+    /// Whether a key that the directory lists as revoked is refused (SS-14).
     refuse_revoked_keys: Option<bool>,
+    /// Whether the URIs that people see must be on hosts of the redirect URIs (SS-16).
     uris_on_redirect_hosts: Option<bool>,
+    /// Whether the transport certificate must be in the software's key set (CB-07).
     certificate_in_key_set: Option<bool>,
+    /// Whether the transport certificate must grant the statement's roles as PSD2 defines them (CB-06).
     certificate_psd2_roles: Option<bool>,
 }
 
@@ -121,11 +171,16 @@ json_struct!(StatementsDocument {
     certificate_psd2_roles,
 } or default);
 
+/// The demands on registration requests.
 #[derive(Default)]
 struct RegistrationDocument {
+    /// The `aud` values that a registration request may carry (RQ-03). The list replaces the gateway's own names.
     audiences: Option<Vec<String>>,
+    /// Whether a software may have only one registration at a time (MD-26). It can be switched on, not off.
     single_registration: Option<bool>,
+    /// Allows several registrations of one software where the profile allows one (MD-26).
     danger_multiple_registrations: bool,
+    /// How far in the future the `exp` of a request may lie (JW-06).
     max_lifetime: Option<Duration>,
 }
 
@@ -133,16 +188,21 @@ json_struct!(RegistrationDocument {
     audiences, single_registration, danger_multiple_registrations, max_lifetime,
 } or default);
 
+/// The demands on client assertions.
 #[derive(Default)]
 struct AssertionDocument {
+    /// The `aud` values that a client assertion may carry (CA-07). The list replaces the gateway's own names.
     audiences: Option<Vec<String>>,
+    /// How far in the future the `exp` of an assertion may lie (CA-09).
     max_lifetime: Option<Duration>,
 }
 
 json_struct!(AssertionDocument { audiences, max_lifetime } or default);
 
+/// The access tokens that are issued.
 #[derive(Default)]
 struct AccessTokenDocument {
+    /// The time from issue to expiry. The profile gives its bounds (AT-08).
     lifetime: Option<Duration>,
 }
 

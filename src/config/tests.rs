@@ -1,6 +1,9 @@
+use std::path::Path;
+
 use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
 
+use super::schema::schema;
 use super::*;
 use crate::journey::tests::config as document;
 
@@ -44,9 +47,9 @@ fn the_operator_overrides_them() {
     assert_eq!(Config::from_value(document).unwrap().token_endpoint(), "https://mtls.bank.example:8443/token");
 }
 
-#[test]
-fn a_fault_is_refused_with_its_path_and_the_correct_value() {
-    for (path, value, at, says) in [
+/// Faults: the member that is changed, its value, the place of the fault, and a word of the cure.
+fn faults() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    vec![
         ("profile", json!("uk"), "profile", "uk-obie-3.3"),
         ("issuer", json!("http://bank.example"), "issuer", "https"),
         ("issuer", json!("https://bank.example/?x"), "issuer", "https"),
@@ -112,7 +115,135 @@ fn a_fault_is_refused_with_its_path_and_the_correct_value() {
         ("client_assertion", json!({ "max_lifetime": "48h" }), "client_assertion.max_lifetime", "between"),
         ("discovery", json!({ "issuer": "x" }), "discovery.issuer", "leave it out"),
         ("proflie", json!("x"), "proflie", "unknown field"),
-    ] {
+    ]
+}
+
+/// The faults that only the reader finds, by their places, and why a schema cannot.
+const ONLY_THE_READER: [(&str, &str); 13] = [
+    ("access_token.lifetime", DURATION),
+    ("cache.client_max_age", DURATION),
+    ("client_assertion.max_lifetime", DURATION),
+    ("clock_skew", DURATION),
+    ("directories[0].statements.max_age", DURATION),
+    ("jwks.max_age", DURATION),
+    ("store.timeout", DURATION),
+    ("directories[0].statements.single_use", RELATION),
+    ("jwks.cached_bytes", RELATION),
+    ("limits.jwt_bytes", RELATION),
+    ("paths", RELATION),
+    ("paths.distinguished_name", RELATION),
+    ("paths.token", RELATION),
+];
+const DURATION: &str = "a schema bounds numbers, and a duration is a text";
+const RELATION: &str = "it depends on the value of another member, or of the profile";
+
+#[test]
+fn what_the_reader_refuses_is_invalid_by_the_schema_where_a_schema_can_tell() {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    assert!(validator.is_valid(&document()));
+    let mut only_the_reader = Vec::new();
+    for (path, value, at, _) in faults() {
+        let is_known = ONLY_THE_READER.iter().any(|(place, _)| *place == at);
+        if validator.is_valid(&with(path, value.clone())) {
+            assert!(is_known, "{path} = {value} is valid by the schema");
+            only_the_reader.push(at);
+        }
+    }
+    let idle: Vec<_> = ONLY_THE_READER.iter().filter(|(place, _)| !only_the_reader.contains(place)).collect();
+    assert!(idle.is_empty(), "the schema finds these faults: {idle:?}");
+    for member in ["profile", "issuer", "directories", "store"] {
+        let mut document = document();
+        document.as_object_mut().unwrap().shift_remove(member);
+        assert!(!validator.is_valid(&document), "{member}");
+    }
+}
+
+#[test]
+fn what_the_reader_takes_is_valid_by_the_schema() {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let mut own = Profile::document("uk-obie-3.3").unwrap();
+    own["name"] = json!("own");
+    let mut taken = vec![
+        with("profile", own),
+        with("profile", json!({ "extends": "fapi2", "name": "own", "client_metadata": { "scope_max_chars": 99 } })),
+        with("danger_profile_values", json!({ "clock_skew": "20s", "software_statement": { "max_age": null } })),
+        with("danger_rules", json!({ "SS-09": "shadow", "MD-23": false, "MD-01": "enforce", "SS-02": "enforce" })),
+        with("mode", json!("shadow")),
+        with("paths", json!({ "registration": "/dcr/register", "token": "/oauth2/token", "distinguished_name": null })),
+        with("gateway_url", json!("https://[::1]:8443")),
+        with("issuer", json!("https://bank.example/a/b")),
+        with("clock_skew", json!("1m")),
+        with("certificate", json!({ "source": "forwarded", "trusted_proxies": ["Ab".repeat(32)] })),
+        with("certificate", json!({ "source": "forwarded" })),
+        with("certificate", json!({ "trusted_proxies": [] })),
+        with("other_grants", json!("pass")),
+        with("discovery", json!({ "jwks_uri": "https://bank.example/jwks" })),
+        with("directories.0.dialect", json!("br-openfinance")),
+        with("directories.0.jwks_uri", json!("https://keystore.example:8443/a.jwks?b=c")),
+        with(
+            "directories.0.certificate_issuers",
+            json!([
+                { "name": "CN=OpenBanking Issuing CA,O=OpenBanking,C=GB" },
+                { "authority_key_identifier": "0a:1B:2c" },
+                { "authority_key_identifier": "0a1B2c" },
+            ]),
+        ),
+        with("directories.0.statements", json!({ "max_age": "10m", "single_use": true, "modes": ["Live"] })),
+        with("limits", json!({ "body_bytes": 98304, "jwt_bytes": 98304 })),
+        with("jwks", json!({ "shared_bytes": 0, "media_types": ["application/json"], "cached_bytes": 1 << 30 })),
+    ];
+    taken.extend(Profile::names().map(|name| with("profile", json!(name))));
+    taken.extend(
+        Profile::names()
+            .filter(|name| *name != "br-openfinance")
+            .map(|name| with("profile", json!({ "extends": name, "name": "own" }))),
+    );
+    taken.extend(examples());
+    for document in taken {
+        if let Err(error) = validator.validate(&document) {
+            panic!("{document}: {}: {error}", error.instance_path());
+        }
+        Config::from_value(document.clone()).unwrap_or_else(|error| panic!("{document}: {error}"));
+    }
+}
+
+/// The configurations in the repository's files and pages.
+fn examples() -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let envoy: Value = serde_saphyr::from_str(&read("envoy/envoy.yaml")).unwrap();
+    let mut found = Vec::new();
+    parts(&envoy, &mut found);
+    assert_eq!(found.len(), 1);
+    for page in ["README.md", "docs/configuration.md", "docs/operations.md"] {
+        let page = read(page);
+        for block in page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            if block.contains("google.protobuf.Struct") {
+                parts(&serde_saphyr::from_str(block).unwrap(), &mut found);
+            }
+        }
+    }
+    assert!(found.len() >= 3, "{found:?}");
+    found
+}
+
+/// The values of all Structs in a document.
+fn parts(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(members) => {
+            let is_struct =
+                members.get("@type").is_some_and(|name| name == "type.googleapis.com/google.protobuf.Struct");
+            found.extend(members.get("value").filter(|_| is_struct).cloned());
+            members.values().for_each(|value| parts(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| parts(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_fault_is_refused_with_its_path_and_the_correct_value() {
+    for (path, value, at, says) in faults() {
         let error = refused(with(path, value.clone()));
         assert_eq!(error.path, at, "{path} = {value}: {error}");
         assert!(error.problem.contains(says), "{path} = {value}: {error}");

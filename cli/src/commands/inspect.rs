@@ -25,8 +25,8 @@ pub(crate) struct Inspect {
     /// A compact JWS or a JSON object, a file that holds one, or `-` for the standard input
     #[arg(value_name = "TOKEN|FILE|-")]
     token: String,
-    /// The profile to compare with [default: the first of those that fit best]
-    #[arg(long, value_name = "NAME")]
+    /// The profile to compare with, or a file with one [default: the first of those that fit best]
+    #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
     /// Verify the signatures with the keys of this key set; repeat it as often as needed
     #[arg(long = "jwks", value_name = "FILE")]

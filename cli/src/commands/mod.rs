@@ -1,6 +1,7 @@
 //! One file for each group of commands.
 
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod directory;
 pub(crate) mod gateway;
 pub(crate) mod inspect;
@@ -26,10 +27,23 @@ pub(crate) const DEVELOPMENT_FOLDER: &str = "target/dev";
 /// The profile of the gateway that `make run` starts.
 pub(crate) const DEFAULT_PROFILE: &str = "uk-obie-3.3";
 
-/// The built-in profile with this name.
+/// The built-in profile with this name, or the profile in this file.
 pub(crate) fn profile(name: &str) -> Result<Profile, Error> {
-    let problem = |error: UnknownProfile| format!("is not a profile: {}", error.0);
-    Profile::named(name).map_err(|error| Error::Content { path: name.into(), problem: problem(error) })
+    dcr_json::read(&profile_values(name)?)
+        .map_err(|error| Error::Content { path: name.into(), problem: error.to_string() })
+}
+
+/// All values of the built-in profile with this name, or of the profile in this file, JSON or YAML. A file may have only the values that
+/// differ from those of the profile that it `extends`.
+pub(crate) fn profile_values(name: &str) -> Result<Value, Error> {
+    let content = |problem: String| Error::Content { path: name.into(), problem };
+    let path = Path::new(name);
+    if Profile::names().any(|known| known == name) || !path.is_file() {
+        let problem = |error: UnknownProfile| format!("is neither a profile nor a file with one: {}", error.0);
+        return Profile::document(name).map_err(|error| content(problem(error)));
+    }
+    let document = serde_saphyr::from_str(&read_text(path)?).map_err(|error| content(error.to_string()))?;
+    Profile::whole(document).map_err(|error| content(format!("extends what is not a profile: {}", error.0)))
 }
 
 /// Prints a result. A reader that has closed the pipe (`| head`) is not an error.

@@ -8,22 +8,25 @@ use dcr_mint::Error;
 use dcr_policy::profile::Profile;
 use serde_json::Value;
 
-use super::{Outcome, print};
+use super::{Outcome, print, profile, profile_values};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the profiles there are
     List,
-    /// Print a profile, the values that `profile: NAME` of the gateway's configuration stands for
+    /// Print all values of a profile, also those that it has from the profile that it extends
     Show {
-        /// Such as uk-obie-3.3
+        /// Such as uk-obie-3.3, or a file in the form of those in profiles/
+        #[arg(value_name = "NAME|FILE")]
         name: String,
     },
     /// Print the values in which two profiles differ
     Diff {
-        /// The profile to start from
+        /// The profile to start from, or a file with one
+        #[arg(value_name = "NAME|FILE")]
         from: String,
-        /// The profile to compare it with
+        /// The profile to compare it with, or a file with one
+        #[arg(value_name = "NAME|FILE")]
         to: String,
     },
 }
@@ -79,7 +82,8 @@ fn member(profile: &Value, name: &str) -> String {
     profile.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
 }
 
+/// The values of a profile that can be used.
 fn values(name: &str) -> Result<Value, Error> {
-    Profile::document(name)
-        .map_err(|unknown| Error::Content { path: name.into(), problem: format!("is not a profile; {}", unknown.0) })
+    profile(name)?;
+    profile_values(name)
 }

@@ -36,6 +36,7 @@ pub(crate) mod tests;
 
 use std::fmt;
 
+use dcr_json::schema::{self, Definitions};
 use dcr_json::{FromJson, ReadError, string};
 use serde_json::Value;
 
@@ -96,6 +97,10 @@ impl FromJson for Algorithm {
         algorithm.ok_or_else(|| {
             ReadError::new("the signing algorithms are PS256, ES256 and EdDSA, which is also called Ed25519")
         })
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        schema::one_of(&Self::ALL.map(Self::names).concat())
     }
 }
 

@@ -1,7 +1,8 @@
 //! A small map from names to values.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::schema::Definitions;
 use super::typed::{Blank, FromJson, Members, ReadError};
 
 /// Values by name, in the order of their names. It works like a `BTreeMap`, which would add 2 KB of code to the module for each type of
@@ -76,6 +77,14 @@ impl<T: FromJson> FromJson for ByName<T> {
             read.insert(name.clone(), T::from_json(value).map_err(|error| error.at_member(name))?);
         }
         Ok(read)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema(definitions) })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        self.iter().map(|(name, value)| Some((name.clone(), value.to_json()?))).collect()
     }
 }
 

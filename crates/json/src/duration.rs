@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::schema::Definitions;
 use super::typed::{FromJson, ReadError, string};
 
 /// The units in milliseconds, the longest first.
@@ -16,6 +17,14 @@ impl FromJson for Duration {
         parse(string(value, "a string")?).ok_or_else(|| {
             ReadError::new("write a duration such as \"30s\", \"5m\" or \"1h 30m\", in d, h, m, s and ms")
         })
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]+(d|h|m|s|ms)( [0-9]+(d|h|m|s|ms))*$" })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some(Shown(*self).to_string().into())
     }
 }
 

@@ -5,7 +5,7 @@
 //! nesting.
 //!
 //! [`parse`] and [`parse_object`] turn octets into a [`Value`]. [`read`] turns a value into a type that [`json_struct`] or [`json_enum`]
-//! describes. Its errors name the place and the problem.
+//! describes. Its errors name the place and the problem. The same description makes a JSON Schema: [`FromJson::schema`].
 //!
 //! ```
 //! use dcr_json::{json_struct, parse, read};
@@ -27,6 +27,7 @@
 
 mod by_name;
 mod duration;
+pub mod schema;
 mod typed;
 
 use std::cell::Cell;

@@ -11,7 +11,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, map};
+use serde_json::{Map, Value, json, map};
+
+use super::schema::{self, Definitions};
 
 /// A type that can be read from a JSON value.
 pub trait FromJson: Sized {
@@ -31,6 +33,16 @@ pub trait FromJson: Sized {
     fn fill(&mut self, value: &Value) -> Result<(), ReadError> {
         *self = Self::from_json(value)?;
         Ok(())
+    }
+
+    /// The JSON Schema of the values that are read. Types with a name add it to `definitions`. By default any value fits.
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({})
+    }
+
+    /// The value as a document has it, for the defaults in a schema. `None` if it is no default worth stating.
+    fn to_json(&self) -> Option<Value> {
+        None
     }
 }
 
@@ -101,8 +113,26 @@ macro_rules! json_struct {
                 $(self.$more(value)?;)?
                 Ok(())
             }
+
+            fn schema(definitions: &mut $crate::schema::Definitions) -> $crate::Value {
+                $crate::schema::named_type(stringify!($type), definitions, |definitions| {
+                    let start = <Self as $crate::Blank>::blank();
+                    let members = vec![$($crate::schema::member(
+                        stringify!($field),
+                        &start,
+                        |of: &Self| &of.$field,
+                        $crate::json_struct!(@has_default $($missing)?),
+                        definitions,
+                    )),+];
+                    $crate::schema::object(members, $crate::json_struct!(@is_closed $($($only),+)?))
+                })
+            }
         }
     };
+    (@has_default) => { false };
+    (@has_default $missing:tt) => { true };
+    (@is_closed) => { false };
+    (@is_closed $($only:ident),+) => { true };
     (@member $self:ident $members:ident $field:ident) => { $members.fill(&mut $self.$field, stringify!($field))? };
     (@member $self:ident $members:ident $field:ident $missing:tt) => { $members.replace(&mut $self.$field, stringify!($field))? };
 }
@@ -122,6 +152,16 @@ macro_rules! json_enum {
             fn from_json(value: &$crate::Value) -> Result<Self, $crate::ReadError> {
                 let variants = [$(Self::$variant),+];
                 $crate::named(value, concat!("enum ", stringify!($type)), &[$($name),+], &variants)
+            }
+
+            fn schema(definitions: &mut $crate::schema::Definitions) -> $crate::Value {
+                $crate::schema::named_type(stringify!($type), definitions, |_| $crate::schema::one_of(&[$($name),+]))
+            }
+
+            fn to_json(&self) -> Option<$crate::Value> {
+                match self {
+                    $(Self::$variant => Some($crate::Value::from($name))),+
+                }
             }
         }
     };
@@ -318,11 +358,27 @@ impl FromJson for bool {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         value.as_bool().ok_or_else(|| ReadError::type_of(value, "a boolean"))
     }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "boolean" })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some((*self).into())
+    }
 }
 
 impl FromJson for u64 {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         value.as_u64().ok_or_else(|| ReadError::type_of(value, "u64"))
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "integer", "minimum": 0 })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some((*self).into())
     }
 }
 
@@ -330,11 +386,27 @@ impl FromJson for usize {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         value.as_u64().and_then(|number| number.try_into().ok()).ok_or_else(|| ReadError::type_of(value, "usize"))
     }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "integer", "minimum": 0 })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some((*self).into())
+    }
 }
 
 impl FromJson for String {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         string(value, "a string").map(str::to_owned)
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "string" })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some(self.as_str().into())
     }
 }
 
@@ -348,17 +420,33 @@ impl FromJson for Map<String, Value> {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         Members::of(value, "a map").map(|members| members.0.clone())
     }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "object" })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some(self.clone().into())
+    }
 }
 
 impl FromJson for Rc<str> {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         string(value, "a string").map(Self::from)
     }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "string" })
+    }
 }
 
 impl<T: FromJson> FromJson for Rc<T> {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         T::from_json(value).map(Self::new)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        T::schema(definitions)
     }
 }
 
@@ -368,6 +456,14 @@ impl<T: FromJson> FromJson for Option<T> {
 
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         if value.is_null() { Ok(None) } else { T::from_json(value).map(Some) }
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        schema::or_null(T::schema(definitions))
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        self.as_ref().and_then(T::to_json)
     }
 }
 
@@ -379,6 +475,14 @@ impl<T: FromJson> FromJson for Vec<T> {
             read.push(T::from_json(value).map_err(|error| error.at_index(index))?);
         }
         Ok(read)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "type": "array", "items": T::schema(definitions) })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        self.iter().map(T::to_json).collect()
     }
 }
 
@@ -444,6 +548,44 @@ mod tests {
         assert_eq!(Value::Object(sample.any), any);
         assert_eq!(read::<Sample>(&json!({"text": "", "count": null})).unwrap().count, None);
         assert_eq!(read(&json!({"least": 2})), Ok(Limits { most: 10, least: 2 }));
+    }
+
+    #[test]
+    fn a_declaration_is_a_schema_too() {
+        let mut definitions = Definitions::new();
+        assert_eq!(Sample::schema(&mut definitions), json!({ "$ref": "#/$defs/Sample" }));
+        let inner = json!({ "$ref": "#/$defs/Inner" });
+        assert_eq!(
+            Value::Object(definitions),
+            json!({
+                "Sample": {
+                    "type": "object",
+                    "required": ["text"],
+                    "properties": {
+                        "text": { "type": "string" },
+                        "count": { "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "null" }] },
+                        "list": { "type": "array", "items": inner, "default": [] },
+                        "by_name": { "type": "object", "additionalProperties": inner, "default": {} },
+                        "any": { "type": "object", "default": {} },
+                    },
+                    "additionalProperties": false,
+                },
+                "Inner": {
+                    "type": "object",
+                    "required": ["kind"],
+                    "properties": {
+                        "kind": { "$ref": "#/$defs/Kind" },
+                        "flag": { "type": "boolean", "default": false },
+                    },
+                },
+                "Kind": { "enum": ["one_word", "other"] },
+            })
+        );
+        let mut definitions = Definitions::new();
+        Limits::schema(&mut definitions);
+        assert_eq!(definitions["Limits"]["properties"]["most"]["default"], 10);
+        assert_eq!(definitions["Limits"].get("required"), None);
+        assert_eq!(Kind::Other.to_json(), Some(json!("other")));
     }
 
     #[test]

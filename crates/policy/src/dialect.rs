@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use dcr_json::schema::{Definitions, named_type};
 use dcr_json::{ByName, FromJson, Members, ReadError, json_enum, json_struct, string};
 use dcr_x509::Attribute;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Timestamp;
 
@@ -28,8 +29,8 @@ pub struct Dialect {
     pub uris_on_redirect_hosts: bool,
     /// The form of roles in a statement (SS-10).
     pub roles_shape: RolesShape,
-    /// The values of `authorisation_domain` with which a role counts, for [`RolesShape::Objects`]: one directory can serve several
-    /// ecosystems, and a role in another ecosystem gives nothing here (SS-10). `None` means that roles have no domain.
+    /// The values of `authorisation_domain` with which a role counts, if roles are objects: one directory can serve several ecosystems, and a
+    /// role in another ecosystem gives nothing here (SS-10). `None` means that roles have no domain.
     pub role_domains: Option<Vec<String>>,
     /// Whether the redirect URIs may be one string instead of an array.
     pub redirect_uri_string: bool,
@@ -304,6 +305,23 @@ impl FromJson for CertificateForm {
             subject: form.read::<Subject>("subject")?.0,
         })
     }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        named_type("CertificateForm", definitions, |definitions| {
+            json!({
+                "type": "object",
+                "required": ["rule", "subject"],
+                "properties": {
+                    "rule": FormRule::schema(definitions),
+                    "organisation_rule": Option::<FormRule>::schema(definitions),
+                    "has": Option::<Attribute>::schema(definitions),
+                    "issued_before": Option::<Time>::schema(definitions),
+                    "subject": ByName::<String>::schema(definitions),
+                },
+                "additionalProperties": false,
+            })
+        })
+    }
 }
 
 /// A point in time in the format of RFC 3339, in UTC and whole seconds.
@@ -314,6 +332,10 @@ impl FromJson for Time {
         let time = string(value, "a string")?.parse::<der::DateTime>();
         time.map(|time| Self(time.unix_duration().as_secs()))
             .map_err(|_| ReadError::new("write a time such as 2022-08-31T00:00:00Z"))
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" })
     }
 }
 

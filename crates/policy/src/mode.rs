@@ -1,7 +1,8 @@
 //! Modes: what happens to requests that break a rule. The operator chooses.
 
+use dcr_json::schema::Definitions;
 use dcr_json::{ByName, FromJson, ReadError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What happens to a request that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,5 +41,17 @@ impl FromJson for Mode {
             (_, Some("enforce")) => Ok(Self::Enforce),
             _ => Err(ReadError::new("write off, shadow or enforce")),
         }
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        json!({ "enum": ["off", "shadow", "enforce", false] })
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::from(match self {
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+            Self::Enforce => "enforce",
+        }))
     }
 }

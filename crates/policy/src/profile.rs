@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dcr_jose::Algorithm;
+use dcr_json::schema::{self, Definitions};
 use dcr_json::{self as json, ByName, FromJson, ReadError, json_enum, json_struct, named};
 use dcr_x509::Attribute;
 use serde_json::{Map, Value};
@@ -329,6 +330,10 @@ impl ClientMetadataProfile {
 impl FromJson for SubjectMember {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         named(value, "enum SubjectMember", &Self::ALL.map(Self::name), &Self::ALL)
+    }
+
+    fn schema(_: &mut Definitions) -> Value {
+        schema::one_of(&Self::ALL.map(Self::name))
     }
 }
 

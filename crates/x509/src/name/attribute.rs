@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dcr_json::schema::Definitions;
 use dcr_json::{FromJson, ReadError, Value, string};
 use der::asn1::ObjectIdentifier;
 
@@ -231,6 +232,10 @@ impl FromJson for Attribute {
     fn from_json(value: &Value) -> Result<Self, ReadError> {
         Self::from_name(string(value, "a string")?)
             .ok_or_else(|| ReadError::new("name an attribute such as CN, OU, UID or organizationIdentifier"))
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        String::schema(definitions)
     }
 }
 
