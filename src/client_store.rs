@@ -9,11 +9,14 @@ use dcr_json::{self as json, ReadError, json_struct};
 use dcr_policy::access_token::Introspection;
 use dcr_policy::certificate_binding::Binding;
 use dcr_policy::client_metadata::ClientMetadata;
+use dcr_policy::software_keys::SoftwareKeys;
 use dcr_policy::software_statement::SoftwareStatement;
 use dcr_policy::{Rule, Timestamp};
 use dcr_store_protocol::Software;
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::config::JwksConfig;
 
 /// The deepest nesting of the claims of a statement in a record.
 const RECORD_DEPTH: usize = 32;
@@ -135,8 +138,8 @@ pub struct TokenClient {
     pub issuer: String,
     /// The certificates that the client may use.
     pub binding: Binding,
-    /// The URL of the client's key set.
-    pub key_set_uri: String,
+    /// The client's keys.
+    pub keys: SoftwareKeys,
     /// The URL of the key set in which the directory lists revoked keys of the client, if the statement named one (SS-14).
     pub revoked_key_set_uri: Option<String>,
 }
@@ -164,8 +167,9 @@ pub struct Record {
     pub issuer: String,
     /// The certificates that the client may use.
     pub binding: Binding,
-    /// The URL of the client's key set.
-    pub key_set_uri: String,
+    /// The client's keys, as the member `key_set_uri` or `key_set`.
+    #[serde(flatten)]
+    pub keys: SoftwareKeys,
     /// The URL of the key set in which the directory lists revoked keys of the client, if the statement named one (SS-14).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_key_set_uri: Option<String>,
@@ -177,10 +181,10 @@ json_struct!(Record {
     statement_claims = Rc::default(),
     issuer,
     binding,
-    key_set_uri,
+    keys = SoftwareKeys::blank(),
     revoked_key_set_uri,
     ..
-} and claims_of_statement);
+} and keys_and_claims);
 
 /// An issued access token, as the token endpoint answers it (RFC 6749 section 5.1).
 #[derive(Debug, Clone, Serialize)]
@@ -228,21 +232,26 @@ pub enum StoreError {
 impl TokenClient {
     /// Keeps the part of a client that the token endpoint needs.
     pub fn of(client: Client) -> Self {
-        let Record { metadata, issuer, binding, key_set_uri, revoked_key_set_uri, .. } = client.record;
+        let Record { metadata, issuer, binding, keys, revoked_key_set_uri, .. } = client.record;
         let Client { client_id, version, .. } = client;
-        Self { client_id, version, metadata, issuer, binding, key_set_uri, revoked_key_set_uri }
+        Self { client_id, version, metadata, issuer, binding, keys, revoked_key_set_uri }
     }
 
     /// An estimate of the memory that it takes, in bytes. Each member takes its text, and its name or its place in a list.
     pub fn bytes(&self) -> usize {
         let text = serde_json::to_string(&(&self.metadata, &self.binding)).map_or(0, |text| text.len());
-        1024_usize.saturating_add(text.saturating_mul(2)).saturating_add(self.issuer.len() + self.key_set_uri.len())
+        let keys = match &self.keys {
+            SoftwareKeys::Uri(uri) => uri.len(),
+            SoftwareKeys::ByValue(keys) => JwksConfig::weight(keys.bytes().saturating_mul(2), keys.key_set().usable()),
+        };
+        1024_usize.saturating_add(text.saturating_mul(2)).saturating_add(self.issuer.len()).saturating_add(keys)
     }
 }
 
 impl Record {
-    /// The store keeps the claims only inside the statement, so they are read from it.
-    fn claims_of_statement(&mut self, _record: &Value) -> Result<(), ReadError> {
+    /// Reads the keys from the member that the record has. The store keeps the claims only inside the statement, so they are read from it.
+    fn keys_and_claims(&mut self, record: &Value) -> Result<(), ReadError> {
+        self.keys = json::read(record)?;
         let limits = Limits { token_bytes: usize::MAX, json_depth: RECORD_DEPTH };
         let statement = Jws::parse(self.software_statement.as_bytes(), &limits).ok();
         let claims = statement.and_then(|statement| json::parse_object(statement.payload(), RECORD_DEPTH).ok());
@@ -258,7 +267,7 @@ impl Record {
             statement_claims: statement.claims().clone(),
             issuer: statement.issuer().to_owned(),
             binding,
-            key_set_uri: statement.key_set_uri().to_owned(),
+            keys: statement.keys().clone(),
             revoked_key_set_uri: statement.revoked_key_set_uri().map(str::to_owned),
         }
     }
@@ -266,5 +275,54 @@ impl Record {
     /// The software of the registration. The store compares registrations by it.
     pub fn software(&self) -> Software<&str> {
         Software { issuer: &self.issuer, id: &self.binding.software_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::journey::tests::PKI;
+
+    /// A record as the first versions wrote it, with other members on top.
+    fn record(more: Value) -> Value {
+        let statement = dcr_mint::software_statement(&PKI.tpp.software, "https://keystore.example");
+        let mut record = json!({
+            "metadata": {
+                "redirect_uris": ["https://tpp.example/callback"],
+                "token_endpoint_auth_method": "private_key_jwt",
+                "grant_types": ["client_credentials"],
+                "response_types": [],
+                "application_type": "web",
+                "scope": "accounts",
+                "software_id": "software",
+                "tls_client_certificate_bound_access_tokens": true
+            },
+            "software_statement": statement.sign(&PKI.directory).unwrap(),
+            "issuer": "directory",
+            "binding": { "software_id": "software", "organisation_id": "organisation", "registration_ids": [] }
+        });
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        record
+    }
+
+    #[test]
+    fn a_record_has_a_url_of_keys_or_keys() {
+        let (uri, keys) = (json!("https://keystore.example/software.jwks"), json!({ "keys": [] }));
+        for one in [json!({ "key_set_uri": uri }), json!({ "key_set": keys })] {
+            let stored = record(one);
+            let read: Record = json::read(&stored).unwrap();
+            assert_eq!(json!(read), stored, "it is written as it was read");
+        }
+        for wrong in [
+            json!({}),
+            json!({ "key_set_uri": uri, "key_set": keys }),
+            json!({ "key_set_uri": 7 }),
+            json!({ "key_set": [] }),
+            json!({ "key_set": { "keys": vec![json!({}); 33] } }),
+        ] {
+            assert!(json::read::<Record>(&record(wrong.clone())).is_err(), "{wrong}");
+        }
     }
 }

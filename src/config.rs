@@ -343,13 +343,21 @@ impl Config {
             if directory.cluster.is_empty() {
                 return Err(wrong(&at("cluster"), "name the Envoy cluster that reaches the directory's key set"));
             }
-            if directory.software_key_sets.is_empty() {
+            let dialect = &rules.dialect;
+            let names = &dialect.claims;
+            if names.key_set_uris.is_empty() && names.key_set.is_none() {
+                return Err(wrong(
+                    &at("dialect"),
+                    "name a claim with the software's keys: in claims.key_set_uris, or in claims.key_set if statements hold the keys",
+                ));
+            }
+            let fetches = !names.key_set_uris.is_empty() || dialect.refuse_revoked_keys;
+            if fetches && directory.software_key_sets.is_empty() {
                 return Err(wrong(
                     &at("software_key_sets"),
                     "list the hosts of the software's key sets: without one no registration can be verified",
                 ));
             }
-            let dialect = &rules.dialect;
             let expires = dialect.max_age.is_some() || dialect.required_claims.iter().any(|claim| claim == "exp");
             if dialect.single_use && !expires {
                 return Err(wrong(

@@ -33,7 +33,8 @@ pub struct Call {
     pub timeout: Duration,
 }
 
-/// The response to a call. If the upstream does not answer, Envoy answers for it: 503 if the connection was refused, 504 after the timeout.
+/// The response to a call. If the upstream does not answer, Envoy answers for it: 503 if the connection was refused, 504 after the timeout, 502
+/// if the upstream does not speak HTTP. If the connection ends inside an answer, there is no status and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallResponse {
     /// `:status`; `None` if it is not a number.
@@ -50,6 +51,54 @@ impl CallResponse {
         let mut values = self.headers.iter().filter(|(name, _)| name == "content-type");
         match (values.next(), values.next()) {
             (Some((_, value)), None) => media_type(value),
+            _ => None,
+        }
+    }
+}
+
+/// The texts of Envoy's own answers to calls, and what each means, as text behind the name of what was called. The first that is found counts.
+/// An answer of the upstream itself could have the same text, so nothing depends on it but a log line.
+const NO_ANSWER: [(&str, &str); 9] = [
+    (
+        "no healthy upstream",
+        "did not answer: its cluster has no healthy host, or the name of its host does not resolve",
+    ),
+    ("upstream request timeout", "did not answer in time"),
+    ("reset reason: overflow", "did not answer: a circuit breaker of its cluster allows no more calls"),
+    ("TLS_error", "did not answer: the TLS handshake failed, see cluster.<name>.ssl in the statistics of Envoy"),
+    ("reset reason: connection timeout", "did not answer: no connection within connect_timeout of its cluster"),
+    ("Connection refused", "did not answer: it refused the connection"),
+    (
+        "connection failure",
+        "did not answer: no connection to it; it refuses, cannot be reached, or its TLS does not verify",
+    ),
+    ("reset reason: connection termination", "did not answer: it closed the connection before the answer"),
+    ("reset reason:", "did not answer: it reset the call, or what it sent is not HTTP"),
+];
+
+/// How much of a response is searched for [`NO_ANSWER`], in bytes.
+const NO_ANSWER_BYTES: usize = 512;
+
+impl CallResponse {
+    /// Why the call got no answer, if Envoy answered it: text of this program, behind the name of what was called. `None` if the upstream
+    /// itself answered.
+    pub fn no_answer(&self) -> Option<&'static str> {
+        let Some(status) = self.status else {
+            return Some(
+                "did not answer to the end: the connection ended inside the answer, or the answer is too large",
+            );
+        };
+        let cannot_serve = matches!(status, 503 | 504);
+        // Envoy writes its own answers as text/plain. The store writes JSON, and so do hosts of key sets.
+        if self.media_type().is_some_and(|media_type| media_type != "text/plain") {
+            return cannot_serve.then_some("answered that it cannot serve now (503 or 504)");
+        }
+        let start = self.body.get(..NO_ANSWER_BYTES).unwrap_or(&self.body);
+        let is_in = |text: &str| start.windows(text.len()).any(|window| window == text.as_bytes());
+        let known = || NO_ANSWER.iter().find(|(text, _)| is_in(text)).map(|(_, meaning)| *meaning);
+        match status {
+            502 => known(),
+            _ if cannot_serve => known().or(Some("refused the connection or did not answer in time")),
             _ => None,
         }
     }
@@ -277,4 +326,61 @@ pub trait Host: Clone + 'static {
 
     /// Counts and logs an event.
     fn record(&self, event: Event);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, media_type: &str, body: &str) -> CallResponse {
+        let headers = vec![("content-type".to_owned(), media_type.as_bytes().to_vec())];
+        CallResponse { status: Some(status), headers, body: body.as_bytes().to_vec() }
+    }
+
+    /// The texts are those of Envoy 1.40. Older versions add the reason of a failure of the transport.
+    #[test]
+    fn an_answer_of_envoy_itself_says_why_there_is_no_other() {
+        let reset = "upstream connect error or disconnect/reset before headers. ";
+        for (status, body, meaning) in [
+            (503, "no healthy upstream".to_owned(), "no healthy host"),
+            (504, "upstream request timeout".to_owned(), "did not answer in time"),
+            (503, format!("{reset}reset reason: overflow"), "circuit breaker"),
+            (
+                503,
+                format!(
+                    "{reset}reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
+                ),
+                "refused the connection",
+            ),
+            (
+                503,
+                format!(
+                    "{reset}retried and the latest reset reason: remote connection failure, transport failure reason: TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
+                ),
+                "TLS handshake",
+            ),
+            (503, format!("{reset}reset reason: connection timeout"), "connect_timeout"),
+            (503, format!("{reset}reset reason: connection termination"), "closed the connection"),
+            (503, format!("{reset}reset reason: remote connection failure"), "no connection to it"),
+            (502, format!("{reset}reset reason: protocol error"), "is not HTTP"),
+            (503, String::new(), "refused the connection or did not"),
+            (503, format!("{} no healthy upstream", "x".repeat(NO_ANSWER_BYTES)), "refused the connection or did not"),
+        ] {
+            let told = answer(status, "text/plain", &body).no_answer();
+            assert!(told.is_some_and(|told| told.contains(meaning)), "{body}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_upstream_is_told_as_such() {
+        let own = answer(503, "application/json", "no healthy upstream").no_answer();
+        assert!(own.is_some_and(|told| told.contains("cannot serve")), "{own:?}");
+        for status in [200, 404, 500] {
+            assert_eq!(answer(status, "text/plain", "no healthy upstream").no_answer(), None);
+        }
+        assert_eq!(answer(502, "text/plain", "Bad Gateway").no_answer(), None);
+        assert_eq!(answer(502, "application/json", "no healthy upstream").no_answer(), None);
+        let broken = CallResponse { status: None, headers: Vec::new(), body: Vec::new() };
+        assert!(broken.no_answer().is_some_and(|told| told.contains("ended inside")));
+    }
 }

@@ -298,8 +298,11 @@ impl<H: Host> StoreClient<H> {
             body: body.unwrap_or_default(),
             timeout: self.config.timeout,
         };
-        let response = self.host.call(call).await;
-        response.map(Reply::from).map_err(|error| self.failed(error.problem()))
+        let response = self.host.call(call).await.map_err(|error| self.failed(error.problem()))?;
+        match response.no_answer() {
+            Some(problem) => Err(self.failed(problem)),
+            None => Ok(Reply::from(response)),
+        }
     }
 
     /// Reads a reply that must have this status. `single_uses` are the ids that the operation was to consume.
@@ -318,10 +321,7 @@ impl<H: Host> StoreClient<H> {
     fn error(&self, reply: &Reply, single_uses: &[SingleUse]) -> StoreError {
         let refused = matches!(reply.status, Some(400 | 404 | 409 | 412));
         if !refused {
-            return self.failed(match reply.status {
-                Some(503 | 504) => "refused the connection or did not answer in time",
-                _ => "answered with an unexpected status",
-            });
+            return self.failed("answered with an unexpected status");
         }
         let body = match self.read::<ErrorBody>(reply) {
             Ok(body) => body,

@@ -267,6 +267,29 @@ fn an_assertion_is_judged_by_the_registration_of_its_client() {
 }
 
 #[test]
+fn an_assertion_is_judged_by_the_keys_in_the_statement() {
+    let profile = json!({
+        "extends": "uk-obie-3.3",
+        "name": "keys-by-value",
+        "software_statement": { "claims": { "key_set": "software_jwks" } }
+    });
+    let scene = Scene::new("uk-obie-3.3", &json!({ "profile": profile }));
+    let keys = json!({ "keys": [PKI.tpp.signing.public_jwk()] });
+    let statement = scene.statement().without("software_jwks_endpoint").without("org_jwks_endpoint");
+    let client = json!({
+        "client_id": "me", "token_endpoint_auth_method": "private_key_jwt",
+        "software_statement": statement.claim("software_jwks", keys).sign(&PKI.directory).unwrap(),
+    });
+    scene.folder.write("client.json", &client.to_string());
+    let assertion = mint::client_assertion("me", ISSUER);
+    for (key, verdict) in [(&PKI.tpp.signing, "accepted"), (&PKI.other_tpp.signing, "refused")] {
+        let more = ["--client", "client.json", "--certificate", "own.pem"];
+        let (_, judgement) = scene.judge(&assertion.sign(key).unwrap(), &more);
+        assert_eq!(judgement["verdict"], verdict, "{judgement}");
+    }
+}
+
+#[test]
 fn what_cannot_be_judged_says_why_and_ends_with_2() {
     let scene = Scene::new("uk-obie-3.3", &json!({}));
     scene.folder.write("document", &scene.request(|request| request));

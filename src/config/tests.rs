@@ -66,6 +66,12 @@ fn faults() -> Vec<(&'static str, Value, &'static str, &'static str)> {
             "host",
         ),
         ("directories.0.unheard_of", json!(1), "directories[0].unheard_of", "unknown field"),
+        (
+            "profile",
+            json!({ "extends": "uk-obie-3.3", "name": "own", "software_statement": { "claims": { "key_set_uris": [] } } }),
+            "directories[0].dialect",
+            "claims.key_set",
+        ),
         ("store.cluster", json!(""), "store.cluster", "cluster"),
         ("store.timeout", json!("0s"), "store.timeout", "between"),
         ("store.timeout", json!(2), "store.timeout", "string"),
@@ -296,6 +302,24 @@ fn an_operator_can_write_a_profile_of_their_own() {
     let config = Config::from_value(with("danger_profile_values", json!({ "clock_skew": "20s" }))).unwrap();
     assert_eq!(config.settings.profile.clock_skew, Duration::from_secs(20));
     assert_eq!(config.dangers, ["danger_profile_values.clock_skew"]);
+}
+
+#[test]
+fn ss_13_hosts_of_key_sets_are_needed_for_what_is_fetched() {
+    let mut document = with("directories.0.software_key_sets", json!([]));
+    let mut claims = json!({ "key_set": "software_jwks" });
+    let profile =
+        |claims: &Value| json!({ "extends": "uk-obie-3.3", "name": "own", "software_statement": { "claims": claims } });
+    document["profile"] = profile(&claims);
+    let needs_hosts = |document: &Value| {
+        Config::from_value(document.clone()).is_err_and(|error| error.path == "directories[0].software_key_sets")
+    };
+    assert!(needs_hosts(&document));
+    claims["key_set_uris"] = json!([]);
+    document["profile"] = profile(&claims);
+    assert!(Config::from_value(document.clone()).is_ok());
+    document["directories"][0]["statements"] = json!({ "refuse_revoked_keys": true });
+    assert!(needs_hosts(&document), "the sets of revoked keys are fetched");
 }
 
 #[test]

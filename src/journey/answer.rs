@@ -5,6 +5,7 @@ use dcr_policy::catalogue::{AT_05, CA_03_BASIC, GW_05, GW_07, GW_08, JO_19_MALFO
 use dcr_policy::client_metadata::SERVER_MEMBERS;
 use dcr_policy::jwt::TOKEN_CLAIMS;
 use dcr_policy::profile::{InteractionId, JsonType, ManagementToken, Profile, SubjectMember};
+use dcr_policy::software_keys::SoftwareKeys;
 use dcr_policy::{ErrorCode, Refusal};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -128,7 +129,10 @@ impl Serialize for Registration<'_> {
         for (name, value) in &metadata {
             members.serialize_entry(name, value)?;
         }
-        members.serialize_entry("jwks_uri", &record.key_set_uri)?;
+        match &record.keys {
+            SoftwareKeys::Uri(uri) => members.serialize_entry("jwks_uri", uri)?,
+            SoftwareKeys::ByValue(keys) => members.serialize_entry("jwks", keys)?,
+        }
         if profile.registration.management_token == ManagementToken::RegistrationAccessToken {
             let uri = format!("{}/{}", self.config.registration_endpoint(), client.client_id);
             members.serialize_entry("registration_client_uri", &uri)?;
@@ -138,7 +142,9 @@ impl Serialize for Registration<'_> {
         }
         members.serialize_entry("software_statement", &record.software_statement)?;
         // The registered values come first. A claim of the statement is added only if no registered member has its name (RG-06).
-        let is_given = |name: &str| metadata.contains_key(name) || ["jwks_uri", "software_statement"].contains(&name);
+        // RFC 7591 section 2: an answer has jwks_uri or jwks, never both.
+        let others = ["jwks_uri", "jwks", "software_statement"];
+        let is_given = |name: &str| metadata.contains_key(name) || others.contains(&name);
         let is_of_software = |name: &str| !TOKEN_CLAIMS.contains(&name) && !SERVER_MEMBERS.contains(&name);
         for (name, value) in &*record.statement_claims {
             if is_of_software(name) && !is_given(name) {

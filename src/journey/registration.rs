@@ -18,7 +18,8 @@ use dcr_policy::software_statement::{SoftwareStatement, UnverifiedStatement};
 use dcr_policy::{Evaluation, Refusal, Rule, Timestamp};
 use dcr_x509::Certificate;
 
-use super::{Gate, Request, signature};
+use super::signature::{self, SoftwareKeySet};
+use super::{Gate, Request};
 use crate::client_store::{ClientStore, Record, SingleUse, StoreError};
 use crate::host::{Event, Host};
 use crate::jwks::Source;
@@ -146,8 +147,8 @@ async fn signed<H: Host, S: ClientStore>(
 }
 
 /// The key set of the statement's software.
-fn software_keys<H: Host, S: ClientStore>(gate: &Gate<H, S>, statement: &SoftwareStatement) -> Option<Source> {
-    Source::of_software(&gate.config, statement.issuer(), statement.software_id(), statement.key_set_uri())
+fn software_keys<H: Host, S: ClientStore>(gate: &Gate<H, S>, statement: &SoftwareStatement) -> Option<SoftwareKeySet> {
+    SoftwareKeySet::of(&gate.config, statement.issuer(), statement.software_id(), statement.keys())
 }
 
 /// The transport certificate is in the key set of the software, if the operator asks for this (CB-07).
@@ -160,8 +161,8 @@ async fn cb_07_in_key_set<H: Host, S: ClientStore>(
     if !directory.dialect.certificate_in_key_set {
         return Ok(());
     }
-    let (_, keys) = signature::jo_19_current(gate, software_keys(gate, statement)).await?;
-    if keys.holds_tls_certificate(&certificate.thumbprint()) { Ok(()) } else { Err(Refusal::by(&CB_07)) }
+    let keys = software_keys(gate, statement);
+    if signature::cb_07_lists(gate, keys, &certificate.thumbprint()).await? { Ok(()) } else { Err(Refusal::by(&CB_07)) }
 }
 
 /// The refusal for an error of the store.

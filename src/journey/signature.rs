@@ -3,32 +3,80 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use dcr_jose::jwk::KeySet;
 use dcr_policy::catalogue::{
     JO_13, JO_14, JO_15, JO_16, JO_16_KIND, JO_16_NUMBERS, JO_16_PRIVATE, JO_19, JO_19_MALFORMED, SS_14,
     SS_14_UNREADABLE,
 };
 use dcr_policy::jwt::{SignatureProof, Unverifiable, Unverified, Verified, signature_rule};
 use dcr_policy::settings::Directory;
+use dcr_policy::software_keys::SoftwareKeys;
 use dcr_policy::{Evaluation, Refusal};
+use dcr_x509::Thumbprint;
 
 use super::Gate;
 use crate::cache::{Bounds, Cache};
 use crate::client_store::ClientStore;
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, Config};
 use crate::host::{CacheEvent, CacheName, Event, Host};
 use crate::jwks::{KeySetUnavailable, PublishedKeys, Source};
 
-/// Verifies `unverified` with the key set of `source`. `None` means that there is no key set.
+/// The key set of a software.
+pub(super) enum SoftwareKeySet {
+    /// It is fetched.
+    Fetched(Source),
+    /// It came with the statement, and it is the same until the registration is updated.
+    ByValue(Rc<KeySet>),
+}
+
+impl SoftwareKeySet {
+    /// The key set of a software of the directory `issuer`. `None` if the configuration does not take it, or takes it no longer: the host
+    /// of the key set is not on the list, or statements of the directory hold no keys.
+    pub(super) fn of(config: &Config, issuer: &str, software_id: &str, keys: &SoftwareKeys) -> Option<Self> {
+        match keys {
+            SoftwareKeys::Uri(uri) => Source::of_software(config, issuer, software_id, uri).map(Self::Fetched),
+            SoftwareKeys::ByValue(keys) => {
+                let is_taken = config.settings.directory(issuer)?.dialect.claims.key_set.is_some();
+                is_taken.then(|| Self::ByValue(keys.key_set().clone()))
+            }
+        }
+    }
+}
+
+/// Whether the key set of a software lists this certificate for TLS (CB-07).
+///
+/// # Errors
+/// JO-19 if there is no usable key set.
+pub(super) async fn cb_07_lists<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    keys: Option<SoftwareKeySet>,
+    certificate: &Thumbprint,
+) -> Result<bool, Refusal> {
+    match keys {
+        None => Err(Refusal::by(&JO_19)),
+        Some(SoftwareKeySet::Fetched(source)) => {
+            Ok(jo_19_current(gate, Some(source)).await?.1.holds_tls_certificate(certificate))
+        }
+        Some(SoftwareKeySet::ByValue(keys)) => Ok(keys.holds_tls_certificate(certificate)),
+    }
+}
+
+/// Verifies `unverified` with the key set of a software. `None` means that there is no key set.
 ///
 /// # Errors
 /// JO-19 if there is no usable key set. Otherwise the rule that the signature breaks.
 pub(super) async fn verify<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     unverified: &Unverified,
-    source: Option<Source>,
+    keys: Option<SoftwareKeySet>,
     evaluation: &Evaluation,
 ) -> Result<Verified, Refusal> {
-    on_trail(verified(gate, unverified, source).await, unverified, evaluation)
+    let verified = match keys {
+        None => Err(Refusal::by(&JO_19)),
+        Some(SoftwareKeySet::Fetched(source)) => verified(gate, unverified, source).await,
+        Some(SoftwareKeySet::ByValue(keys)) => verified_by_value(gate, unverified, &keys),
+    };
+    on_trail(verified, unverified, evaluation)
 }
 
 /// Verifies a document that is sent often, such as a software statement. The result is kept with the digest of the key set that verified
@@ -100,10 +148,24 @@ fn on_trail(
 async fn verified<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     unverified: &Unverified,
-    source: Option<Source>,
+    source: Source,
 ) -> Result<Verified, Refusal> {
-    let (source, keys) = jo_19_current(gate, source).await?;
+    let (source, keys) = jo_19_current(gate, Some(source)).await?;
     Ok(by_newest(gate, unverified, &source, keys).await?.0)
+}
+
+/// No fetch can bring a newer set. A caller that has a new key needs a new statement.
+fn verified_by_value<H: Host, S: ClientStore>(
+    gate: &Gate<H, S>,
+    unverified: &Unverified,
+    keys: &KeySet,
+) -> Result<Verified, Refusal> {
+    by(gate, unverified, keys).map_err(|Unverifiable { refusal, .. }| match refusal.rule {
+        rule if rule == &JO_13 => {
+            refusal.detail("the statement holds the keys: register or update with a statement that holds this one")
+        }
+        _ => refusal,
+    })
 }
 
 async fn verified_once<H: Host, S: ClientStore>(
@@ -128,7 +190,7 @@ async fn verified_once<H: Host, S: ClientStore>(
 ///
 /// # Errors
 /// JO-19 if there is no usable key set.
-pub(super) async fn jo_19_current<H: Host, S: ClientStore>(
+async fn jo_19_current<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     source: Option<Source>,
 ) -> Result<(Source, Rc<PublishedKeys>), Refusal> {
@@ -198,7 +260,7 @@ async fn by_newest<H: Host, S: ClientStore>(
 fn by<H: Host, S: ClientStore>(
     gate: &Gate<H, S>,
     unverified: &Unverified,
-    keys: &PublishedKeys,
+    keys: &KeySet,
 ) -> Result<Verified, Unverifiable> {
     unverified.verify(keys, || gate.host.record(Event::SignatureCheck(unverified.algorithm())))
 }

@@ -3,8 +3,10 @@
 mod caches;
 mod dialects;
 mod examples;
+mod keys_by_value;
 mod management;
 mod modes;
+mod own_subject;
 mod profiles;
 mod registration;
 mod round_trip;

@@ -16,11 +16,11 @@ use dcr_policy::token_request::{
 use dcr_policy::{Document, Evaluation, Refusal, Rule};
 use dcr_x509::Certificate;
 
-use super::{Answer, Decision, Gate, Request, signature};
+use super::signature::{self, SoftwareKeySet};
+use super::{Answer, Decision, Gate, Request};
 use crate::client_store::{ClientStore, FoundClient, IssuedToken, SingleUse, StoreError, TokenClient};
 use crate::config::OtherGrants;
 use crate::host::{Event, Host, media_type};
-use crate::jwks::Source;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -190,7 +190,7 @@ async fn verified_assertion<H: Host, S: ClientStore>(
     let alg = assertion.ca_13_registered_algorithm(metadata.token_endpoint_auth_signing_alg.as_deref());
     evaluation.require(&[&CA_13_ALG], alg)?;
 
-    let keys = Source::of_software(&gate.config, &client.issuer, &client.binding.software_id, &client.key_set_uri);
+    let keys = SoftwareKeySet::of(&gate.config, &client.issuer, &client.binding.software_id, &client.keys);
     let verified = signature::verify(gate, assertion.unverified(), keys, evaluation).await?;
     let directory = gate.config.settings.directory(&client.issuer).ok_or_else(|| refused(&CA_15))?;
     let revoked_keys = client.revoked_key_set_uri.as_deref();

@@ -46,12 +46,14 @@ pub(super) async fn fetch<H: Host>(host: &H, config: &JwksConfig, source: &Sourc
     let response = host.call(call).await.map_err(|error| Failure::new(error.problem()))?;
     let status = response.status;
     let failure = |problem| Failure { status, ..Failure::new(problem) };
+    if let Some(problem) = response.no_answer() {
+        return Err(failure(problem));
+    }
     match status {
         Some(200) => {}
         Some(404 | 410) => {
             return Err(Failure { is_withdrawn: true, ..failure("its host says that it does not exist") });
         }
-        Some(503 | 504) => return Err(failure("its host refused the connection or did not answer in time")),
         Some(300..=399) => return Err(failure("its host sends to another place, and redirects are not followed")),
         _ => return Err(failure("its host answered with another status than 200")),
     }

@@ -73,7 +73,16 @@ fn of_statement(claims: &Map<String, Value>, profile: &Profile, now: u64) -> Vec
             .demanded_if(required(&names.redirect_uris)),
         Wish::demanded(&names.roles, "SS-10", "at least one role", roles),
     ];
-    expectations.extend(key_set.map(|name| Wish::demanded(name, "SS-13", "where the software's keys are", https)));
+    let has = |name: &String| claims.contains_key(name);
+    let is_by_value =
+        |name: &&String| !names.key_set_uris.iter().any(has) && (has(name) || names.key_set_uris.is_empty());
+    expectations.extend(match names.key_set.as_ref().filter(is_by_value) {
+        Some(name) => {
+            let is_key_set = |value: &Value| value.get("keys").is_some_and(Value::is_array);
+            Some(Wish::demanded(name, "SS-13", "the software's keys: a JWK set", is_key_set))
+        }
+        None => key_set.map(|name| Wish::demanded(name, "SS-13", "where the software's keys are", https)),
+    });
     let status = names.organisation_status.iter();
     expectations.extend(status.map(|name| Wish::demanded(name, "SS-09", "`Active`", |value| value == "Active")));
     let scope = names.scope.iter();

@@ -200,6 +200,31 @@ fn kinds_are_told_apart() {
 }
 
 #[test]
+fn a_statement_may_hold_the_keys_where_the_profile_says_so() {
+    let mut by_value = uk();
+    by_value.software_statement.claims.key_set = Some("software_jwks".to_owned());
+    let key = SigningKey::generate_es256();
+    let found = |statement: mint::Token, profile: &Profile| {
+        let statement = Inspected::parse(&statement.sign(&key).unwrap()).unwrap();
+        let findings = statement.findings(profile, NOW).into_iter();
+        findings.filter(|finding| finding.rule == "SS-13").map(|one| (one.claim, one.state)).collect::<Vec<_>>()
+    };
+    let statement = || mint::software_statement(&software(), "https://directory.example");
+    let without_url = || statement().without("software_jwks_endpoint").without("org_jwks_endpoint");
+    let keys = json!({ "keys": [] });
+    let (url, value) = ("software_jwks_endpoint".to_owned(), "software_jwks".to_owned());
+    for (statement, profile, claim, state) in [
+        (statement().claim("software_jwks", keys.clone()), &by_value, &url, State::Present),
+        (without_url().claim("software_jwks", keys.clone()), &by_value, &value, State::Present),
+        (without_url().claim("software_jwks", "x"), &by_value, &value, State::Wrong),
+        (without_url(), &by_value, &url, State::Missing),
+        (without_url().claim("software_jwks", keys.clone()), &uk(), &url, State::Missing),
+    ] {
+        assert_eq!(found(statement, profile), [(claim.clone(), state)]);
+    }
+}
+
+#[test]
 fn every_profile_belongs_to_an_ecosystem_that_its_statements_show() {
     for profile in Profile::names().map(|name| Profile::named(name).unwrap()) {
         let is_its = |ecosystem: &&Ecosystem| profile.families.iter().any(|family| family == ecosystem.family);

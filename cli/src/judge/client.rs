@@ -34,12 +34,14 @@ impl RegisteredClient {
         let directory = config.settings.directory(issuer);
         let directory = directory
             .ok_or_else(|| wrong("has a software_statement of a directory that the configuration does not list"))?;
+        let key_set_uri = key_set_uri(directory, &claims);
         let record = json!({
             "metadata": metadata(registration, directory, &claims),
             "software_statement": statement,
             "issuer": issuer,
             "binding": binding(directory, &claims),
-            "key_set_uri": key_set_uri(directory, &claims),
+            "key_set_uri": key_set_uri,
+            "key_set": directory.dialect.claims.key_set.as_ref().filter(|_| key_set_uri.is_none()).and_then(|name| claims.get(name)),
             "revoked_key_set_uri": directory.dialect.claims.revoked_key_set_uri.as_ref().and_then(|name| claims.get(name)),
         });
         let software_id = claims.get(&directory.dialect.claims.software_id).and_then(Value::as_str).unwrap_or_default();

@@ -191,7 +191,11 @@ mod tests {
         let statements = if profile == "au-cdr" { json!({}) } else { asks_for_everything };
         let document = json!({
             "profile": profile,
-            "danger_profile_values": { "answers": { "interaction_id": "require" }, "fractional_dates": false },
+            "danger_profile_values": {
+                "answers": { "interaction_id": "require" },
+                "fractional_dates": false,
+                "software_statement": { "claims": { "key_set": "software_jwks" } }
+            },
             "issuer": "https://bank.example",
             "directories": [{
                 "issuer": "directory", "jwks_uri": "https://directory.example/keys", "cluster": "directory",

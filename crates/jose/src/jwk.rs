@@ -58,10 +58,18 @@ impl KeySet {
             return Err(KeySetError::TooLong);
         }
         let document = json::parse_object(bytes, limits.json_depth).map_err(KeySetError::Json)?;
+        Self::of_object(&document, limits.keys)
+    }
+
+    /// Reads a JWK set that is a part of another document. It has at most `most` entries.
+    ///
+    /// # Errors
+    /// The fault, as a [`KeySetError`].
+    pub fn of_object(document: &Map<String, Value>, most: usize) -> Result<KeySet, KeySetError> {
         let Some(Value::Array(entries)) = document.get("keys") else {
             return Err(KeySetError::KeysMissing);
         };
-        if entries.len() > limits.keys {
+        if entries.len() > most {
             return Err(KeySetError::TooManyKeys);
         }
 
@@ -111,6 +119,11 @@ impl KeySet {
             return Ok(true);
         }
         if self.listed.iter().all(Option::is_some) { Ok(false) } else { Err(UnreadableEntry) }
+    }
+
+    /// Whether an entry has members of a private or symmetric key. Such an entry is skipped (JO-16).
+    pub fn has_private_key(&self) -> bool {
+        self.skipped.iter().any(|(_, unfit)| *unfit == Unfit::Private)
     }
 
     /// The keys that can verify signatures, in the order of the set.

@@ -312,6 +312,8 @@ catalogue! {
         "the statement's mode is not one this server takes: a statement for tests does not serve a live endpoint";
     SS_13 "SS-13" key_set_location Fixed(400, InvalidSoftwareStatement), "UK M, AU M, BR M, P M" Binding in [SoftwareStatement], "OBUK DCR 3.3 data dictionary",
         "the statement must name an https key set on a host of the directory";
+    SS_13_VALUE "SS-13" key_set_by_value Fixed(400, InvalidSoftwareStatement), "P O" Binding in [SoftwareStatement] if keys_by_value, "RFC 7591 section 2",
+        "must be a JWK set with public keys only, at most 32 keys and 32 KiB";
     SS_14 "SS-14" key_revoked OfDocument, "UK S, BR S" Binding in [RegistrationRequest, ClientAssertion] if revoked_keys, "OBUK directory, software statements",
         "the key that signed this has been revoked in the directory: sign with a current one";
     SS_14_LOCATION "SS-14" revoked_key_set_location Fixed(400, InvalidSoftwareStatement), "UK S, BR S" Binding in [SoftwareStatement] if revoked_keys, "OBUK directory, software statements",
@@ -391,7 +393,7 @@ catalogue! {
     MD_21_ENC "MD-21" encryption_without_alg Fixed(400, InvalidClientMetadata), "AU M, F1 M" Waivable in [Registration], "OpenID Connect Registration section 2",
         "names a content encryption, so the member with alg in its name must be there too";
     MD_22 "MD-22" key_set_in_request Fixed(400, InvalidClientMetadata), "core M, BR M" Waivable in [Registration], "RFC 7591 section 2",
-        "the key set is the one the software statement names: leave out jwks, and leave out jwks_uri or repeat the statement's";
+        "the key set is that of the software statement: leave out jwks and jwks_uri, or repeat the statement's, as the registration's answer has it";
     MD_23 "MD-23" ciba_metadata Fixed(400, InvalidClientMetadata), "UK M" Waivable in [Registration], "OBUK DCR 3.3 data dictionary",
         "check the backchannel members: poll or ping, an https notification endpoint for ping only, a signing alg, no user code, all of them with the ciba grant only";
     MD_24 "MD-24" bound_access_tokens Fixed(400, InvalidClientMetadata), "core M" Waivable in [Registration], "RFC 8705 section 3.4",

@@ -20,12 +20,17 @@ use super::dialect::{Dialect, ScopesFrom};
 use super::jwt::Claims;
 use super::profile::{ClientMetadataProfile, PRIVATE_KEY_JWT, SubjectMember, TLS_CLIENT_AUTH};
 use super::settings::Settings;
+use super::software_keys::{KeysByValue, SoftwareKeys};
 use super::software_statement::{SoftwareStatement, strings};
 use super::url::{is_https, is_public_https};
 use super::{Document, Evaluation, Refusal, Rule, redirect_uris, scope};
 pub(super) use descriptive::DESCRIPTIVE_MEMBERS;
 use descriptive::ss_16_hosts;
 pub(super) use further::FURTHER_MEMBERS;
+
+/// What is told if the subject of the caller's certificate is too long for the answer.
+const SUBJECT_TOO_LONG: &str =
+    "that subject is too long for this answer: openssl x509 -subject -nameopt RFC2253 prints it";
 
 const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
@@ -378,8 +383,10 @@ impl Metadata<'_> {
     ) -> Result<(), Refusal> {
         match (subject, certificate) {
             (Some(subject), Some(certificate)) if !subject.matches(certificate, &self.rules.subject_dn_attributes) => {
-                let own = format!("this gateway writes that subject {}", certificate.subject());
-                Err(self.refuse(&MD_06_CERTIFICATE, subject.member().name()).detail(own))
+                // An error_description has no backslashes and no other letters than ASCII.
+                let own = format!("this gateway writes that subject {}", certificate.subject().to_plain_ascii());
+                let refusal = self.refuse(&MD_06_CERTIFICATE, subject.member().name()).detail(own);
+                Err(if refusal.detail.is_some() { refusal } else { refusal.detail(SUBJECT_TOO_LONG) })
             }
             _ => Ok(()),
         }
@@ -498,12 +505,21 @@ impl Metadata<'_> {
         }
     }
 
+    /// A request may repeat the keys of the statement, in the member that the answer has. Other keys would be of the caller's choice.
     fn md_22_key_set(&self, statement: &SoftwareStatement) -> Result<(), Refusal> {
-        if self.claims.members().contains_key("jwks") {
+        let (own_uri, own_keys) = match statement.keys() {
+            SoftwareKeys::Uri(uri) => (Some(uri), None),
+            SoftwareKeys::ByValue(keys) => (None, Some(keys.document())),
+        };
+        let is_own = |jwks| {
+            let given = KeysByValue::read(jwks).ok().filter(|keys| !keys.key_set().has_private_key());
+            given.is_some_and(|keys| Some(keys.document()) == own_keys)
+        };
+        if self.claims.members().get("jwks").is_some_and(|jwks| !is_own(jwks)) {
             return Err(self.refuse(&MD_22, "jwks"));
         }
         match self.md_25_text("jwks_uri")? {
-            Some(uri) if uri != statement.key_set_uri() => Err(self.refuse(&MD_22, "jwks_uri")),
+            Some(uri) if Some(&uri) != own_uri => Err(self.refuse(&MD_22, "jwks_uri")),
             _ => Ok(()),
         }
     }

@@ -89,6 +89,8 @@ pub struct StatementClaimNames {
     pub roles: String,
     /// The URL of the software's key set. The first claim that is present counts (SS-13).
     pub key_set_uris: Vec<String>,
+    /// The software's key set itself. It counts if no claim of `key_set_uris` is present (SS-13). `None` if statements hold no keys.
+    pub key_set: Option<String>,
     /// The URL of the keys that the directory has revoked; `None` if statements do not have it (SS-14).
     pub revoked_key_set_uri: Option<String>,
     /// The competent authority's claims about the organisation; `None` if statements do not have them (SS-11, CB-05).
@@ -110,6 +112,7 @@ json_struct!(StatementClaimNames {
     redirect_uris,
     roles,
     key_set_uris,
+    key_set,
     revoked_key_set_uri,
     authority_claims,
     mode,

@@ -41,6 +41,7 @@ mod refusal;
 pub mod registration_request;
 pub mod scope;
 pub mod settings;
+pub mod software_keys;
 pub mod software_statement;
 pub mod token_request;
 pub mod url;

@@ -21,12 +21,12 @@ pub struct Refusal {
     pub detail: Option<Box<Detail>>,
 }
 
-/// A text for the caller: printable ASCII without `"` and `\`, in at most 256 bytes.
+/// A text for the caller: printable ASCII without `"` and `\`, in at most 360 bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail(Cow<'static, str>);
 
 /// The longest [`Detail`], in bytes.
-const DETAIL_BYTES: usize = 256;
+const DETAIL_BYTES: usize = 360;
 
 /// The longest `error_description`, in bytes (Open Banking UK DCR 3.3, error structure).
 const DESCRIPTION_BYTES: usize = 500;

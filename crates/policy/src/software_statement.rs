@@ -5,11 +5,13 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::catalogue::{
-    JW_02, JW_04, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_12, SS_13, SS_14_LOCATION,
+    JW_02, JW_04, JW_08, SS_03, SS_04, SS_05, SS_06, SS_07, SS_09, SS_10, SS_11, SS_12, SS_13, SS_13_VALUE,
+    SS_14_LOCATION,
 };
 use super::dialect::{Dialect, RolesShape};
 use super::jwt::{Claims, Jti, Unverified, Verified};
 use super::settings::{Directory, Settings};
+use super::software_keys::{KeysByValue, SoftwareKeys};
 use super::url::KeySetUrl;
 use super::{Document, Evaluation, Refusal, Timestamp};
 
@@ -29,7 +31,7 @@ pub struct SoftwareStatement {
     redirect_uris: Vec<String>,
     webhook_uris: Vec<String>,
     roles: Vec<String>,
-    key_set_uri: String,
+    keys: SoftwareKeys,
     revoked_key_set_uri: Option<String>,
     single_use: Option<Jti>,
 }
@@ -120,7 +122,7 @@ impl SoftwareStatement {
         let organisation_id = evaluation.require(&[&SS_04], ss_04_text(claims, &rules.claims.organisation_id))?;
         let redirect_uris = evaluation.require(&[&SS_04], ss_04_redirect_uris(claims, rules))?;
         let webhook_uris = evaluation.require(&[&SS_04], ss_04_webhook_uris(claims, rules))?;
-        let key_set_uri = evaluation.require(&[&SS_13], ss_13_key_set_uri(claims, directory))?;
+        let keys = evaluation.require(&[&SS_13, &SS_13_VALUE], ss_13_keys(claims, directory))?;
         let revoked_key_set_uri =
             evaluation.require(&[&SS_14_LOCATION], ss_14_revoked_key_set_uri(claims, directory))?;
         let single_use = evaluation.require(&[&SS_04], ss_08_id(claims, rules, expires_at, issued_at))?;
@@ -136,7 +138,7 @@ impl SoftwareStatement {
             redirect_uris,
             webhook_uris,
             roles,
-            key_set_uri,
+            keys,
             revoked_key_set_uri,
             single_use,
         })
@@ -197,9 +199,9 @@ impl SoftwareStatement {
         &self.roles
     }
 
-    /// The URL of the software's key set. Its host is in the configuration of the directory.
-    pub fn key_set_uri(&self) -> &str {
-        &self.key_set_uri
+    /// The software's keys. If they are at a URL, its host is in the configuration of the directory.
+    pub fn keys(&self) -> &SoftwareKeys {
+        &self.keys
     }
 }
 
@@ -355,13 +357,29 @@ fn ss_12_mode(claims: &Claims, rules: &Dialect) -> Result<(), Refusal> {
     }
 }
 
+/// The software's keys. A claim with a URL comes before a claim with the keys: of a set that is fetched, a withdrawn key ends soon.
+///
 /// The gateway fetches the key set only from a host that the operator listed for this directory. The signature of the statement does not
 /// make a URL on another host acceptable.
-fn ss_13_key_set_uri(claims: &Claims, directory: &Directory) -> Result<String, Refusal> {
-    let names = &directory.dialect.claims.key_set_uris;
-    let first = names.iter().find(|name| claims.get(name).is_some()).or(names.first());
-    let name = first.cloned().unwrap_or_default();
-    key_set_uri(claims, &name, directory).ok_or_else(|| claims.refuse(&SS_13, name))
+fn ss_13_keys(claims: &Claims, directory: &Directory) -> Result<SoftwareKeys, Refusal> {
+    let names = &directory.dialect.claims;
+    let uri = names.key_set_uris.iter().find(|name| claims.get(name).is_some());
+    match (uri.or(names.key_set_uris.first()), &names.key_set) {
+        (_, Some(name)) if uri.is_none() && claims.get(name).is_some() => ss_13_by_value(claims, name),
+        (None, Some(name)) => Err(claims.refuse(&SS_13_VALUE, name.clone())),
+        (name, _) => {
+            let name = name.cloned().unwrap_or_default();
+            let uri = key_set_uri(claims, &name, directory);
+            uri.map(SoftwareKeys::Uri).ok_or_else(|| claims.refuse(&SS_13, name))
+        }
+    }
+}
+
+/// A JWK set within its bounds. The bank must not keep a private key, so a set with one is refused whole.
+fn ss_13_by_value(claims: &Claims, name: &str) -> Result<SoftwareKeys, Refusal> {
+    let keys = claims.get(name).and_then(|value| KeysByValue::read(value).ok());
+    let keys = keys.filter(|keys| !keys.key_set().has_private_key());
+    keys.map(SoftwareKeys::ByValue).ok_or_else(|| claims.refuse(&SS_13_VALUE, name.to_owned()))
 }
 
 /// The URL of the software's revoked keys. It is required if revoked keys are refused. Otherwise it is kept in case the operator refuses

@@ -63,6 +63,24 @@ pub(crate) fn statement() -> Value {
     })
 }
 
+/// Settings under which a statement may hold the keys in `software_jwks`.
+pub(crate) fn settings_of_keys_by_value() -> Settings {
+    let mut settings = settings();
+    settings.directories[0].dialect.claims.key_set = Some("software_jwks".to_owned());
+    settings
+}
+
+/// A statement that holds this key set and names none.
+pub(crate) fn statement_holding(keys: impl Into<Value>) -> Value {
+    with(without(statement(), "software_jwks_endpoint"), "software_jwks", keys)
+}
+
+/// A key set with one public key (RFC 8037 appendix A.2), with this kid.
+pub(crate) fn public_keys(kid: &str) -> Value {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid }] })
+}
+
 /// The claims of a registration request in the UK.
 pub(crate) fn request() -> Value {
     json!({

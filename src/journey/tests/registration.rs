@@ -430,3 +430,92 @@ fn ss_15_the_directory_describes_a_client_to_people() {
         assert_eq!(super::body(&bad).get("logo_uri"), None);
     });
 }
+
+/// RFC 7591 section 2 has `contacts`, and directories write people into their statements. A record keeps them nowhere but in the statement.
+#[test]
+fn contacts_are_kept_in_the_statement_only() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        let (name, mail, telephone) = ("Ada Example", "ada@harbour.example", "+44 20 7946 0000");
+        let person = json!({ "name": name, "email": mail, "phone": telephone, "type": "Technical" });
+        let statement = statement()
+            .claim("org_contacts", json!([person]))
+            .claim("software_contacts", json!([person]))
+            .claim("contacts", json!([mail]))
+            .sign(&PKI.directory)
+            .unwrap();
+        let request_with = || {
+            registration()
+                .claim("software_statement", statement.as_str())
+                .claim("contacts", json!([mail, telephone]))
+                .claim("contact", name)
+                .claim("org_contacts", json!([person]))
+        };
+        let answer = register(&gate, &request_with()).await;
+        let registered = body(&answer);
+        assert_eq!((answer.status, &registered["software_statement"]), (201, &json!(statement)));
+        assert_eq!(registered["org_contacts"], json!([person]), "an answer has the statement's claims (RG-06)");
+        assert_eq!(registered["contacts"], json!([mail]), "the statement's, not the request's");
+
+        let id = registered["client_id"].as_str().unwrap().to_owned();
+        let own = request("", Some(&PKI.tpp.transport), "").head.certificate.presented().unwrap().thumbprint();
+        host.store.borrow_mut().introspection =
+            json!({ "active": true, "client_id": id, "cnf": { "x5t#S256": own.x5t_s256() } });
+        let put = request("application/jwt", Some(&PKI.tpp.transport), &request_with().sign(&PKI.tpp.signing).unwrap());
+        let answer = answered(&gate, &Endpoint::Update(id), &with_token(put, "token")).await;
+        assert_eq!((answer.status, &body(&answer)["software_statement"]), (200, &json!(statement)));
+
+        let calls = host.calls.borrow();
+        let sent: Vec<String> =
+            calls.iter().map(|call| format!("{call:?} {}", String::from_utf8_lossy(&call.body))).collect();
+        let with_statement = sent.iter().filter(|call| call.contains(&statement)).count();
+        assert_eq!(with_statement, 2, "the registration and the update keep the whole statement");
+        for kept in sent.iter().map(|call| call.replace(&statement, "")).chain([format!("{:?}", host.events.borrow())])
+        {
+            for of_a_person in [name, mail, telephone] {
+                assert!(!kept.contains(of_a_person), "{of_a_person}: {kept}");
+            }
+        }
+    });
+}
+
+/// What the operator reads when a call got no answer, and the caller does not.
+#[test]
+fn gw_01_jo_19_the_log_says_why_a_call_got_no_answer() {
+    run(0, |host| async move {
+        let gate = gate(&host);
+        for (status, text, cause) in [
+            (503, "no healthy upstream", "no healthy host"),
+            (
+                503,
+                "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+                "circuit breaker",
+            ),
+            (504, "upstream request timeout", "did not answer in time"),
+            (503, "nothing that Envoy writes", "refused the connection or did not answer in time"),
+        ] {
+            for (cluster, reason) in [("dcr_store", "store_unavailable"), ("directory", "key_set_unavailable")] {
+                let gate = if cluster == "directory" { gate_with(&host, config()) } else { gate.clone() };
+                host.shared.borrow_mut().clear();
+                host.events.borrow_mut().clear();
+                host.instead(move |call| {
+                    let headers = vec![("content-type".to_owned(), b"text/plain".to_vec())];
+                    let answer =
+                        crate::host::CallResponse { status: Some(status), headers, body: text.as_bytes().to_vec() };
+                    (call.cluster == cluster).then_some(Ok(answer))
+                });
+                let answer = register(&gate, &registration()).await;
+                assert_refused(&host, &answer, 503, "temporarily_unavailable", reason);
+                let told = host.events.borrow().iter().find_map(|event| match event {
+                    Event::StoreFailed(problem) => Some((*problem, None)),
+                    Event::KeySetFetchFailed { problem, status, .. } => Some((*problem, *status)),
+                    _ => None,
+                });
+                let (problem, seen) = told.unwrap();
+                assert!(problem.contains(cause), "{cluster}: {problem}");
+                assert_eq!(seen, (cluster == "directory").then_some(status));
+                assert!(!body(&answer)["error_description"].as_str().unwrap().contains(cause), "{answer:?}");
+            }
+        }
+    });
+}

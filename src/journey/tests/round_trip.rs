@@ -43,25 +43,26 @@ fn rg_06_what_is_given_back_can_be_sent_back() {
     }
 }
 
+/// A statement that holds the keys is answered with `jwks`, which can be sent back like `jwks_uri`.
+#[test]
+fn rg_06_keys_by_value_can_be_sent_back() {
+    for profile in Profile::names().filter(|profile| *profile != "au-cdr") {
+        run(0, move |host| async move {
+            let scene = Scene::open(host, profile, true);
+            for grants in &GRANTS[..2] {
+                scene.round_trip(0, grants).await;
+            }
+            let last = scene.host.store.borrow().clients.values().next().cloned();
+            assert!(last.is_some_and(|client| client["record"]["key_set"].is_object()), "{profile}");
+        });
+    }
+}
+
 /// How many requests were accepted, and how many members a request may leave out. Each request that was accepted is updated with its own
 /// answer. All combinations of those members are left out.
 fn round_trips(profile: &'static str) -> (usize, u32) {
     run(0, move |host| async move {
-        let ecosystem = match profile {
-            "au-cdr" => Ecosystem::Cdr,
-            "br-openfinance" => Ecosystem::Brazil,
-            _ => Ecosystem::Uk,
-        };
-        let mut document = config();
-        document["profile"] = json!(profile);
-        document["registration"] = json!({});
-        document["directories"].as_array_mut().unwrap().truncate(1);
-        if ecosystem == Ecosystem::Brazil {
-            document["directories"][0]["issuer"] = json!(mint::BRAZIL_DIRECTORY_ISSUER);
-        }
-        let gate = gate_with(&host, document);
-        let statement = ecosystem.software_statement(&PKI.tpp, DIRECTORY).sign(&PKI.directory).unwrap();
-        let scene = Scene { gate, host, ecosystem, statement };
+        let scene = Scene::open(host, profile, false);
         if is_quick() {
             return (usize::from(scene.round_trip(0, GRANTS[1]).await), 0);
         }
@@ -90,6 +91,33 @@ struct Scene {
 }
 
 impl Scene {
+    /// The gate of this profile, and a statement that holds the keys or names their URL.
+    fn open(host: MockHost, profile: &'static str, by_value: bool) -> Self {
+        let ecosystem = match profile {
+            "au-cdr" => Ecosystem::Cdr,
+            "br-openfinance" => Ecosystem::Brazil,
+            _ => Ecosystem::Uk,
+        };
+        let mut document = config();
+        document["profile"] = json!(profile);
+        document["registration"] = json!({});
+        document["directories"].as_array_mut().unwrap().truncate(1);
+        if ecosystem == Ecosystem::Brazil {
+            document["directories"][0]["issuer"] = json!(mint::BRAZIL_DIRECTORY_ISSUER);
+        }
+        let mut statement = ecosystem.software_statement(&PKI.tpp, DIRECTORY);
+        if by_value {
+            document = keys_by_value::by_value(document, profile);
+            for name in ["software_jwks_endpoint", "org_jwks_endpoint", "software_jwks_uri"] {
+                statement = statement.without(name);
+            }
+            statement = statement.claim("software_jwks", json!({ "keys": [PKI.tpp.signing.public_jwk()] }));
+        }
+        let gate = gate_with(&host, document);
+        let statement = statement.sign(&PKI.directory).unwrap();
+        Self { gate, host, ecosystem, statement }
+    }
+
     /// The members that a request may leave out, as bits.
     async fn optional(&self) -> u32 {
         let mut optional = 0;

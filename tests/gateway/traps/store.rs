@@ -25,7 +25,11 @@ const JWT: (&str, &str) = ("content-type", "application/jwt");
 fn a_store_that_is_not_there_or_says_nothing_is_503() {
     run(async {
         let doors = doors().await;
-        for door in [NO_STORE, UNKNOWN_CLUSTER, SILENT_STORE] {
+        for (door, cause) in [
+            (NO_STORE, "did not answer: no connection to it"),
+            (UNKNOWN_CLUSTER, "could not be called: Envoy has no such cluster"),
+            (SILENT_STORE, "did not answer in time"),
+        ] {
             let tpp = doors.tpp(door, Some(&PKI.tpp.transport));
             let assertion = signed(&doors.gateway.client_assertion("0123456789abcdef"));
             let answers = [
@@ -45,6 +49,7 @@ fn a_store_that_is_not_there_or_says_nothing_is_503() {
                 );
                 assert_eq!(answer.header("www-authenticate"), None, "{door}: {of}");
             }
+            doors.gateway.envoy_logged(&format!("dcr-gate: the store {cause}")).await.unwrap();
             // Requests that need no store are still served.
             assert_eq!(tpp.discover().await.unwrap().status, 200, "{door}");
         }

@@ -54,6 +54,23 @@ fn a_document_that_is_no_key_set_is_refused() {
 }
 
 #[test]
+fn a_set_inside_another_document_is_read_within_its_bound() {
+    let document = json!({ "keys": [EcKey::named("a").jwk(), ed25519_jwk()], "other": 1 });
+    let of = |most| KeySet::of_object(document.as_object().unwrap(), most);
+    let set = of(2).unwrap();
+    assert_eq!((set.usable(), set.has_private_key()), (2, false));
+    assert_eq!(of(1).unwrap_err(), KeySetError::TooManyKeys);
+}
+
+#[test]
+fn jo_16_a_set_says_whether_it_has_a_private_key() {
+    for (member, is_private) in [("d", true), ("k", true), ("oth", true), ("x5c", false), ("exp", false)] {
+        let set = key_set(&[ed25519_jwk(), with(ed25519_jwk(), json!({ member: "x" }))]);
+        assert_eq!(set.has_private_key(), is_private, "{member}");
+    }
+}
+
+#[test]
 fn a_key_set_is_bounded() {
     let one = key_set_document(&[EcKey::named("a").jwk()]);
     let limits = KeySetLimits { bytes: one.len(), keys: 1, json_depth: 3 };

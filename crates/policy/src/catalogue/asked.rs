@@ -65,6 +65,11 @@ pub(super) fn implicit_needed(settings: &Settings) -> Result<(), Absence> {
     unless(rules.id_token_needs_implicit && has_id_token, NotAsked("an ID token does not need the grant type implicit"))
 }
 
+pub(super) fn keys_by_value(settings: &Settings) -> Result<(), Absence> {
+    let is_asked = some(settings, |dialect| dialect.claims.key_set.is_some());
+    unless(is_asked, NotAsked("statements name the URL of a key set"))
+}
+
 pub(super) fn webhooks(settings: &Settings) -> Result<(), Absence> {
     let is_asked = some(settings, |dialect| dialect.claims.webhook_uris.is_some());
     unless(is_asked, NotAsked("statements list no URIs for notifications"))

@@ -3,7 +3,10 @@ use serde_json::json;
 
 use super::*;
 use crate::software_statement::tests::checked as statement_of;
-use crate::tests::{assert_refused, evaluation, object, request, settings, settings_of, statement, with, without};
+use crate::tests::{
+    assert_refused, evaluation, object, public_keys, request, settings, settings_of, settings_of_keys_by_value,
+    statement, statement_holding, with, without,
+};
 
 const METADATA: &str = "invalid_client_metadata";
 const SUBJECT: &str = "CN=harbour,O=Harbour Budgeting Ltd,C=GB";
@@ -18,21 +21,31 @@ pub(crate) fn registered_by(
     statement: &Value,
     settings: &Settings,
 ) -> Result<ClientMetadata, Refusal> {
-    let claims = Claims::of(Document::RegistrationRequest, object(request));
-    let statement = statement_of(statement, settings).unwrap();
-    let dialect = &settings.directories[0].dialect;
-    ClientMetadata::check(&claims, &statement, dialect, Some(&certificate()), settings, &evaluation())
-}
-
-fn certificate() -> Certificate {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name = rcgen::DistinguishedName::new();
-    for (kind, value) in [
+    let certificate = certificate_of(&[
         (DnType::CountryName, "GB"),
         (DnType::OrganizationName, "Harbour Budgeting Ltd"),
         (DnType::CommonName, "harbour"),
-    ] {
-        parameters.distinguished_name.push(kind, value);
+    ]);
+    registered_over(request, statement, settings, &certificate)
+}
+
+fn registered_over(
+    request: &Value,
+    statement: &Value,
+    settings: &Settings,
+    certificate: &Certificate,
+) -> Result<ClientMetadata, Refusal> {
+    let claims = Claims::of(Document::RegistrationRequest, object(request));
+    let statement = statement_of(statement, settings).unwrap();
+    let dialect = &settings.directories[0].dialect;
+    ClientMetadata::check(&claims, &statement, dialect, Some(certificate), settings, &evaluation())
+}
+
+fn certificate_of(subject: &[(DnType, &str)]) -> Certificate {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    for (kind, value) in subject {
+        parameters.distinguished_name.push(kind.clone(), *value);
     }
     let key = KeyPair::generate().unwrap();
     Certificate::from_der(parameters.self_signed(&key).unwrap().der()).unwrap()
@@ -399,6 +412,11 @@ fn md_06_the_first_attribute_is_the_profiles_and_not_its_spelling() {
 fn md_06_a_refused_subject_is_answered_with_the_callers_own() {
     let refusal = registered(&by_subject("CN=meadow,O=Harbour Budgeting Ltd,C=GB")).unwrap_err();
     assert!(refusal.description().contains(SUBJECT), "{}", refusal.description());
+
+    let long = certificate_of(&[(DnType::CommonName, "harbour"), (DnType::OrganizationName, &"a".repeat(400))]);
+    let refusal = registered_over(&by_subject("CN=meadow"), &statement(), &settings(), &long).unwrap_err();
+    assert_eq!(refusal.rule.reason, "subject_dn_not_of_certificate");
+    assert!(refusal.description().contains("too long for this answer"), "{}", refusal.description());
 }
 
 #[test]
@@ -406,6 +424,27 @@ fn md_22_the_key_set_is_the_statements() {
     refused(&with(request(), "jwks", json!({ "keys": [] })), "key_set_in_request");
     refused(&with(request(), "jwks_uri", "https://thief.example/keys.jwks"), "key_set_in_request");
     assert!(registered(&with(request(), "jwks_uri", statement()["software_jwks_endpoint"].clone())).is_ok());
+}
+
+#[test]
+fn md_22_keys_by_value_may_be_repeated() {
+    let (settings, keys) = (settings_of_keys_by_value(), public_keys("a"));
+    let of = |name: &str, value: Value| {
+        registered_by(&with(request(), name, value), &statement_holding(keys.clone()), &settings)
+    };
+    assert!(of("jwks", keys.clone()).is_ok());
+    // What the registration keeps of a key may be sent back, and so may the set as the directory wrote it.
+    let mut as_written = keys.clone();
+    as_written["keys"][0]["issued"] = json!(1);
+    assert!(of("jwks", as_written).is_ok());
+    let mut private = keys.clone();
+    private["keys"][0]["d"] = json!("AAAA");
+    for other in [public_keys("b"), json!({ "keys": [] }), json!({}), json!(7), json!(null), private] {
+        assert_refused(of("jwks", other), 400, METADATA, "key_set_in_request");
+    }
+    for uri in ["https://keystore.example/software.jwks", ""] {
+        assert_refused(of("jwks_uri", json!(uri)), 400, METADATA, "key_set_in_request");
+    }
 }
 
 #[test]

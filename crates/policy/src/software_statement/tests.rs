@@ -4,7 +4,11 @@ use serde_json::json;
 
 use super::*;
 use crate::jwt::tests::verified;
-use crate::tests::{NOW, assert_refused, evaluation, header, settings, settings_of, statement, token, with, without};
+use crate::software_keys::{MAX_BYTES, MAX_KEYS};
+use crate::tests::{
+    NOW, assert_refused, evaluation, header, public_keys, settings, settings_of, settings_of_keys_by_value, statement,
+    statement_holding, token, with, without,
+};
 
 const STATEMENT: &str = "invalid_software_statement";
 const UNAPPROVED: &str = "unapproved_software_statement";
@@ -179,6 +183,69 @@ fn ss_13_the_key_set_is_on_a_host_of_the_directory() {
     ] {
         refused(&with(statement(), "software_jwks_endpoint", url), STATEMENT, "key_set_location");
     }
+}
+
+/// The keys as a record has them.
+fn kept(claims: &Value, settings: &Settings) -> Value {
+    json!(checked(claims, settings).unwrap().keys())
+}
+
+#[test]
+fn ss_13_a_statement_may_hold_the_keys_if_its_dialect_says_so() {
+    let (settings, keys) = (settings_of_keys_by_value(), public_keys("a"));
+    assert_eq!(kept(&statement_holding(keys.clone()), &settings), json!({ "key_set": keys }));
+    refused(&statement_holding(keys), STATEMENT, "key_set_location");
+}
+
+#[test]
+fn ss_13_a_url_comes_before_keys_by_value() {
+    let settings = settings_of_keys_by_value();
+    let both = with(statement(), "software_jwks", public_keys("a"));
+    assert_eq!(kept(&both, &settings), json!({ "key_set_uri": both["software_jwks_endpoint"] }));
+    let elsewhere = with(both.clone(), "software_jwks_endpoint", "https://thief.example/software.jwks");
+    assert_refused(checked(&elsewhere, &settings), 400, STATEMENT, "key_set_location");
+    let neither = without(statement(), "software_jwks_endpoint");
+    assert_refused(checked(&neither, &settings), 400, STATEMENT, "key_set_location");
+
+    let mut by_value_only = settings_of_keys_by_value();
+    by_value_only.directories[0].dialect.claims.key_set_uris.clear();
+    assert_eq!(kept(&both, &by_value_only), json!({ "key_set": public_keys("a") }));
+    assert_refused(checked(&statement(), &by_value_only), 400, STATEMENT, "key_set_by_value");
+}
+
+#[test]
+fn ss_13_keys_by_value_are_a_bounded_set_of_public_keys() {
+    let settings = settings_of_keys_by_value();
+    let key = &public_keys("a")["keys"][0];
+    let set = |count: usize, kid: usize| json!({ "keys": vec![with(key.clone(), "kid", "k".repeat(kid)); count] });
+    assert!(checked(&statement_holding(set(MAX_KEYS, 1)), &settings).is_ok());
+    let longest = MAX_BYTES - set(1, 0).to_string().len();
+    assert!(checked(&statement_holding(set(1, longest)), &settings).is_ok());
+    let with_member = |name: &str| json!({ "keys": [key.clone(), with(key.clone(), name, "AAAA")] });
+    for keys in [
+        set(MAX_KEYS + 1, 1),
+        set(1, longest + 1),
+        with_member("d"),
+        with_member("k"),
+        json!([key]),
+        json!({ "keys": key }),
+        key.clone(),
+        json!("https://keystore.example/software.jwks"),
+        json!(7),
+    ] {
+        assert_refused(checked(&statement_holding(keys), &settings), 400, STATEMENT, "key_set_by_value");
+    }
+}
+
+#[test]
+fn ss_13_only_the_members_of_a_key_are_kept() {
+    let mut keys = public_keys("a");
+    keys["keys"][0]["contacts"] = json!(["ada@harbour.example"]);
+    keys["keys"].as_array_mut().unwrap().push(json!("ada@harbour.example"));
+    keys["contacts"] = json!(["ada@harbour.example"]);
+    let mut expected = public_keys("a");
+    expected["keys"].as_array_mut().unwrap().push(json!({}));
+    assert_eq!(kept(&statement_holding(keys), &settings_of_keys_by_value()), json!({ "key_set": expected }));
 }
 
 #[test]

@@ -123,6 +123,21 @@ impl DistinguishedName {
         Some(self.rdns.last()?.attributes.first()?.attribute)
     }
 
+    /// The name in printable ASCII without backslashes and quotation marks. It is RFC 4514 text, and a value that needs other characters is
+    /// in hexadecimal form. It parses back to a name that matches.
+    pub fn to_plain_ascii(&self) -> String {
+        self.written(Value::to_plain_ascii)
+    }
+
+    fn written<V: fmt::Display>(&self, write_value: impl Fn(&Value) -> V) -> String {
+        let rdn = |rdn: &Rdn| {
+            let one =
+                |AttributeValue { attribute, value }: &AttributeValue| format!("{attribute}={}", write_value(value));
+            rdn.attributes.iter().map(one).collect::<Vec<_>>().join("+")
+        };
+        self.rdns.iter().rev().map(rdn).collect::<Vec<_>>().join(",")
+    }
+
     /// Reads the name in a certificate: a `RDNSequence` (RFC 5280 section 4.1.2.4). `None` if it is malformed. A value of an unknown ASN.1
     /// type, and text that cannot be decoded, are no faults: they are compared by their DER octets.
     pub(super) fn from_asn1(name: AnyRef<'_>) -> Option<Self> {
@@ -152,14 +167,7 @@ fn is_padded(oid: &[u8]) -> bool {
 /// Text is printed as text even if the attribute has no name, only an OID.
 impl fmt::Display for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (rdn_index, rdn) in self.rdns.iter().rev().enumerate() {
-            f.write_str(if rdn_index == 0 { "" } else { "," })?;
-            for (index, AttributeValue { attribute, value }) in rdn.attributes.iter().enumerate() {
-                f.write_str(if index == 0 { "" } else { "+" })?;
-                write!(f, "{attribute}={value}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.written(Value::to_string))
     }
 }
 

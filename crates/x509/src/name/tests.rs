@@ -606,6 +606,23 @@ fn printing_is_fit_for_a_log_and_can_be_read_back() {
 }
 
 #[test]
+fn a_name_in_plain_ascii_has_hexadecimal_values_where_text_needs_escapes() {
+    for (text, plain) in [
+        ("CN=harbour,O=Harbour = Budgeting (UK) #1,C=GB", "CN=harbour,O=Harbour = Budgeting (UK) #1,C=GB"),
+        (r"CN=a\,b+UID=u,C=GB", "CN=#0c03612c62+UID=u,C=GB"),
+        (r"CN=\#a,O=\ a,OU=a\ ,L=\22,ST=\\", "CN=#0c022361,O=#0c022061,OU=#0c026120,L=#0c0122,ST=#0c015c"),
+        ("CN=Łódź", "CN=#0c07c581c3b364c5ba"),
+        ("2.5.4.45=#030200a5", "2.5.4.45=#030200a5"),
+        ("CN=", "CN="),
+    ] {
+        assert_eq!(parse(text).to_plain_ascii(), plain, "{text}");
+        assert_eq!(parse(plain).to_string(), parse(text).to_string(), "{text}");
+    }
+    let long = format!(r"CN=\,{}", "a".repeat(300));
+    assert_eq!(parse(&parse(&long).to_plain_ascii()).to_string(), long);
+}
+
+#[test]
 fn a_changed_name_never_panics_and_prints_what_it_read() {
     let mut read = 0;
     for genuine in SAME_SUBJECT.into_iter().chain([r#"CN="a, b\"\C3\A9"+UID=\#\,x\20,OU=Łódź; 2.5.4.45=#030200A5"#])
@@ -617,6 +634,13 @@ fn a_changed_name_never_panics_and_prints_what_it_read() {
             assert!(!printed.chars().any(char::is_control), "{printed:?}");
             assert_eq!(parse(&printed).to_string(), printed);
             assert_eq!(name.matches(&parse(&printed)), name.matches(&name), "{text:?}");
+            let plain = name.to_plain_ascii();
+            assert!(plain.bytes().all(|octet| matches!(octet, b' '..=b'~') && !b"\"\\".contains(&octet)), "{plain}");
+            if let Ok(again) = DistinguishedName::parse(&plain) {
+                assert_eq!(again.to_string(), printed, "{plain}");
+            } else {
+                assert!(plain.len() > 4096, "{plain}");
+            }
             read += 1;
         }
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use der::asn1::AnyRef;
-use der::{Decode, Length, Reader, SliceReader, Tag, Tagged};
+use der::asn1::{AnyRef, Utf8StringRef};
+use der::{Decode, Encode, Length, Reader, SliceReader, Tag, Tagged};
 
 use super::decomposition::push_decomposed;
 use super::parse::is_blank;
@@ -38,6 +38,17 @@ impl Value {
             Self::Text(text) => Some(text),
             Self::Der(_) => None,
         }
+    }
+
+    /// The value in printable ASCII without backslashes: as RFC 4514 prints it, or else the hexadecimal form of its DER.
+    pub(super) fn to_plain_ascii(&self) -> String {
+        let printed = self.to_string();
+        if printed.bytes().all(|octet| matches!(octet, b' '..=b'~') && octet != b'\\') {
+            return printed;
+        }
+        let der = self.text().and_then(|text| Utf8StringRef::new(text).ok()?.to_der().ok());
+        // A value that is not text is printed in this form already.
+        der.map_or(printed, |der| format!("#{}", hex::encode(&der)))
     }
 
     /// Prepares text for caseIgnoreMatch (RFC 4517 section 4.2.11), and other values for the comparison of octets.
