@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Makes the files of a release from three built programs. `make dist` builds the programs and calls it.
 
 The same programs from the same commit give the same octets: SOURCE_DATE_EPOCH is the time of everything, and nothing of the machine is in

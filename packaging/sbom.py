@@ -19,6 +19,7 @@ from packageurl import PackageURL
 from cargo import Closure, Package
 
 LICENSE_FILES = re.compile(r"(licen[sc]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
+LINE = "-" * 80
 
 
 def write_sbom(output: Path, program: Path, closure: Closure, version: str, epoch: int) -> None:
@@ -89,7 +90,8 @@ def not_from_cargo(closure: Closure):
     if closure.target.endswith("-musl"):
         yield None, generic("musl", None, "MIT", None, f"as it comes with Rust {closure.rust_version}")
     if "wasi" in closure.target:
-        yield None, generic("wasi-libc", None, "Apache-2.0 WITH LLVM-exception OR MIT", None, f"as it comes with Rust {closure.rust_version}")
+        license = "Apache-2.0 WITH LLVM-exception OR MIT"
+        yield None, generic("wasi-libc", None, license, None, f"as it comes with Rust {closure.rust_version}")
 
 
 def generic(name: str, version: str | None, license: str, cpe: str | None, description: str | None = None) -> Component:
@@ -122,15 +124,12 @@ def notices(closure: Closure) -> str:
         for file in files:
             texts.setdefault(file.read_text(encoding="utf-8", errors="replace").strip(), []).append(name)
     parts = ["This program contains code of others, under these licences.\n"]
-    parts += [f"{line}\n{', '.join(names)}\n\n{text}\n" for text, names in texts.items()]
+    parts += [f"{LINE}\n{', '.join(names)}\n\n{text}\n" for text, names in texts.items()]
     if without:
-        parts.append(f"{line}\nThese have a licence but no file with its text: {', '.join(without)}\n")
-    parts.append(f"{line}\nThe standard library of Rust {closure.rust_version} (MIT OR Apache-2.0), and what it contains\n")
+        parts.append(f"{LINE}\nThese have a licence but no file with its text: {', '.join(without)}\n")
+    parts.append(f"{LINE}\nThe standard library of Rust {closure.rust_version} (MIT OR Apache-2.0), and what it contains\n")
     if closure.rust_notices.is_file():
         page = re.sub(r"<style.*?</style>", "", closure.rust_notices.read_text(encoding="utf-8"), flags=re.DOTALL)
         text = html.unescape(re.sub(r"<[^>]*>", "", page))
         parts.append(re.sub(r"\n\s*\n+", "\n\n", text).strip() + "\n")
     return "\n".join(parts)
-
-
-line = "-" * 80

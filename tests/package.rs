@@ -1,8 +1,8 @@
 //! The files of a release, as `make dist` makes them: sums, SBOMs, images, the Debian package of the store, and its systemd unit.
 //!
 //! The tests package the programs that are already built for them. With `DCR_DIST=dist` they look at the files in that folder
-//! (`make dist-check`). They need what Debian has: dpkg and systemd's tools. Where these are not installed, the tests print a message and pass,
-//! unless `DCR_PACKAGE=required` is set, as in `make test` on Debian.
+//! (`make dist-check`). They need what Debian has: dpkg and systemd's tools. Where these are not installed, the tests print a message
+//! and pass, unless `DCR_PACKAGE=required` is set, as in `make test` on Debian.
 
 #![allow(
     clippy::unwrap_used,
