@@ -97,8 +97,9 @@ dist: wasm dist-programs $(SBOM) ## build what is installed and shipped into dis
 		--target $(DIST_TARGET) dist
 	@cd dist && ls -l
 
-dist-check: dist programs ## build dist/ again from a clone in another folder, compare all files, and test them
+dist-check: ## build dist/, and again from a clone in another folder; compare all files, and test them
 	@git diff --quiet HEAD || { echo 'there are changes that are not committed, and the clone would not have them' >&2; exit 1; }
+	@$(MAKE) --no-print-directory dist
 	rm -rf '$(TARGET)/dist-check'
 	git clone --quiet --no-hardlinks . '$(TARGET)/dist-check/source'
 	CARGO_TARGET_DIR='$(abspath $(TARGET))/dist-check/target' $(MAKE) --no-print-directory -C '$(TARGET)/dist-check/source' dist
