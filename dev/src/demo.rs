@@ -24,6 +24,16 @@ const STATEMENT_URIS: &str = "  software_redirect_uris";
 const REGISTRATION: [&str; 6] =
     ["client_id", "client_id_issued_at", "software_id", "redirect_uris", "scope", "token_endpoint_auth_method"];
 
+/// What a reader can do next, and where it is said.
+const NEXT: [(&str, &str); 6] = [
+    ("by hand", "make run  serves until Ctrl-C"),
+    ("Envoy", "envoy/README.md  envoy/envoy.yaml, whole and with comments"),
+    ("Istio", "envoy/README.md  needs headers: forward, or an EnvoyFilter"),
+    ("Envoy Gateway", "envoy/README.md  needs headers: forward, or an EnvoyPatchPolicy"),
+    ("install", "docs/install.md  packages, images and files of make dist"),
+    ("go live", "docs/going-live.md  a list to work through"),
+];
+
 /// The state of the demonstration: the number of steps so far, and the steps that failed.
 struct Demo {
     gateway: Gateway,
@@ -205,7 +215,10 @@ impl Demo {
         screen::good("Envoy, the store and the directory are stopped");
         screen::line("");
         if failed == 0 {
-            screen::line("All went as told. `make run` serves until Ctrl-C, to try it by hand.");
+            screen::line("All went as told. How to go on:");
+            for (what, how) in NEXT {
+                screen::fact(what, how);
+            }
             return ExitCode::SUCCESS;
         }
         for what in self.failed {
