@@ -125,7 +125,7 @@ fn faults() -> Vec<(&'static str, Value, &'static str, &'static str)> {
 }
 
 /// The faults that only the reader finds, by their places, and why a schema cannot.
-const ONLY_THE_READER: [(&str, &str); 13] = [
+const ONLY_THE_READER: [(&str, &str); 14] = [
     ("access_token.lifetime", DURATION),
     ("cache.client_max_age", DURATION),
     ("client_assertion.max_lifetime", DURATION),
@@ -133,6 +133,7 @@ const ONLY_THE_READER: [(&str, &str); 13] = [
     ("directories[0].statements.max_age", DURATION),
     ("jwks.max_age", DURATION),
     ("store.timeout", DURATION),
+    ("directories[0].dialect", RELATION),
     ("directories[0].statements.single_use", RELATION),
     ("jwks.cached_bytes", RELATION),
     ("limits.jwt_bytes", RELATION),
