@@ -168,7 +168,7 @@ impl Site {
         configuration.rewrite_strings(|text| match text {
             "keystore.example" => "localhost".into(),
             "/etc/ssl/certs/ca-certificates.crt" => self.file("ca.pem"),
-            "/etc/dcr-gate/dcr_gate.wasm" => self.module.clone(),
+            "/etc/dcr-gate/plugin.wasm" => self.module.clone(),
             "/dev/stdout" => self.file("access.log"),
             _ => text.into(),
         });

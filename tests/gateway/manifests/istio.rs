@@ -5,6 +5,7 @@
 //! are plain here. Routes and secrets stand in the listener, where Istio has them fetched. The agent beside Envoy replaces the image of the
 //! module with a file.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::trial::{self, Installed};
@@ -53,6 +54,17 @@ async fn the_wasm_plugin_with_the_certificate_of_the_header() {
 async fn the_traffic_extension() {
     let installed = Installed { holds_headers: false, has_settings: true };
     trial::of(installed, |patch| gateway(TRAFFIC_EXTENSION, with_settings, patch)).await;
+}
+
+/// The configuration comes after Envoy has started, so a bad one does not end Envoy.
+#[tokio::test]
+async fn where_the_filter_refuses_its_configuration_nothing_passes() {
+    let gateway = gateway(ENVOY_FILTER, with_settings, json!({ "no_such_setting": true })).start().await.unwrap();
+    gateway.envoy_logged("dcr-gate configuration refused: no_such_setting").await.unwrap();
+    let client = gateway.client(None).unwrap();
+    let request = client.request(Method::GET, &format!("{}/accounts", gateway.url()));
+    assert_eq!(client.send(request).await.unwrap().status, 500);
+    assert!(gateway.backend().requests().is_empty());
 }
 
 fn with_settings(manifests: &Manifests, site: &Site) -> Envoy {
