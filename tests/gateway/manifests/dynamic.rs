@@ -90,7 +90,7 @@ fn the_dynamic_configuration_is_the_static_one() {
 
 #[tokio::test]
 async fn the_files() {
-    trial::of(Installed { holds_headers: true, has_settings: true }, start).await;
+    trial::of(Installed { holds_headers: true, has_settings: true, shadow_counter: "dcr_shadow_denied{" }, start).await;
 }
 
 /// Third parties that send requests without a pause notice nothing of a new configuration but what it says.

@@ -18,21 +18,21 @@ const EXTENSION_POLICY: &[&str] = &["envoy-gateway/gateway.yaml", "envoy-gateway
 
 #[tokio::test]
 async fn the_patch_policy() {
-    let installed = Installed { holds_headers: true, has_settings: true };
+    let installed = Installed { holds_headers: true, has_settings: true, shadow_counter: "dcr_shadow_denied{" };
     trial::of(installed, |patch| gateway(PATCH_POLICY, translate, patch)).await;
 }
 
 /// The filter is in the list of the connection manager, and each route switches it on.
 #[tokio::test]
 async fn the_extension_policy() {
-    let installed = Installed { holds_headers: false, has_settings: true };
+    let installed = Installed { holds_headers: false, has_settings: true, shadow_counter: "dcr_shadow_denied{" };
     trial::of(installed, |patch| gateway(EXTENSION_POLICY, with_filter_switched_on_by_routes, patch)).await;
 }
 
 /// The newest sources have another layout: the routes bring the filter with them.
 #[tokio::test]
 async fn the_extension_policy_in_a_filter_chain_of_the_route() {
-    let installed = Installed { holds_headers: false, has_settings: true };
+    let installed = Installed { holds_headers: false, has_settings: true, shadow_counter: "dcr_shadow_denied{" };
     trial::of(installed, |patch| gateway(EXTENSION_POLICY, with_filter_in_the_routes, patch)).await;
 }
 

@@ -21,28 +21,33 @@ const WASM_PLUGIN_ALONE: &[&str] = &["istio/gateway.yaml", "istio/directory.yaml
 const TRAFFIC_EXTENSION: &[&str] =
     &["istio/gateway.yaml", "istio/settings.yaml", "istio/directory.yaml", "istio/traffic-extension.yaml"];
 
+/// Istio has labels of its own that match a part of some of the filter's names, and take that part away.
+fn installed(holds_headers: bool, has_settings: bool) -> Installed {
+    Installed { holds_headers, has_settings, shadow_counter: r#"dcr{authz_dry_run_result="denied","# }
+}
+
 #[tokio::test]
 async fn the_envoy_filter() {
-    let installed = Installed { holds_headers: true, has_settings: true };
+    let installed = installed(true, true);
     trial::of(installed, |patch| gateway(ENVOY_FILTER, with_settings, patch)).await;
 }
 
 #[tokio::test]
 async fn the_wasm_plugin() {
-    let installed = Installed { holds_headers: false, has_settings: true };
+    let installed = installed(false, true);
     trial::of(installed, |patch| gateway(WASM_PLUGIN, with_settings, patch)).await;
 }
 
 #[tokio::test]
 async fn the_wasm_plugin_where_no_envoy_filter_is_allowed() {
-    let installed = Installed { holds_headers: false, has_settings: false };
+    let installed = installed(false, false);
     trial::of(installed, |patch| gateway(WASM_PLUGIN_ALONE, translate, patch)).await;
 }
 
 /// Istio's gateways write the header by default.
 #[tokio::test]
 async fn the_wasm_plugin_with_the_certificate_of_the_header() {
-    let installed = Installed { holds_headers: false, has_settings: false };
+    let installed = installed(false, false);
     trial::of(installed, |mut patch| {
         patch["certificate"] = json!({ "source": "forwarded" });
         gateway(WASM_PLUGIN_ALONE, translate, patch)
@@ -52,7 +57,7 @@ async fn the_wasm_plugin_with_the_certificate_of_the_header() {
 
 #[tokio::test]
 async fn the_traffic_extension() {
-    let installed = Installed { holds_headers: false, has_settings: true };
+    let installed = installed(false, true);
     trial::of(installed, |patch| gateway(TRAFFIC_EXTENSION, with_settings, patch)).await;
 }
 
@@ -80,7 +85,7 @@ fn translate(manifests: &Manifests, site: &Site) -> Envoy {
         listener: listener(server, manifests, filters, site),
         clusters: clusters(manifests, site),
         extension_config,
-        bootstrap: json!({}),
+        bootstrap: bootstrap(),
     };
     for filter in manifests.of_kind("EnvoyFilter") {
         for patch in filter["spec"]["configPatches"].as_array().unwrap() {
@@ -88,6 +93,22 @@ fn translate(manifests: &Manifests, site: &Site) -> Envoy {
         }
     }
     envoy
+}
+
+/// Of Istio's bootstrap (`envoy_bootstrap.json`): which statistics a proxy shows, and the labels of its own that match the filter's names.
+fn bootstrap() -> Value {
+    let shown = ["reporter=", "cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm", "component"];
+    let shown: Vec<Value> = shown.iter().map(|prefix| json!({ "prefix": prefix })).collect();
+    json!({
+        "stats_config": {
+            "use_all_default_tags": false,
+            "stats_tags": [
+                { "tag_name": "cache", "regex": r"(cache\.(.+?)\.)" },
+                { "tag_name": "authz_dry_run_result", "regex": r"(\.shadow_(allowed|denied))" },
+            ],
+            "stats_matcher": { "inclusion_list": { "patterns": shown } },
+        },
+    })
 }
 
 /// `buildGatewayListeners`, `buildHTTPConnectionManager`.

@@ -21,6 +21,8 @@ pub(super) struct Installed {
     pub(super) holds_headers: bool,
     /// The access log and the labels of the statistics are those of `envoy.yaml`.
     pub(super) has_settings: bool,
+    /// How Prometheus sees the counter of rules that are broken in shadow mode.
+    pub(super) shadow_counter: &'static str,
 }
 
 /// Tries a gateway that enforces, and the same gateway in shadow mode. `start` gets a change of the filter's configuration.
@@ -123,11 +125,17 @@ async fn operators_see_it(gateway: &Gateway) {
     assert_eq!((&logged["method"], &logged["path"]), (&json!("POST"), &json!(REGISTRATION)));
     assert!(logged["certificate_sha256"].is_string() && logged["request_id"].is_string(), "{logged}");
     gateway.access_logged(|line| line["details"] == "dcr_allowed").await.unwrap();
+    assert_counted(gateway, "dcr_denied{").await;
+}
+
+/// Prometheus sees this counter for the rule of [`bad`], with its labels.
+async fn assert_counted(gateway: &Gateway, counter: &str) {
     let metrics = gateway.admin("/stats/prometheus").await.unwrap();
     let metrics = String::from_utf8(metrics.body).unwrap();
-    let mut denied = metrics.lines().filter(|line| line.starts_with("dcr_denied{"));
-    let counted = denied.find(|line| line.contains(r#"rule="MD_01""#)).expect("dcr_denied with its labels");
-    assert!(counted.contains(r#"reason="redirect_uri_not_in_statement""#) && !counted.ends_with(" 0"), "{counted}");
+    let labels = r#"rule="MD_01",reason="redirect_uri_not_in_statement"}"#;
+    let mut ours = metrics.lines().filter(|line| line.starts_with(counter));
+    let counted = ours.find(|line| line.contains(labels)).unwrap_or_else(|| panic!("no {counter}{labels}"));
+    assert!(!counted.ends_with(" 0"), "{counted}");
 }
 
 async fn shadow_mode_refuses_nothing(gateway: &Gateway, installed: Installed) {
@@ -147,6 +155,7 @@ async fn shadow_mode_refuses_nothing(gateway: &Gateway, installed: Installed) {
         let reason = "redirect_uri_not_in_statement";
         let logged = gateway.access_logged(|line| line["dcr_shadow_reason"] == reason).await.unwrap();
         assert_eq!((&logged["dcr_outcome"], &logged["dcr_shadow_rule"]), (&json!("passed"), &json!("MD-01")));
+        assert_counted(gateway, installed.shadow_counter).await;
     }
 }
 
