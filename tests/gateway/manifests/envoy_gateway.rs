@@ -1,6 +1,7 @@
-//! What Envoy Gateway gives to Envoy, as its sources say (`internal/xds/translator`: `listener.go`, `accesslog.go`, `jsonpatch.go`,
-//! `wasm.go`, `httpfilters.go`, `extension_backends.go`; `internal/gatewayapi`: `envoyextensionpolicy.go`, `extension_backends.go`;
-//! `internal/xds/bootstrap`).
+//! What Envoy Gateway gives to Envoy, as its sources say. These were read, of github.com/envoyproxy/gateway, each at the commit that is
+//! named or in the newest version to be had: `internal/gatewayapi/envoyextensionpolicy.go` (5223ed7c) and `extension_backends.go` beside it,
+//! `internal/xds/translator/extension_backends.go` (5223ed7c), `jsonpatch.go` (0111454b), `listener.go`, `httpfilters.go` and `wasm.go` (in
+//! two layouts) beside it, `internal/xds/bootstrap/bootstrap.yaml.tpl` (02521144), and the schema of ClientTrafficPolicy (0174fe53).
 //!
 //! Left out: its own bootstrap with the connection to the control plane, so routes and secrets stand in the listener, and the module is a
 //! file where Envoy would fetch it from the control plane.

@@ -1,5 +1,7 @@
-//! What Istio gives to the Envoy of a gateway, as its sources say (`pilot/pkg/networking/core`: `gateway.go`, `listener_builder.go`,
-//! `cluster_builder.go`, `envoyfilter/`, `extension/`; `pilot/pkg/model/extensions.go`; `pkg/wasm/convert.go`).
+//! What Istio gives to the Envoy of a gateway, as its sources say. These were read, of github.com/istio/istio, each at the commit that is
+//! named: `pilot/pkg/networking/core/gateway.go` (01fc9e4e), `listener_builder.go` (044be69f), `envoyfilter/listener_patch.go` (0098d99f)
+//! and `extension/extensionfilter.go` (79536c79) beside it, `pilot/pkg/model/extensions.go` (the version with TrafficExtension),
+//! `tools/packaging/common/envoy_bootstrap.json` (002dd6f5), `pkg/wasm/convert.go` (0150ffdc).
 //!
 //! Left out: Istio's own filters (CORS, fault, statistics, exchange of metadata), and the certificates of the mesh, so the calls to the store
 //! are plain here. Routes and secrets stand in the listener, where Istio has them fetched. The agent beside Envoy replaces the image of the
