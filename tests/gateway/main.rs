@@ -14,6 +14,7 @@ mod clients;
 mod directories;
 mod forwarded;
 mod journeys;
+mod manifests;
 mod matrix;
 mod mistakes;
 mod probe;

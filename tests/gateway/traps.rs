@@ -17,7 +17,7 @@ mod paths;
 mod scripted_store;
 mod store;
 mod together;
-mod wire;
+pub(crate) mod wire;
 mod withheld;
 
 use std::fs::File;

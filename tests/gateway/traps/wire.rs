@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::{PKI, START_TIMEOUT};
 
 /// An HTTP/1.1 connection. It is closed when it is dropped.
-pub(super) struct Http1 {
+pub(crate) struct Http1 {
     to: Destination,
     stream: Box<dyn Stream>,
     read: Vec<u8>,
@@ -37,12 +37,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Http1 {
     /// A connection over TLS, with a transport certificate or without one.
-    pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
+    pub(crate) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
         Self::open(Destination::Tls(port, transport.cloned())).await
     }
 
     /// A connection without TLS.
-    pub(super) async fn plain(port: u16) -> Self {
+    pub(crate) async fn plain(port: u16) -> Self {
         Self::open(Destination::Plain(port)).await
     }
 
@@ -55,19 +55,19 @@ impl Http1 {
     }
 
     /// Writes octets unchanged.
-    pub(super) async fn write(&mut self, octets: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, octets: impl AsRef<[u8]>) {
         self.stream.write_all(octets.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
     /// Reads one complete answer.
-    pub(super) async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
     /// Sends a request with a body and reads its answer. Envoy closes the connection after a 400, and after an answer that came before the
     /// request was complete. Then the next request opens a new connection.
-    pub(super) async fn request(&mut self, line: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
+    pub(crate) async fn request(&mut self, line: &str, headers: &[&[u8]], body: &[u8]) -> Answer {
         if self.closing {
             *self = Self::open(self.to.clone()).await;
         }
@@ -76,7 +76,7 @@ impl Http1 {
     }
 
     /// Waits until the gateway has closed the connection without a further answer.
-    pub(super) async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         let rest = timeout(START_TIMEOUT, self.stream.read_buf(&mut self.read)).await.expect("an end in time");
         // If the gateway has not read all octets, the close becomes a reset.
         assert!(
@@ -123,7 +123,7 @@ impl Http1 {
 }
 
 /// A request as octets. `line` has the method and the path; host and content-length are added.
-pub(super) fn request_octets(line: &str, headers: &[&[u8]], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request_octets(line: &str, headers: &[&[u8]], body: &[u8]) -> Vec<u8> {
     let mut octets = format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for header in headers {
         octets.extend_from_slice(header);
@@ -136,13 +136,13 @@ pub(super) fn request_octets(line: &str, headers: &[&[u8]], body: &[u8]) -> Vec<
 
 /// An HTTP/2 connection.
 #[derive(Clone)]
-pub(super) struct Http2 {
+pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     port: u16,
 }
 
 /// The rest of a request, after its headers.
-pub(super) enum After {
+pub(crate) enum After {
     /// Nothing: the headers end the stream.
     Nothing,
     /// The beginning of a body. The rest does not come.
@@ -154,13 +154,13 @@ pub(super) enum After {
 }
 
 /// A request that was sent and is not answered yet. Its stream is reset when it is dropped.
-pub(super) struct Sent {
+pub(crate) struct Sent {
     response: ResponseFuture,
     stream: SendStream<Bytes>,
 }
 
 impl Http2 {
-    pub(super) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
+    pub(crate) async fn tls(port: u16, transport: Option<&Identity>) -> Self {
         let stream = tls(port, transport, b"h2").await;
         // The window is large enough for all answers. So a test that awaits one stream first does not hold back the others.
         let mut client = h2::client::Builder::new();
@@ -172,7 +172,7 @@ impl Http2 {
     }
 
     /// Sends a request. Headers may repeat.
-    pub(super) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Sent {
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Sent {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("https://localhost:{}{path}", self.port))
@@ -199,18 +199,18 @@ impl Http2 {
     }
 
     /// Sends a request and reads its answer.
-    pub(super) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Answer {
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], after: After) -> Answer {
         self.send(method, path, headers, after).await.answer().await
     }
 }
 
 impl Sent {
-    pub(super) async fn answer(self) -> Answer {
+    pub(crate) async fn answer(self) -> Answer {
         timeout(START_TIMEOUT, self.read_answer()).await.expect("an answer in time")
     }
 
     /// Cancels the request, like a client that no longer waits.
-    pub(super) fn cancel(mut self) {
+    pub(crate) fn cancel(mut self) {
         self.stream.send_reset(Reason::CANCEL);
     }
 
