@@ -211,9 +211,13 @@ impl Part<'_> {
         };
         if self.is_in_kubernetes {
             let limits = documents.iter().flat_map(|(_, node)| node.buffer_limits());
-            if limits.max().is_none_or(|most| most < needed) {
-                let problem =
-                    "Istio and Envoy Gateway buffer 32768 bytes of a request, unless they are told".to_owned();
+            // Istio leaves Envoy's own limit.
+            let of_gateway =
+                ["EnvoyPatchPolicy", "EnvoyExtensionPolicy"].iter().any(|kind| self.place.starts_with(kind));
+            let default = if of_gateway { 32 * 1024 } else { 1024 * 1024 };
+            let most = limits.max().unwrap_or(default);
+            if most < needed {
+                let problem = format!("Envoy buffers {most} bytes of a request here");
                 let cure = format!(
                     "set per_connection_buffer_limit_bytes of the listener with an EnvoyFilter, or connection.bufferLimit of a \
                      ClientTrafficPolicy, to {needed} or more, or lower limits.body_bytes"

@@ -335,7 +335,7 @@ fn manifests_for_istio_and_envoy_gateway() {
     );
     let short = with(&filter(DOCUMENT), "131072", "32768");
     let place = "warning: EnvoyFilter gate: spec.configPatches[1].patch.value.typed_config.config.configuration.value.limits.body_bytes: ";
-    assert_findings(&short, &[(place, "Istio and Envoy Gateway buffer 32768 bytes")]);
+    assert_findings(&short, &[(place, "Envoy buffers 32768 bytes")]);
 
     let limit = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: { name: limit }\nspec: { connection: { \
                  bufferLimit: 128Ki } }\n";

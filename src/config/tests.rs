@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::LazyLock;
 
 use dcr_policy::profile::Profile;
 use serde_json::{Value, json};
@@ -124,6 +125,8 @@ fn faults() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     ]
 }
 
+static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| jsonschema::draft202012::new(&schema()).unwrap());
+
 /// The faults that only the reader finds, by their places, and why a schema cannot.
 const ONLY_THE_READER: [(&str, &str); 14] = [
     ("access_token.lifetime", DURATION),
@@ -146,7 +149,7 @@ const RELATION: &str = "it depends on the value of another member, or of the pro
 
 #[test]
 fn what_the_reader_refuses_is_invalid_by_the_schema_where_a_schema_can_tell() {
-    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let validator = &*VALIDATOR;
     assert!(validator.is_valid(&document()));
     let mut only_the_reader = Vec::new();
     for (path, value, at, _) in faults() {
@@ -167,7 +170,7 @@ fn what_the_reader_refuses_is_invalid_by_the_schema_where_a_schema_can_tell() {
 
 #[test]
 fn what_the_reader_takes_is_valid_by_the_schema() {
-    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let validator = &*VALIDATOR;
     let mut own = Profile::document("uk-obie-3.3").unwrap();
     own["name"] = json!("own");
     let mut taken = vec![

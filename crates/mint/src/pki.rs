@@ -213,7 +213,7 @@ impl CertificateAuthority {
         self.sign(params, generate_rsa()?)
     }
 
-    /// A client certificate with any subject, valid for one year. The most significant name comes first (country, organisation, …, common
+    /// A client certificate with any subject and a key on P-256, valid for one year. The most significant name comes first (country, organisation, …, common
     /// name).
     pub fn issue_client(&self, subject: DistinguishedName) -> Result<Identity, Error> {
         self.issue_client_with(subject, |_| ())
@@ -227,7 +227,7 @@ impl CertificateAuthority {
     ) -> Result<Identity, Error> {
         let mut params = client_params(subject);
         change(&mut params);
-        self.sign(params, generate_rsa()?)
+        self.sign(params, KeyPair::generate()?)
     }
 
     fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {

@@ -38,7 +38,7 @@ fn gate_of(host: &MockHost, config: Value, key_set: &str) -> Rc<Gate<MockHost>> 
 
 /// A transport certificate of this software and organisation.
 fn certificate(shape: TransportShape, software: Software) -> Identity {
-    PKI.tpp_ca.issue_transport(&software, shape).unwrap()
+    PKI.tpp_ca.issue_client(shape.subject(&software).unwrap()).unwrap()
 }
 
 fn software(software_id: &str, org_id: &str) -> Software {

@@ -228,7 +228,9 @@ fn octets_in_the_path_are_refused() {
         // Other tests send paths of registrations to doors that forward headers.
         let reached = doors.gateway.backend().requests();
         let mut paths = reached.iter().map(|request| request["path"].as_str().unwrap());
-        let is_ours = |path: &str| path.strip_prefix(REGISTRATION).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        let is_ours = |path: &str| {
+            path.strip_prefix(REGISTRATION).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        };
         assert!(paths.all(|path| is_ours(path) || !path.contains("regi")));
         assert_no_panic(&doors.gateway);
     });
