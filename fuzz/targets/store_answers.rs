@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dcr_fuzz::{DIRECTORY, NOW, lines, signed};
-use dcr_gate::client_store::{Client, ClientStore, Record, SingleUse, StoreError, TokenClient};
+use dcr_gate::client_store::{Client, ClientStore, Origin, Record, SingleUse, StoreError, TokenClient};
 use dcr_gate::config::Config;
 use dcr_gate::host::{Background, Call, CallNotSent, CallResponse, Event, Host, Shared};
 use dcr_gate::store_client::StoreClient;
@@ -69,13 +69,13 @@ fn reads_a_client(response: &CallResponse, document: &Value) {
 
 fn creates(response: &CallResponse) {
     let (record, jti) = (record(), || vec![single_use()]);
-    let created = now(store(response).create(None, record.clone(), jti(), true, false));
+    let created = now(store(response).create(Origin::default(), record.clone(), jti(), true, false));
     if let Ok(Client { registration_access_token, record, .. }) = &created {
         assert!(is_success(response, 200) && registration_access_token.is_none());
         assert_eq!(record.issuer, DIRECTORY);
     }
     assert!(!matches!(created, Err(StoreError::Replayed(rule)) if rule != &RQ_04_REPLAY));
-    let with_token = now(store(response).create(None, record, jti(), true, true));
+    let with_token = now(store(response).create(Origin::default(), record, jti(), true, true));
     assert!(with_token.is_err() || created.is_err(), "one answer has a token and has none");
 
     let known = client();
@@ -87,7 +87,8 @@ fn creates(response: &CallResponse) {
 
 fn issues(response: &CallResponse) {
     let (client, jti) = (TokenClient::of(client()), Some(single_use()));
-    if let Ok(issued) = now(store(response).issue_token(None, &client, "accounts", 600, "thumbprint", jti)) {
+    if let Ok(issued) = now(store(response).issue_token(Origin::default(), &client, "accounts", 600, "thumbprint", jti))
+    {
         assert!(is_success(response, 200));
         assert_eq!((issued.token_type.as_str(), issued.scope.as_str(), issued.expires_in), ("Bearer", "accounts", 600));
     }
