@@ -55,7 +55,8 @@ fn which_keys_arrive() {
         let (p256, p384, p521) =
             (curve("ec_paramgen_curve:P-256"), curve("ec_paramgen_curve:P-384"), curve("ec_paramgen_curve:P-521"));
         let rsa = |bits| ["-algorithm", "RSA", "-pkeyopt", bits];
-        let (rsa_2048, rsa_1024) = (rsa("rsa_keygen_bits:2048"), rsa("rsa_keygen_bits:1024"));
+        let (rsa_2048, rsa_1024, rsa_512) =
+            (rsa("rsa_keygen_bits:2048"), rsa("rsa_keygen_bits:1024"), rsa("rsa_keygen_bits:512"));
         let rsa_pss = ["-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"];
         for (name, key, digest) in [
             ("p256", &p256[..], "-sha256"),
@@ -63,6 +64,7 @@ fn which_keys_arrive() {
             ("p521", &p521, "-sha256"),
             ("rsa_2048", &rsa_2048, "-sha256"),
             ("rsa_1024", &rsa_1024, "-sha256"),
+            ("rsa_512", &rsa_512, "-sha256"),
             ("rsa_pss", &rsa_pss, "-sha256"),
             ("ed25519", &["-algorithm", "ED25519"], "-sha256"),
             ("sha1", &p256, "-sha1"),
@@ -75,6 +77,9 @@ fn which_keys_arrive() {
             ("p256", SHIPPED, "1.3", CERTIFICATE),
             ("p384", SHIPPED, "1.3", CERTIFICATE),
             ("rsa_2048", SHIPPED, "1.3", CERTIFICATE),
+            ("p256", SHIPPED, "1.2", CERTIFICATE),
+            ("p384", SHIPPED, "1.2", CERTIFICATE),
+            ("rsa_2048", SHIPPED, "1.2", CERTIFICATE),
             ("p521", SHIPPED, "1.3", NO_CERTIFICATE),
             ("p521", SHIPPED, "1.2", CERTIFICATE),
             ("ed25519", SHIPPED, "1.3", NO_CERTIFICATE),
@@ -83,6 +88,8 @@ fn which_keys_arrive() {
             ("rsa_pss", SHIPPED, "1.2", NO_CERTIFICATE),
             // What Envoy does not refuse.
             ("rsa_1024", SHIPPED, "1.3", CERTIFICATE),
+            ("rsa_512", SHIPPED, "1.3", NO_CERTIFICATE),
+            ("rsa_512", SHIPPED, "1.2", CERTIFICATE),
             ("sha1", SHIPPED, "1.3", CERTIFICATE),
             // `signature_algorithms`.
             ("p256", MORE_ALGORITHMS, "1.3", CERTIFICATE),

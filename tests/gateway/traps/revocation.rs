@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::doors::ports;
+use super::wire::Http1;
 use super::{PKI, run, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -77,11 +78,15 @@ async fn updates(gateway: &Gateway) -> u64 {
 
 /// Renames a new list into the place of the old one, and waits until Envoy has read it.
 async fn publish(gateway: &Gateway, list: &str) {
+    replace(gateway, "tpp-ca.crl", list).await;
+}
+
+async fn replace(gateway: &Gateway, file: &str, content: &str) {
     let before = updates(gateway).await;
-    let (new, current) = (gateway.folder().join("tpp-ca.crl.new"), gateway.folder().join("tpp-ca.crl"));
-    std::fs::write(&new, list).unwrap();
+    let (new, current) = (gateway.folder().join("new"), gateway.folder().join(file));
+    std::fs::write(&new, content).unwrap();
     std::fs::rename(new, current).unwrap();
-    until("the new list in Envoy", async || (updates(gateway).await > before).then_some(())).await;
+    until("the new file in Envoy", async || (updates(gateway).await > before).then_some(())).await;
 }
 
 #[test]
@@ -98,7 +103,12 @@ fn a_new_list_of_revoked_certificates_is_read_while_envoy_runs() {
         assert_eq!(ask(&kept, port).await, Some(HandshakeKind::Full));
         assert_eq!(ask(&kept, port).await, Some(HandshakeKind::Resumed));
 
+        let mut open = Http1::tls(port, Some(ours)).await;
+        let mut discover = async || open.request("GET /.well-known/openid-configuration", &[], b"").await.status;
+        assert_eq!(discover().await, 200);
+
         publish(&gateway, &list(&[ours], later)).await;
+        assert_eq!(discover().await, 200, "a connection from before the list goes on");
         assert_eq!(ask(&kept, port).await, None, "a session from before the list cannot be resumed");
         assert_eq!(ask(&configuration(ours), port).await, None);
         let line = failure(&gateway, ours, "certificate_revoked").await;
@@ -120,6 +130,10 @@ fn a_new_list_of_revoked_certificates_is_read_while_envoy_runs() {
         for transport in [ours, others] {
             assert_eq!(ask(&configuration(transport), port).await, Some(HandshakeKind::Full));
         }
+
+        replace(&gateway, "tpp-ca.pem", &PKI.server_ca.certificate_pem).await;
+        assert_eq!(ask(&configuration(ours), port).await, None, "its authority is not trusted any more");
+        failure(&gateway, ours, "unable_to_get_local_issuer_certificate").await;
     });
 }
 
@@ -219,6 +233,7 @@ fn which_lists_a_chain_needs() {
 
         let good = issuing.client(1, |_| ());
         let revoked = issuing.client(2, |_| ());
+        let expired = issuing.client(5, |params| params.not_after = date_time_ymd(2026, 1, 1));
         let of_second = second.client(1, |_| ());
         let in_a = issuing.client(3, |params| params.crl_distribution_points = vec![point(A)]);
         let revoked_in_b = issuing.client(4, |params| params.crl_distribution_points = vec![point(B)]);
@@ -258,6 +273,7 @@ fn which_lists_a_chain_needs() {
         let (passes, no_list) = ("", "unable_to_get_certificate_CRL");
         for (of, listener, transport, expected) in [
             ("without a list everything passes", "no_list", &revoked, passes),
+            ("an old certificate", "no_list", &expired, "certificate_has_expired"),
             ("the root's list is missing", "issuing", &good, no_list),
             ("only the issuer's list is asked", "issuing_leaf", &good, passes),
             ("only the issuer's list is asked", "issuing_leaf", &revoked, "certificate_revoked"),
