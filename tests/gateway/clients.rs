@@ -292,6 +292,17 @@ fn installed(library: &str) -> Option<PathBuf> {
     None
 }
 
+/// Whether there are openssl, and a curl that uses it.
+pub(crate) fn has_curl_with_openssl() -> bool {
+    let version = std::process::Command::new("curl").arg("--version").output();
+    let uses_it = version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("OpenSSL"));
+    let installed = Client::curl().is_some();
+    if installed && !uses_it {
+        skipped("this curl does not use OpenSSL");
+    }
+    installed && uses_it
+}
+
 #[expect(clippy::explicit_write, reason = "the test harness keeps what `eprintln!` says in a test that passes")]
 fn skipped(why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();

@@ -9,11 +9,24 @@ use serde_json::json;
 
 const VARIABLE: &str = "DCR_TEST_HEADERS";
 
+/// `make compat` sets it for an Envoy that does not show certificates to the filter.
+const CERTIFICATES_VARIABLE: &str = "DCR_TEST_CERTIFICATE";
+
 /// Whether all gateways of this run forward headers.
 pub(crate) static IS_ON: LazyLock<bool> =
     LazyLock::new(|| std::env::var(VARIABLE).is_ok_and(|value| value == "forward"));
 
-pub(crate) fn without_the_flag(builder: GatewayBuilder) -> GatewayBuilder {
+/// A gateway that takes headers and certificates as this run of the tests wants it.
+pub(crate) fn as_this_run_wants(builder: GatewayBuilder) -> GatewayBuilder {
+    let builder = if *IS_ON { without_the_flag(builder) } else { builder };
+    if std::env::var(CERTIFICATES_VARIABLE).is_ok_and(|value| value == "forwarded") {
+        builder.plugin(json!({ "certificate": { "source": "forwarded" } }))
+    } else {
+        builder
+    }
+}
+
+fn without_the_flag(builder: GatewayBuilder) -> GatewayBuilder {
     builder.plugin(json!({ "headers": "forward" })).envoy(|envoy| {
         envoy.plugin()?["allow_on_headers_stop_iteration"] = false.into();
         Ok(())

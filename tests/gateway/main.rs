@@ -32,8 +32,7 @@ use dcr_dev::{Gateway, GatewayBuilder};
 /// The keys and certificates of all tests.
 static PKI: LazyLock<Arc<Pki>> = LazyLock::new(|| Arc::new(Pki::generate().unwrap()));
 
-/// A gateway that hands headers over as this run of the tests wants it: see [`forwarded`].
+/// A gateway that hands headers and certificates over as this run of the tests wants it: see [`forwarded`].
 fn gateway() -> GatewayBuilder {
-    let builder = Gateway::builder(PKI.clone());
-    if *forwarded::IS_ON { forwarded::without_the_flag(builder) } else { builder }
+    forwarded::as_this_run_wants(Gateway::builder(PKI.clone()))
 }

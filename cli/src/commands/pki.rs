@@ -36,6 +36,7 @@ impl Command {
              ca.pem ca.key           signs the gateway's certificate; clients trust it\n  \
              server.pem server.key   the gateway and the directory, for localhost\n  \
              tpp-ca.pem tpp-ca.key   issues transport certificates; the gateway trusts it\n  \
+             tpp-ca.crl              its list of revoked certificates, which is empty\n  \
              directory/              signs software statements\n  \
              tpp/                    {tpp}: transport.pem (OB Transport), obwac.pem, brcac.pem (Brazil), signing.key, signing.kid\n  \
              other-tpp/              {other}: the same",

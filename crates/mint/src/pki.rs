@@ -8,8 +8,8 @@ pub mod files;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use serde_json::Value;
 use x509_cert::Certificate;
@@ -177,6 +177,10 @@ impl Identity {
         Ok(key)
     }
 
+    fn serial_number(&self) -> Result<SerialNumber, Error> {
+        Ok(SerialNumber::from_slice(parse(&self.certificate_pem)?.tbs_certificate().serial_number().as_bytes()))
+    }
+
     /// The end of the certificate's validity.
     pub fn not_after(&self) -> Result<SystemTime, Error> {
         Ok(parse(&self.certificate_pem)?.tbs_certificate().validity().not_after.to_system_time())
@@ -230,11 +234,38 @@ impl CertificateAuthority {
         self.sign(params, KeyPair::generate()?)
     }
 
+    /// The authority's list of revoked certificates (CRL), as `BEGIN X509 CRL`, from two hours ago until `next_update`.
+    pub fn revocation_list(&self, revoked: &[&Identity], next_update: SystemTime) -> Result<String, Error> {
+        let now = SystemTime::now();
+        let revoked = revoked.iter().map(|identity| {
+            Ok(RevokedCertParams {
+                serial_number: identity.serial_number()?,
+                revocation_time: now.into(),
+                reason_code: None,
+                invalidity_date: None,
+            })
+        });
+        let list = CertificateRevocationListParams {
+            this_update: (now - Duration::from_secs(7200)).into(),
+            next_update: next_update.into(),
+            // The number grows from list to list.
+            crl_number: now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect::<Result<_, Error>>()?,
+            key_identifier_method: CertificateParams::default().key_identifier_method,
+        };
+        Ok(list.signed_by(&self.issuer()?)?.pem()?)
+    }
+
     fn sign(&self, mut params: CertificateParams, key: KeyPair) -> Result<Identity, Error> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        let issuer = Issuer::new(authority_params(&self.common_name()?), KeyPair::from_pem(&self.key_pem)?);
+        let issuer = self.issuer()?;
         Ok(Identity { certificate_pem: params.signed_by(&key, &issuer)?.pem(), key_pem: key.serialize_pem() })
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, Error> {
+        Ok(Issuer::new(authority_params(&self.common_name()?), KeyPair::from_pem(&self.key_pem)?))
     }
 
     fn common_name(&self) -> Result<String, Error> {

@@ -52,6 +52,7 @@ fn localized(document: Value, site: &Site) -> Value {
     }
     let text = text
         .replace("\"target/shipped/dcr_gate.wasm\"", &json!(site.module).to_string())
+        .replace("\"envoy/third-parties.yaml\"", &json!(site.file("third-parties.json")).to_string())
         .replace("\"target/dev/", &format!("\"{}/", site.folder.display()))
         .replace("\"envoy/dynamic", &format!("\"{}", site.folder.display()))
         .replace("\"/dev/stdout\"", &json!(site.file("access.log")).to_string());

@@ -331,7 +331,7 @@ fn add_cluster(envoy: &mut EnvoyConfiguration, name: &str, port: u16) -> Result<
 }
 
 /// The port of each listener.
-async fn ports(gateway: &Gateway) -> BTreeMap<String, u16> {
+pub(super) async fn ports(gateway: &Gateway) -> BTreeMap<String, u16> {
     let listeners = gateway.admin("/listeners?format=json").await.unwrap().json();
     let port = |listener: &Value| {
         let port = listener["local_address"]["socket_address"]["port_value"].as_u64().unwrap();

@@ -4,6 +4,7 @@
 //! ca.pem ca.key                       signs the gateway's certificate
 //! server.pem server.key               the gateway and the directory
 //! tpp-ca.pem tpp-ca.key               issues transport certificates
+//! tpp-ca.crl                          its list of revoked certificates: there are none
 //! directory/signing.{key,kid}         signs software statements
 //! tpp/, other-tpp/                    software.json transport.{pem,key} obwac.{pem,key} signing.{key,kid}
 //!                                     brazilian-software.json brcac.{pem,key}
@@ -26,6 +27,8 @@ impl Pki {
         write_secret(&folder.join("ca.key"), &self.server_ca.key_pem)?;
         write_text(&folder.join("tpp-ca.pem"), &self.tpp_ca.certificate_pem)?;
         write_secret(&folder.join("tpp-ca.key"), &self.tpp_ca.key_pem)?;
+        let nothing_revoked = self.tpp_ca.revocation_list(&[], SystemTime::now() + 365 * DAY)?;
+        write_text(&folder.join("tpp-ca.crl"), &nothing_revoked)?;
         write_identity(folder, "server", &self.server)?;
         write_signing_key(&folder.join("directory"), &self.directory)?;
         self.tpp.write(&folder.join("tpp"))?;

@@ -78,6 +78,26 @@ fn a_pki_survives_its_folder_and_is_reused() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Envoy reads the lists in the end-to-end tests. Here they are read back.
+#[test]
+fn a_revocation_list_names_what_is_revoked() {
+    use x509_cert::crl::CertificateList;
+
+    let authority = CertificateAuthority::new("CA").unwrap();
+    let revoked = authority.issue_server(&["localhost"]).unwrap();
+    let end = SystemTime::now() + DAY;
+    let of = |identities: &[&Identity]| {
+        let list = authority.revocation_list(identities, end).unwrap();
+        CertificateList::<x509_cert::certificate::Rfc5280>::from_pem(list.as_bytes()).unwrap().tbs_cert_list
+    };
+    let list = of(&[&revoked]);
+    let serial = parse(&revoked.certificate_pem).unwrap().tbs_certificate().serial_number().clone();
+    let listed: Vec<_> = list.revoked_certificates.unwrap().into_iter().map(|entry| entry.serial_number).collect();
+    assert_eq!(listed, [serial]);
+    assert_eq!(list.issuer.to_string(), "CN=CA");
+    assert!(of(&[]).revoked_certificates.is_none());
+}
+
 #[test]
 fn a_damaged_folder_is_named_not_overwritten() {
     let folder = std::env::temp_dir().join(format!("dcr-pki-{}", uuid::Uuid::new_v4()));
