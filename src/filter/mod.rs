@@ -19,7 +19,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use self::envoy::Envoy;
-use self::stream::Stream;
+use self::stream::{Stream, Withholds};
 use crate::config::{Config, Headers};
 use crate::journey::Gate;
 
@@ -34,11 +34,12 @@ pub fn start() {
 struct Root {
     context_id: u32,
     gate: Option<Rc<Gate<Envoy>>>,
+    withholds: Withholds,
 }
 
 impl Root {
     fn new(context_id: u32) -> Self {
-        Self { context_id, gate: None }
+        Self { context_id, gate: None, withholds: Withholds::default() }
     }
 
     fn configure(&mut self, size: usize) -> Result<(), String> {
@@ -99,7 +100,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(context_id, self.gate.clone())))
+        Some(Box::new(Stream::new(context_id, self.gate.clone(), self.withholds.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -26,16 +26,15 @@ const BODY_WAIT: Duration = Duration::from_millis(800);
 /// How often the filter asks whether the body has come, before it lets the headers go ([`Headers::Forward`]).
 const FORWARD_POLL: Duration = Duration::from_millis(20);
 
-thread_local! {
-    /// Envoy has withheld a body that it had received, and no body has been handed over since. So an empty body is withheld too, although
-    /// no byte of it was received.
-    static WITHHOLDS: Cell<bool> = const { Cell::new(false) };
-}
+/// Whether Envoy has withheld a body from this configuration of the filter, and has handed none over since. So an empty body is withheld
+/// too, although no byte of it was received.
+pub(super) type Withholds = Rc<Cell<bool>>;
 
 /// One request.
 pub(super) struct Stream {
     context_id: u32,
     gate: Option<Rc<Gate<Envoy>>>,
+    withholds: Withholds,
     /// Present if the request waits for a decision.
     journey: Option<Journey>,
 }
@@ -86,10 +85,10 @@ impl Progress {
     }
 
     /// Envoy hands over a part of the body.
-    fn begin_body(&self) {
+    fn begin_body(&self, withholds: &Withholds) {
         self.body_has_begun.set(true);
         if !self.headers_are_gone.get() {
-            WITHHOLDS.set(false);
+            withholds.set(false);
         }
     }
 
@@ -114,8 +113,8 @@ impl Progress {
 }
 
 impl Stream {
-    pub(super) fn new(context_id: u32, gate: Option<Rc<Gate<Envoy>>>) -> Self {
-        Self { context_id, gate, journey: None }
+    pub(super) fn new(context_id: u32, gate: Option<Rc<Gate<Envoy>>>, withholds: Withholds) -> Self {
+        Self { context_id, gate, withholds, journey: None }
     }
 
     /// Carries out a decision that needs no journey.
@@ -168,13 +167,16 @@ async fn answer_after_body(gate: &Gate<Envoy>, body: &Body, progress: &Progress,
 /// Watches whether Envoy hands over the body that it receives. Without `allow_on_headers_stop_iteration` it keeps the body until the
 /// headers may continue, and the journey would wait for ever. If it keeps the body, the headers continue ([`Headers::Forward`]), or the
 /// journey is told that there will be no body.
-async fn watch_body(gate: &Gate<Envoy>, head: &Head, body: &BodySender, progress: &Progress) {
+async fn watch_body(gate: &Gate<Envoy>, head: &Head, body: &BodySender, progress: &Progress, withholds: &Withholds) {
     let forwards = gate.config.headers == Headers::Forward;
+    let length = head.content_length();
+    // All of the body may have been there at first, if a filter before this one took its time.
+    let at_first = hostcalls::received_body(&head.headers);
     let mut waited = Duration::ZERO;
     if forwards {
         // Envoy may not be able to keep so much, and would then wait.
         let limit = u64::try_from(gate.config.settings.limits.body_bytes).unwrap_or(u64::MAX);
-        if head.content_length().is_some_and(|length| length > limit) {
+        if length.is_some_and(|length| length > limit) {
             body.too_large();
             return;
         }
@@ -186,8 +188,9 @@ async fn watch_body(gate: &Gate<Envoy>, head: &Head, body: &BodySender, progress
             return;
         }
         let received = hostcalls::received_body(&head.headers);
-        let is_complete = received > 0 && head.content_length().is_none_or(|length| received >= length);
-        let is_withheld = received > 0 || WITHHOLDS.get();
+        let has_grown = received > at_first;
+        let is_complete = length.map_or(has_grown, |length| length > 0 && received >= length);
+        let is_withheld = has_grown || is_complete || withholds.get();
         if is_withheld && (waited >= BODY_WAIT || forwards && is_complete) {
             break;
         }
@@ -195,7 +198,7 @@ async fn watch_body(gate: &Gate<Envoy>, head: &Head, body: &BodySender, progress
         gate.host.sleep(pause).await;
         waited = waited.saturating_add(pause);
     }
-    WITHHOLDS.set(true);
+    withholds.set(true);
     if forwards {
         progress.forward_headers();
         return;
@@ -257,10 +260,11 @@ impl HttpContext for Stream {
         let passed_on = [("x-request-id", origin.request_id), ("traceparent", origin.traceparent)];
         let passed_on = passed_on.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))).collect();
         let progress = self.begin(sender.clone());
+        let withholds = self.withholds.clone();
         let work = async move {
             let decision = {
                 let served = gate.serve(&endpoint, &request);
-                let watched = watch_body(&gate, &request.head, &sender, &progress);
+                let watched = watch_body(&gate, &request.head, &sender, &progress, &withholds);
                 match select(pin!(served), pin!(watched)).await {
                     Either::Left((decision, _)) => decision,
                     Either::Right(((), served)) => served.await,
@@ -281,7 +285,7 @@ impl HttpContext for Stream {
         if progress.is_open.get() {
             return Action::Continue;
         }
-        progress.begin_body();
+        progress.begin_body(&self.withholds);
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         if body_size > limit {
             body.too_large();
@@ -298,7 +302,7 @@ impl HttpContext for Stream {
         if progress.is_open.get() {
             return Action::Continue;
         }
-        progress.begin_body();
+        progress.begin_body(&self.withholds);
         // Reads one byte more than the limit, to tell a body that just fits from one that was too long before the trailers came.
         let limit = self.gate.as_ref().map_or(0, |gate| gate.config.settings.limits.body_bytes);
         let arrived = hostcalls::request_body(limit.saturating_add(1));

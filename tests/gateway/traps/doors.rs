@@ -281,6 +281,8 @@ const DOORS: &[(&str, Change)] = &[
     (FORWARD_AND_HOLD, |door| {
         forward(door);
         door.may_stop_at_headers(true);
+        // On Envoy 1.36 and 1.38, plugins with the same name and configuration share the flag of the first.
+        door.configure(json!({ "discovery": { "service_documentation": "https://bank.example/hold" } }));
     }),
     (FORWARD_EARLY_SHADOW, |door| {
         forward(door);
