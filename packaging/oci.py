@@ -31,7 +31,7 @@ class Images:
     def write_module(self, output: Path, module: Path) -> None:
         """The filter as Istio and Envoy Gateway load it: one layer with the one file plugin.wasm (the variant "compat" of Wasm images)."""
         layer = tar([entry("plugin.wasm", 0o644, module.read_bytes())], self.epoch)
-        # As if built FROM scratch on x86-64. The module runs on every machine, and nobody who loads it asks.
+        # As if built FROM scratch on x86-64. The module runs on every machine, and programs that load it do not ask.
         annotations = {"module.wasm.image/variant": "compat", **self._annotations("dcr-gate")}
         self._write(output, layer, "amd64", {}, annotations)
 

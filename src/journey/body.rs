@@ -56,7 +56,7 @@ impl BodySender {
         self.0.set(Err(BodyError::TooLarge));
     }
 
-    /// Whether neither the body nor the reason why there is none has been delivered.
+    /// Whether the journey still has to wait for the body, or for the reason why it does not come.
     pub fn is_awaited(&self) -> bool {
         !self.0.is_set()
     }

@@ -189,8 +189,8 @@ async fn have_faults(gateway: &mut Gateway) {
     let token = expect(tpp.token_by_assertion(&assertion, None).await, 200, "a token").member("access_token").unwrap();
     expect(tpp.token_by_assertion(&assertion, None).await, 401, "the same assertion");
     expect(tpp.retrieve(&client_id, &token).await, 200, "a read");
-    let nobody = gateway.client(None).unwrap();
-    expect(nobody.register(&request(gateway).sign(key).unwrap()).await, 401, "no certificate");
+    let anonymous = gateway.client(None).unwrap();
+    expect(anonymous.register(&request(gateway).sign(key).unwrap()).await, 401, "no certificate");
     expect(tpp.discover().await, 200, "discovery");
 }
 

@@ -27,14 +27,14 @@ pub(super) enum Document<'a> {
     Members(&'a Node),
     /// JSON in a text.
     Text(&'a str),
-    /// There is none. The text says why.
+    /// The document is missing. The text says why.
     Missing(&'static str),
 }
 
 /// Who reads what is around the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Platform {
-    /// Nobody: the document stands alone.
+    /// The document stands alone.
     Alone,
     /// Envoy: it is in a `PluginConfig`.
     Plugin,

@@ -223,7 +223,7 @@ fn keys_by_value_from_the_cache_are_compared_with_the_store() {
 }
 
 #[test]
-fn jo_16_a_record_with_unfit_keys_admits_nobody() {
+fn jo_16_a_record_with_unfit_keys_admits_no_client() {
     run(0, |host| async move {
         let gate = gate_by_value(&host);
         let id = registered(&gate, &request_with(&holding(own_keys()))).await;

@@ -1,4 +1,4 @@
-//! Whoever names another subject than that of its certificate is told how this gateway writes its own. What it is told can be sent (MD-06).
+//! A caller that names another subject than that of its certificate is told how this gateway writes its own. What it is told can be sent (MD-06).
 
 use dcr_mint::pki::TransportShape;
 use rcgen::{DnType, DnValue};

@@ -27,7 +27,7 @@ use super::{PKI, run, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Asks over a new connection. Answers how the handshake went if the gateway answered, and `None` if it let nobody in: in TLS 1.3 a client
+/// Asks over a new connection. Answers how the handshake went if the gateway answered, and `None` if it did not let the client in: in TLS 1.3 a client
 /// learns that only after its handshake, as an alert or a closed connection.
 async fn ask(config: &Arc<ClientConfig>, port: u16) -> Option<HandshakeKind> {
     let attempt = async {
