@@ -169,32 +169,31 @@ async fn answer_after_body(gate: &Gate<Envoy>, body: &Body, progress: &Progress,
 /// journey is told that there will be no body.
 async fn watch_body(gate: &Gate<Envoy>, head: &Head, body: &BodySender, progress: &Progress, withholds: &Withholds) {
     let forwards = gate.config.headers == Headers::Forward;
-    let length = head.content_length();
-    // All of the body may have been there at first, if a filter before this one took its time.
-    let at_first = hostcalls::received_body(&head.headers);
-    let mut waited = Duration::ZERO;
-    if forwards {
+    let (pause, mut waited) = if forwards {
         // Envoy may not be able to keep so much, and would then wait.
         let limit = u64::try_from(gate.config.settings.limits.body_bytes).unwrap_or(u64::MAX);
-        if length.is_some_and(|length| length > limit) {
+        if head.content_length().is_some_and(|length| length > limit) {
             body.too_large();
             return;
         }
         // A body that came together with its headers is there in the next turn.
         turn(&gate.host).await;
-    }
+        (FORWARD_POLL, Duration::ZERO)
+    } else {
+        // Most bodies come at once. Only for one that does not, Envoy is asked what it has.
+        gate.host.sleep(BODY_WAIT).await;
+        (BODY_WAIT, BODY_WAIT)
+    };
     loop {
         if progress.body_has_begun.get() || !body.is_awaited() {
             return;
         }
         let received = hostcalls::received_body(&head.headers);
-        let has_grown = received > at_first;
-        let is_complete = length.map_or(has_grown, |length| length > 0 && received >= length);
-        let is_withheld = has_grown || is_complete || withholds.get();
+        let is_complete = received > 0 && head.content_length().is_none_or(|length| received >= length);
+        let is_withheld = received > 0 || withholds.get();
         if is_withheld && (waited >= BODY_WAIT || forwards && is_complete) {
             break;
         }
-        let pause = if forwards { FORWARD_POLL } else { BODY_WAIT };
         gate.host.sleep(pause).await;
         waited = waited.saturating_add(pause);
     }
